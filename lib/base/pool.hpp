@@ -1,0 +1,106 @@
+// A fixed pool of T over memory that somebody else reserved: last in, first out, so that what is in use stays in cache.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include "base/check.hpp"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define TERN_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TERN_ASAN 1
+#endif
+#endif
+#ifdef TERN_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
+namespace tern {
+
+// Under AddressSanitizer a free record is poisoned: a stale pointer is found where it is used.
+inline void poison([[maybe_unused]] void* p, [[maybe_unused]] std::size_t n) {
+#ifdef TERN_ASAN
+  ASAN_POISON_MEMORY_REGION(p, n);
+#endif
+}
+inline void unpoison([[maybe_unused]] void* p, [[maybe_unused]] std::size_t n) {
+#ifdef TERN_ASAN
+  ASAN_UNPOISON_MEMORY_REGION(p, n);
+#endif
+}
+
+// Records never seen yet are handed out in address order; freed ones come back first. `index_of`/`at` name a record by 32 bits.
+template <class T>
+class Pool {
+ public:
+  Pool() = default;
+  Pool(void* memory, std::uint32_t capacity) : slots_(static_cast<Slot*>(memory)), capacity_(capacity) {
+    poison(memory, bytes_for(capacity));
+  }
+  Pool(Pool&& o) noexcept { swap(o); }
+  Pool& operator=(Pool&& o) noexcept { return swap(o), *this; }
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  [[nodiscard]] static constexpr std::size_t bytes_for(std::uint32_t capacity) { return sizeof(Slot) * capacity; }
+  static constexpr std::size_t alignment = alignof(T);
+
+  // Null when all are taken.
+  template <class... A>
+  [[nodiscard]] T* take(A&&... args) {
+    Slot* s = free_;
+    if (s != nullptr) {
+      unpoison(s, sizeof *s);
+      free_ = s->next;
+    } else if (fresh_ < capacity_) {
+      s = slots_ + fresh_++;
+      unpoison(s, sizeof *s);
+    } else {
+      return nullptr;
+    }
+    ++used_;
+    return ::new (static_cast<void*>(s)) T(std::forward<A>(args)...);
+  }
+  void give_back(T* t) {
+    std::destroy_at(t);
+    Slot* s = reinterpret_cast<Slot*>(t);
+    TERN_DCHECK(s >= slots_ && s < slots_ + capacity_ && used_ > 0);
+    s->next = free_;
+    free_ = s;
+    --used_;
+    poison(s, sizeof *s);
+  }
+
+  [[nodiscard]] std::uint32_t index_of(const T* t) const {
+    return static_cast<std::uint32_t>(reinterpret_cast<const Slot*>(t) - slots_);
+  }
+  [[nodiscard]] T* at(std::uint32_t index) const { return reinterpret_cast<T*>(slots_ + index); }
+  [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
+  [[nodiscard]] std::uint32_t used() const { return used_; }
+  [[nodiscard]] std::uint32_t left() const { return capacity_ - used_; }
+
+ private:
+  union Slot {
+    Slot* next;
+    alignas(T) std::byte bytes[sizeof(T)];
+  };
+  void swap(Pool& o) {
+    std::swap(slots_, o.slots_), std::swap(free_, o.free_), std::swap(capacity_, o.capacity_);
+    std::swap(fresh_, o.fresh_), std::swap(used_, o.used_);
+  }
+
+  Slot* slots_ = nullptr;
+  Slot* free_ = nullptr;
+  std::uint32_t capacity_ = 0;
+  std::uint32_t fresh_ = 0;
+  std::uint32_t used_ = 0;
+};
+
+} // namespace tern
