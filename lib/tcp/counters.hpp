@@ -1,0 +1,78 @@
+// Every drop has a reason, every reason a counter.
+#pragma once
+
+#include <cstdint>
+
+#include "base/counters.hpp"
+
+namespace tern::tcp {
+
+enum class Counter : std::uint8_t {
+  // What arrived and was not taken.
+  drop_out_of_window,
+  drop_paws,
+  drop_no_ack,
+  drop_ack_of_unsent,
+  drop_ack_too_old,
+  drop_old_syn_ack,
+  drop_no_memory,
+  drop_reassembly_full,
+  drop_after_close,
+  drop_rst_not_exact,
+  drop_beyond_window,
+  duplicate_bytes_in,
+  out_of_order_in,
+  challenge_ack,
+  challenge_ack_limited,
+  reset_in,
+  reset_out,
+  window_shrunk_by_peer,
+  // What had to be sent again.
+  retransmit_syn,
+  retransmit_syn_ack,
+  retransmit_fin,
+  retransmit_fast,
+  retransmit_rto,
+  retransmit_tlp,
+  retransmit_spurious,
+  undo,
+  zero_window_probe,
+  keepalive_probe,
+  pmtu_reduced,
+  pmtu_ignored,
+  ecn_reduced,
+  // What could not be had.
+  no_packet,
+  no_recovery_record,
+  no_queue_record,
+  // The handshake's own machines.
+  syn_in,
+  syn_duplicate,
+  syn_cookie_sent,
+  syn_cookie_valid,
+  syn_cookie_invalid,
+  syn_limit_drop,
+  syn_given_up,
+  handshake_done,
+  accept_queue_full,
+  listen_rst_out,
+  // TIME-WAIT.
+  time_wait_in,
+  time_wait_fin_again,
+  time_wait_rst_ignored,
+  time_wait_reused,
+  time_wait_old_syn,
+  time_wait_expired,
+  time_wait_evicted,
+  // How connections ended.
+  timeout_retransmit,
+  timeout_keepalive,
+  timeout_user,
+  timeout_fin_wait_2,
+  count_
+};
+
+[[nodiscard]] const char* name_of(Counter);
+using TcpCounters = Counters<Counter>;
+
+} // namespace tern::tcp

@@ -1,0 +1,105 @@
+// What goes into the engine and what comes out of it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/time.hpp"
+#include "packet/packet.hpp"
+#include "wire/tcp.hpp"
+
+namespace tern::tcp {
+
+// RFC 9293 §3.3.2. LISTEN, SYN-RECEIVED (passive) and TIME-WAIT are machines and records of their own; the
+// enumerators stay whole so that one name serves everywhere.
+enum class State : std::uint8_t {
+  Closed,
+  Listen,
+  SynSent,
+  SynReceived,
+  Established,
+  FinWait1,
+  FinWait2,
+  CloseWait,
+  Closing,
+  LastAck,
+  TimeWait,
+};
+[[nodiscard]] const char* name_of(State);
+
+enum class CloseReason : std::uint8_t {
+  None,
+  Done,     // both directions closed and acknowledged
+  Reset,    // the peer sent RST
+  Refused,  // RST in answer to our SYN
+  TimedOut, // retransmissions, keepalive or the user timeout gave up
+  Aborted,  // by our own user
+  NoMemory, // a record that it could not live without was not to be had
+};
+[[nodiscard]] const char* name_of(CloseReason);
+
+// One segment from the wire, already checked and parsed. `payload` holds exactly the text (trimmed of its
+// headers), or is null when there is none; the engine moves from it what it keeps.
+struct Segment {
+  const wire::Tcp& h;
+  Packet* payload = nullptr;
+  std::uint32_t text = 0; // payload bytes
+  bool ce = false;        // ECN: congestion experienced
+
+  // SEG.LEN: counts SYN and FIN.
+  [[nodiscard]] std::uint32_t len() const {
+    return text + ((h.flags & wire::tcp_flag::syn) != 0) + ((h.flags & wire::tcp_flag::fin) != 0);
+  }
+  [[nodiscard]] Seq end() const { return h.seq + len(); }
+};
+
+// What a connection's user must learn. Several can come at once; they are told in this order.
+enum Event : std::uint16_t {
+  event_established = 1, // the handshake is done
+  event_data = 2,        // `Outcome::data` holds text, in order
+  event_peer_closed = 4, // the peer's FIN was reached: no more text will come
+  event_writable = 8,    // send space came back after a send was cut short
+  event_time_wait = 16,  // make a TIME-WAIT record; then the Tcb is free
+  event_closed = 32,     // the connection is over, `Outcome::reason` says why; the Tcb is free
+};
+
+// What one call into the engine wants to happen.
+struct Outcome {
+  std::uint16_t events = 0;
+  CloseReason reason = CloseReason::None;
+  bool output = false;      // output() has something to send
+  bool reply_reset = false; // answer with <SEQ=reset_seq><ACK=reset_ack><CTL=RST[,ACK]> and nothing else
+  bool reset_has_ack = false;
+  Seq reset_seq;
+  Seq reset_ack;
+  Packet data; // in-order text for the user: a chain
+
+  [[nodiscard]] bool has(Event e) const { return (events & e) != 0; }
+};
+
+// Segments on their way out: each Packet begins at its TCP header, checksum field zero. The caller puts
+// addresses, IP and checksum around them.
+class TxBurst {
+ public:
+  static constexpr std::size_t most = 64;
+
+  [[nodiscard]] bool full() const { return count_ == most; }
+  [[nodiscard]] std::size_t size() const { return count_; }
+  void push(Packet p, bool ect) {
+    ect_[count_] = ect;
+    packets_[count_++] = std::move(p);
+  }
+  [[nodiscard]] Packet& operator[](std::size_t i) { return packets_[i]; }
+  [[nodiscard]] bool ect(std::size_t i) const { return ect_[i]; } // mark ECT(0) in the IP header
+  void clear() {                                                  // what was not moved out is freed
+    for (std::size_t i = 0; i < count_; ++i) packets_[i].reset();
+    count_ = 0;
+  }
+
+ private:
+  std::size_t count_ = 0;
+  std::array<Packet, most> packets_;
+  std::array<bool, most> ect_{};
+};
+
+} // namespace tern::tcp
