@@ -10,15 +10,32 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/pool.hpp"
 
 namespace tern {
 
-// Owns one reference to a chain of segments; empty after a move. Accessors that give bytes of `data()` speak of the first
-// segment only; `length()` is of the whole chain.
+// Under AddressSanitizer the head and tail room of a packet in hand are poisoned, so a write past either end
+// is found where it happens; `prepend` and `append` open what they hand out. Away from a Packet (in a ring,
+// in a PMD) the buffer is open.
+namespace detail {
+#ifdef TERN_ASAN
+void guard(rte_mbuf* m);
+void unguard(rte_mbuf* m);
+#else
+inline void guard(rte_mbuf*) {}
+inline void unguard(rte_mbuf*) {}
+#endif
+} // namespace detail
+
+class PacketPool;
+
+// Owns one reference to a chain of segments; empty after a move. Accessors that give bytes of `data()` speak
+// of the first segment only; `length()` is of the whole chain. What the chain says of itself (pkt_len,
+// nb_segs) is kept true throughout.
 class Packet {
  public:
   Packet() = default;
-  explicit Packet(rte_mbuf* m) : m_(m) {}
+  explicit Packet(rte_mbuf* m) : m_(m) { detail::guard(m_); }
   Packet(Packet&& o) noexcept : m_(std::exchange(o.m_, nullptr)) {}
   Packet& operator=(Packet&& o) noexcept {
     if (this != &o) {
@@ -33,12 +50,16 @@ class Packet {
 
   [[nodiscard]] explicit operator bool() const { return m_ != nullptr; }
   [[nodiscard]] rte_mbuf* mbuf() const { return m_; }
-  [[nodiscard]] rte_mbuf* release() { return std::exchange(m_, nullptr); }
+  [[nodiscard]] rte_mbuf* release() {
+    detail::unguard(m_);
+    return std::exchange(m_, nullptr);
+  }
   void reset() {
-    if (m_ != nullptr) rte_pktmbuf_free(std::exchange(m_, nullptr));
+    if (m_ != nullptr) rte_pktmbuf_free(release());
   }
 
   [[nodiscard]] std::uint32_t length() const { return m_->pkt_len; }
+  [[nodiscard]] std::uint16_t segments() const { return m_->nb_segs; }
   [[nodiscard]] bool contiguous() const { return m_->next == nullptr; }
   // The first segment's bytes.
   [[nodiscard]] std::byte* data() { return rte_pktmbuf_mtod(m_, std::byte*); }
@@ -46,15 +67,102 @@ class Packet {
   [[nodiscard]] std::uint16_t data_length() const { return m_->data_len; }
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data(), m_->data_len}; }
   [[nodiscard]] std::uint16_t headroom() const { return rte_pktmbuf_headroom(m_); }
-  // True if nobody else holds these bytes: only then may they be written (see lib/README.md, shared mbufs).
-  [[nodiscard]] bool writable() const {
-    return RTE_MBUF_DIRECT(m_) && rte_mbuf_refcnt_read(m_) == 1;
+  [[nodiscard]] std::uint16_t tailroom() const { return rte_pktmbuf_tailroom(rte_pktmbuf_lastseg(m_)); }
+  // True if nobody else holds the first segment's bytes: only then may they be written (see lib/README.md,
+  // shared mbufs).
+  [[nodiscard]] bool writable() const { return writable(m_); }
+
+  // Room in front of the first byte, or behind the last: where the new bytes lie, or null, and nothing
+  // changed, when there is not so much room or when it is shared.
+  [[nodiscard]] std::byte* prepend(std::uint16_t n) {
+    if (!writable() || n > rte_pktmbuf_headroom(m_)) return nullptr;
+    m_->data_off = static_cast<std::uint16_t>(m_->data_off - n);
+    m_->data_len = static_cast<std::uint16_t>(m_->data_len + n);
+    m_->pkt_len += n;
+    detail::guard(m_);
+    return data();
+  }
+  [[nodiscard]] std::byte* append(std::uint16_t n) {
+    rte_mbuf* last = rte_pktmbuf_lastseg(m_);
+    if (!writable(last) || n > rte_pktmbuf_tailroom(last)) return nullptr;
+    std::byte* at = rte_pktmbuf_mtod_offset(last, std::byte*, last->data_len);
+    last->data_len = static_cast<std::uint16_t>(last->data_len + n);
+    m_->pkt_len += n;
+    detail::guard(m_);
+    return at;
+  }
+  // Drops bytes from an end; segments that become empty are freed (the first one stays if nothing else is
+  // left).
+  void trim_front(std::uint32_t n) {
+    if (n < m_->data_len) [[likely]] {
+      m_->data_off = static_cast<std::uint16_t>(m_->data_off + n);
+      m_->data_len = static_cast<std::uint16_t>(m_->data_len - n);
+      m_->pkt_len -= n;
+      detail::guard(m_);
+    } else {
+      trim_front_slow(n);
+    }
+  }
+  void trim_back(std::uint32_t n);
+
+  // Another packet behind this one, by pointer. False, and `tail` untouched, past the 65,535 segments a chain
+  // can count.
+  [[nodiscard]] bool chain(Packet&& tail);
+  // A fresh first segment with `room` bytes of headroom and no data: for headers in front of bytes that are
+  // shared.
+  [[nodiscard]] bool prepend_segment(const PacketPool& pool);
+  // Appends a copy of `bytes`, taking segments from `pool` as needed. False, and nothing changed, when the
+  // pool is out.
+  [[nodiscard]] bool append_copy(std::span<const std::byte> bytes, const PacketPool& pool);
+  // Copies a small `tail` into this one's tail room, and frees it. False, and both untouched, when it does
+  // not fit or may not be written.
+  [[nodiscard]] bool absorb(Packet& tail);
+  // Makes the first n bytes lie in one piece. False, and nothing changed, when the packet is shorter or
+  // `pool` is out.
+  [[nodiscard]] bool pull(std::uint16_t n, const PacketPool& pool);
+
+  // Cuts: this keeps the first `at` bytes, the rest is returned. A cut inside a segment takes one indirect
+  // mbuf from `pool`, and leaves that segment shared. Empty, and nothing changed, when the pool is out. 0 <
+  // at < length().
+  [[nodiscard]] Packet split(std::uint32_t at, const PacketPool& pool);
+  // A second holder of `n` bytes from `at` on, copied nowhere: a chain of indirect mbufs from `pool`. Empty
+  // when it is out.
+  [[nodiscard]] Packet share(std::uint32_t at, std::uint32_t n, const PacketPool& pool) const;
+  // A second reference to this very chain. Neither holder may then change it in any way, its lengths
+  // included.
+  [[nodiscard]] Packet same() const;
+  // A deep copy into as few segments of `pool` as hold it. Empty when the pool is out.
+  [[nodiscard]] Packet copy(std::uint32_t at, std::uint32_t n, const PacketPool& pool) const;
+  // Copies bytes from `at` on into `out`; how many there were.
+  std::uint32_t copy_out(std::uint32_t at, std::span<std::byte> out) const;
+
+  // What this packet pins: whole mbufs and whole buffers, not the bytes it shows. Queues are charged this.
+  [[nodiscard]] std::uint32_t truesize() const;
+  // Worth copying together: it pins more than four times what it shows.
+  [[nodiscard]] bool sparse() const { return truesize() > 4 * (length() + 256U); }
+
+  // Writable one segment at a time.
+  [[nodiscard]] static bool writable(const rte_mbuf* m) {
+    return RTE_MBUF_DIRECT(m) && rte_mbuf_refcnt_read(m) == 1;
   }
 
  private:
+  void trim_front_slow(std::uint32_t n);
+
   rte_mbuf* m_ = nullptr;
 };
 static_assert(sizeof(Packet) == sizeof(void*));
+
+// Bytes that live elsewhere (a file's page, an application's buffer) carried by packets without a copy.
+// `released` is called when the last packet that carries them is gone, on whichever thread that happens.
+struct ExternalBytes {
+  void* bytes = nullptr;
+  rte_iova_t iova = RTE_BAD_IOVA; // needed by a port with real DMA only
+  std::uint16_t length = 0;
+  rte_mbuf_ext_shared_info* info = nullptr; // outlives the packets; see make_external_info
+};
+void make_external_info(rte_mbuf_ext_shared_info& info, void (*released)(void* bytes, void* user),
+                        void* user);
 
 // Where packets come from: a thin view of an rte_mempool that somebody above made.
 class PacketPool {
@@ -62,7 +170,17 @@ class PacketPool {
   PacketPool() = default;
   explicit PacketPool(rte_mempool* pool) : pool_(pool) {}
   [[nodiscard]] Packet alloc() const { return Packet{rte_pktmbuf_alloc(pool_)}; } // empty when the pool is
+  // A packet over bytes that live elsewhere: direct, but never writable. Empty when the pool is.
+  [[nodiscard]] Packet alloc_external(const ExternalBytes& bytes) const;
   [[nodiscard]] rte_mempool* raw() const { return pool_; }
+  // Bytes of data that one fresh packet takes behind its headroom.
+  [[nodiscard]] std::uint16_t room() const {
+    return static_cast<std::uint16_t>(rte_pktmbuf_data_room_size(pool_) - RTE_PKTMBUF_HEADROOM);
+  }
+  [[nodiscard]] unsigned free() const {
+    return rte_mempool_avail_count(pool_);
+  } // walks every core's cache: not for the packet path
+  [[nodiscard]] unsigned used() const { return rte_mempool_in_use_count(pool_); }
 
  private:
   rte_mempool* pool_ = nullptr;
