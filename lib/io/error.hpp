@@ -1,0 +1,15 @@
+// What start-up says when a port or the EAL cannot be had: one line a person can act on. Never thrown on the
+// packet path.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace tern::io {
+
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& what) : std::runtime_error(what) {}
+};
+
+} // namespace tern::io

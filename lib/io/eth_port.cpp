@@ -1,0 +1,255 @@
+#include "io/eth_port.hpp"
+
+#include <fmt/format.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "io/eal.hpp"
+#include "io/error.hpp"
+
+namespace tern::io {
+namespace {
+
+constexpr std::uint64_t rss_types =
+    RTE_ETH_RSS_IPV4 | RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_IPV6 | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
+
+bool has(std::uint64_t flags, std::uint64_t all) {
+  return (flags & all) == all;
+}
+
+// The port of a device that is there already, or of one probed now.
+std::uint16_t find_port(const std::string& name, bool& probed) {
+  const std::string device = name.substr(0, name.find(','));
+  std::uint16_t id = RTE_MAX_ETHPORTS;
+  probed = false;
+  if (rte_eth_dev_get_port_by_name(device.c_str(), &id) == 0) return id;
+  const int error = rte_dev_probe(name.c_str());
+  if (error == 0 && rte_eth_dev_get_port_by_name(device.c_str(), &id) == 0) {
+    probed = true;
+    return id;
+  }
+  if (is_pci_address(device))
+    throw Error(
+        fmt::format("{}: no such port ({}); is the NIC bound to vfio-pci, and was it named before start? "
+                    "`tern doctor` lists NICs and their drivers",
+                    name, rte_strerror(-error)));
+  throw Error(fmt::format(
+      "{}: the port cannot be made ({}); `tern doctor` lists the drivers there are and what they need", name,
+      error == 0 ? "its driver made no port" : rte_strerror(-error)));
+}
+
+bool tells_ptype(std::uint16_t id) {
+  std::uint32_t types[64];
+  const int n = rte_eth_dev_get_supported_ptypes(id, RTE_PTYPE_L3_MASK | RTE_PTYPE_L4_MASK, types, 64);
+  bool ip = false;
+  bool tcp = false;
+  for (int i = 0; i < n && i < 64; ++i) {
+    ip = ip || RTE_ETH_IS_IPV4_HDR(types[i]);
+    tcp = tcp || (types[i] & RTE_PTYPE_L4_MASK) == RTE_PTYPE_L4_TCP;
+  }
+  return ip && tcp;
+}
+
+PortCapabilities capabilities_of(const rte_eth_dev_info& info, std::uint16_t id) {
+  PortCapabilities c;
+  c.driver = info.driver_name;
+  c.max_rx_queues = info.max_rx_queues;
+  c.max_tx_queues = info.max_tx_queues;
+  c.max_descriptors = std::min(info.rx_desc_lim.nb_max, info.tx_desc_lim.nb_max);
+  c.min_descriptors = std::max(info.rx_desc_lim.nb_min, info.tx_desc_lim.nb_min);
+  c.max_mtu = std::max<std::uint16_t>(info.max_mtu, 1500);
+  c.ptype = tells_ptype(id);
+  c.rx_ip_checksum = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
+  c.rx_tcp_checksum = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+  c.tx_ip_checksum = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
+  c.tx_tcp_checksum = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
+  c.vlan_strip = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
+  c.vlan_insert = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_VLAN_INSERT);
+  c.tso = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_TSO);
+  c.scatter = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_SCATTER);
+  c.multi_segment_tx = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+  c.link_interrupt = info.dev_flags != nullptr && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+  c.rx_interrupt = false; // found out when the queue's interrupt is asked for
+  c.rss_hash = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_RSS_HASH);
+  c.rss_tcp4 = has(info.flow_type_rss_offloads, RTE_ETH_RSS_NONFRAG_IPV4_TCP);
+  c.rss_tcp6 = has(info.flow_type_rss_offloads, RTE_ETH_RSS_NONFRAG_IPV6_TCP);
+  c.rss_key_bytes = info.hash_key_size;
+  c.reta_entries = info.reta_size;
+  return c;
+}
+
+rte_eth_conf to_conf(const PortPlan& p, const rte_eth_dev_info& info) {
+  rte_eth_conf conf{};
+  const auto rx = [&](bool wanted, std::uint64_t flag) {
+    conf.rxmode.offloads |= wanted ? flag & info.rx_offload_capa : 0;
+  };
+  const auto tx = [&](bool wanted, std::uint64_t flag) {
+    conf.txmode.offloads |= wanted ? flag & info.tx_offload_capa : 0;
+  };
+  rx(p.rx_ip_checksum == Where::hardware, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
+  rx(p.rx_tcp_checksum == Where::hardware, RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+  rx(p.vlan == Where::hardware, RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
+  rx(p.scatter, RTE_ETH_RX_OFFLOAD_SCATTER);
+  rx(p.rss_hash, RTE_ETH_RX_OFFLOAD_RSS_HASH);
+  tx(p.tx_ip_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
+  tx(p.tx_tcp_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
+  tx(p.vlan == Where::hardware, RTE_ETH_TX_OFFLOAD_VLAN_INSERT);
+  tx(p.tso == Where::hardware, RTE_ETH_TX_OFFLOAD_TCP_TSO);
+  tx(p.multi_segment_tx, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+  // Never MBUF_FAST_FREE: what is sent may be shared with a retransmission queue (lib/README.md).
+  conf.rxmode.mtu = p.mtu;
+  conf.intr_conf.lsc = p.link == Where::hardware ? 1 : 0;
+  return conf;
+}
+
+} // namespace
+
+EthPort::EthPort(const PortRequest& request, std::span<rte_mempool* const> pools) {
+  id_ = find_port(request.name, probed_);
+  try {
+    configure(request, pools);
+  } catch (...) {
+    if (probed_) rte_eth_dev_close(id_);
+    throw;
+  }
+}
+
+void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const> pools) {
+  const auto check = [&](int error, const char* what) {
+    if (error < 0) throw Error(fmt::format("{}: {}: {}", request.name, what, rte_strerror(-error)));
+  };
+  rte_eth_dev_info info{};
+  check(rte_eth_dev_info_get(id_, &info), "the driver does not describe the port");
+  capabilities_ = capabilities_of(info, id_);
+  plan_ = negotiate(capabilities_, request);
+  if (pools.size() < plan_.queues) throw Error(request.name + ": one receive pool a queue is needed");
+
+  rte_eth_conf conf = to_conf(plan_, info);
+  std::array<std::uint8_t, 64> key{};
+  if (plan_.rss == Where::hardware) {
+    if (getrandom(key.data(), key.size(), 0) < 0)
+      throw Error(request.name + ": no randomness for the RSS key");
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rx_adv_conf.rss_conf.rss_hf = rss_types & info.flow_type_rss_offloads;
+    conf.rx_adv_conf.rss_conf.rss_key = key.data();
+    conf.rx_adv_conf.rss_conf.rss_key_len = std::min<std::uint8_t>(capabilities_.rss_key_bytes, 64);
+  }
+  int error = rte_eth_dev_configure(id_, plan_.queues, plan_.queues, &conf);
+  if (error < 0 && plan_.rss == Where::hardware) { // some drivers keep their own key
+    conf.rx_adv_conf.rss_conf.rss_key = nullptr;
+    error = rte_eth_dev_configure(id_, plan_.queues, plan_.queues, &conf);
+  }
+  check(error, "the port refuses its configuration");
+  check(rte_eth_dev_adjust_nb_rx_tx_desc(id_, &plan_.rx_descriptors, &plan_.tx_descriptors), "descriptors");
+
+  queues_ = std::make_unique<Queue[]>(plan_.queues);
+  const int socket = rte_eth_dev_socket_id(id_);
+  const auto numa = static_cast<unsigned>(socket);
+  rte_eth_rxconf rx = info.default_rxconf;
+  rx.offloads = conf.rxmode.offloads;
+  rte_eth_txconf tx = info.default_txconf;
+  tx.offloads = conf.txmode.offloads;
+  for (QueueId q = 0; q < plan_.queues; ++q) {
+    check(rte_eth_rx_queue_setup(id_, q, plan_.rx_descriptors, numa, &rx, pools[q]),
+          "a receive queue cannot be set up");
+    check(rte_eth_tx_queue_setup(id_, q, plan_.tx_descriptors, numa, &tx),
+          "a transmit queue cannot be set up");
+  }
+  if (request.promiscuous) (void)rte_eth_promiscuous_enable(id_);
+  // Solicited-node and all-nodes groups must arrive; a port that cannot say so delivers everything anyway.
+  (void)rte_eth_allmulticast_enable(id_);
+  check(rte_eth_dev_start(id_), "the port does not start");
+  if (std::uint16_t mtu = 0; rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != plan_.mtu)
+    if (rte_eth_dev_set_mtu(id_, plan_.mtu) != 0)
+      plan_.notes.push_back(fmt::format("the driver keeps its own mtu of {}", mtu));
+  if (plan_.rss == Where::hardware) read_rss();
+  simple_tx_ = plan_.multi_segment_tx && plan_.tx_ip_checksum != Where::hardware &&
+               plan_.tx_tcp_checksum != Where::hardware && plan_.tso != Where::hardware;
+}
+
+// What the port really hashes with. If it does not say, its spreading is not known, and ours is used instead.
+void EthPort::read_rss() {
+  rss_.key.assign(capabilities_.rss_key_bytes, 0);
+  rte_eth_rss_conf conf{};
+  conf.rss_key = rss_.key.data();
+  conf.rss_key_len = capabilities_.rss_key_bytes;
+  std::vector<rte_eth_rss_reta_entry64> groups((capabilities_.reta_entries + 63U) / 64U);
+  for (auto& g : groups) g.mask = ~std::uint64_t{0};
+  const std::uint64_t tcp = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV6_TCP;
+  const bool power_of_two = (capabilities_.reta_entries & (capabilities_.reta_entries - 1)) == 0;
+  if (!power_of_two || rte_eth_dev_rss_hash_conf_get(id_, &conf) != 0 || !has(conf.rss_hf, tcp) ||
+      rte_eth_dev_rss_reta_query(id_, groups.data(), capabilities_.reta_entries) != 0) {
+    plan_.rss = Where::software;
+    plan_.rss_hash = false;
+    plan_.notes.emplace_back("the driver's RSS key and table cannot be read back");
+    return;
+  }
+  rss_.reta.resize(capabilities_.reta_entries);
+  for (std::size_t i = 0; i < rss_.reta.size(); ++i) rss_.reta[i] = groups[i / 64].reta[i % 64];
+}
+
+EthPort::~EthPort() {
+  if (id_ == RTE_MAX_ETHPORTS) return;
+  queues_.reset();
+  rte_eth_dev_stop(id_);
+  rte_eth_dev_close(id_);
+}
+
+// What the driver wants done before it is handed packets. Those that cannot be sent are freed and counted;
+// how many are left.
+std::uint16_t EthPort::prepare(QueueId q, rte_mbuf** m, std::uint16_t n) {
+  PortCounters& counters = queues_[q].counters;
+  std::uint16_t kept = 0;
+  const auto unsendable = [&](rte_mbuf* p) {
+    counters.add(PortCounter::tx_unsendable);
+    rte_pktmbuf_free(p);
+  };
+  for (std::uint16_t i = 0; i < n; ++i) {
+    rte_mbuf* p = m[i];
+    if (p->nb_segs > 1 && !plan_.multi_segment_tx) {
+      rte_mbuf* whole = rte_pktmbuf_copy(p, p->pool, 0, UINT32_MAX);
+      if (whole == nullptr || whole->nb_segs > 1) {
+        if (whole != nullptr) rte_pktmbuf_free(whole);
+        unsendable(p);
+        continue;
+      }
+      rte_pktmbuf_free(p);
+      p = whole;
+    }
+    m[kept++] = p;
+  }
+  std::uint16_t ready = 0;
+  while (ready < kept) {
+    ready = static_cast<std::uint16_t>(
+        ready + rte_eth_tx_prepare(id_, q, m + ready, static_cast<std::uint16_t>(kept - ready)));
+    if (ready == kept) break;
+    unsendable(m[ready]);
+    std::move(m + ready + 1, m + kept, m + ready);
+    --kept;
+  }
+  return kept;
+}
+
+MacBytes EthPort::mac() const {
+  rte_ether_addr a{};
+  rte_eth_macaddr_get(id_, &a);
+  MacBytes b;
+  std::memcpy(b.data(), a.addr_bytes, b.size());
+  return b;
+}
+
+bool EthPort::link_up() const {
+  rte_eth_link link{};
+  return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+std::uint64_t EthPort::missed() const {
+  rte_eth_stats s{};
+  return rte_eth_stats_get(id_, &s) == 0 ? s.imissed + s.rx_nombuf : 0;
+}
+
+} // namespace tern::io

@@ -1,0 +1,80 @@
+// A DPDK port: any vdev, any probed NIC.
+#pragma once
+
+#include <rte_ethdev.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/port.hpp"
+
+namespace tern::io {
+
+class EthPort {
+ public:
+  // Probes the device if need be, negotiates, configures and starts it. One receive pool a queue, the same
+  // one more than once if so wished. Throws Error.
+  EthPort(const PortRequest& request, std::span<rte_mempool* const> pools);
+  ~EthPort();
+  EthPort(const EthPort&) = delete;
+  EthPort& operator=(const EthPort&) = delete;
+
+  std::uint16_t rx_burst(QueueId q, rte_mbuf** out, std::uint16_t n) {
+    const std::uint16_t got = rte_eth_rx_burst(id_, q, out, n);
+    if (got != 0) queues_[q].counters.add(PortCounter::rx_packets, got);
+    return got;
+  }
+  std::uint16_t tx_burst(QueueId q, rte_mbuf** m, std::uint16_t n) {
+    Queue& queue = queues_[q];
+    if (!simple_tx_) [[unlikely]]
+      n = prepare(q, m, n);
+    return send_in_order(queue.backlog, queue.counters, m, n,
+                         [&](rte_mbuf** p, std::uint16_t k) { return send(queue, q, p, k); });
+  }
+  void tx_flush(QueueId q) {
+    Queue& queue = queues_[q];
+    if (!queue.backlog.empty()) [[unlikely]]
+      queue.backlog.drain([&](rte_mbuf** p, std::uint16_t k) { return send(queue, q, p, k); });
+  }
+  [[nodiscard]] std::uint32_t tx_pending(QueueId q) const { return queues_[q].backlog.size(); }
+
+  [[nodiscard]] const PortPlan& plan() const { return plan_; }
+  [[nodiscard]] const RssView& rss() const { return rss_; }
+  [[nodiscard]] MacBytes mac() const;
+  [[nodiscard]] const PortCounters& counters(QueueId q) const { return queues_[q].counters; }
+
+  [[nodiscard]] std::uint16_t id() const { return id_; }
+  [[nodiscard]] const PortCapabilities& capabilities() const { return capabilities_; }
+  [[nodiscard]] std::string describe() const { return io::describe(id_, capabilities_.driver, plan_); }
+  [[nodiscard]] bool link_up() const;
+  // Packets that the device itself lost for want of a descriptor or a buffer.
+  [[nodiscard]] std::uint64_t missed() const;
+
+ private:
+  struct alignas(2 * cache_line) Queue {
+    PortCounters counters;
+    Backlog backlog;
+  };
+
+  std::uint16_t send(Queue& queue, QueueId q, rte_mbuf** m, std::uint16_t n) {
+    const std::uint16_t sent = rte_eth_tx_burst(id_, q, m, n);
+    queue.counters.add(PortCounter::tx_packets, sent);
+    return sent;
+  }
+  std::uint16_t prepare(QueueId q, rte_mbuf** m, std::uint16_t n);
+  void configure(const PortRequest& request, std::span<rte_mempool* const> pools);
+  void read_rss();
+
+  std::uint16_t id_ = RTE_MAX_ETHPORTS;
+  bool probed_ = false;   // by us: so we remove it
+  bool simple_tx_ = true; // nothing to do before a packet is handed to the driver
+  PortPlan plan_;
+  PortCapabilities capabilities_;
+  RssView rss_;
+  std::unique_ptr<Queue[]> queues_;
+};
+static_assert(PacketPort<EthPort>);
+
+} // namespace tern::io

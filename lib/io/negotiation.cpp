@@ -1,0 +1,97 @@
+#include "io/negotiation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "io/error.hpp"
+
+namespace tern::io {
+namespace {
+
+constexpr std::uint16_t ethernet_overhead = 14 + 4 + 4; // header, two tags: what a frame holds beside its MTU
+
+Where hardware_if(bool can) {
+  return can ? Where::hardware : Where::software;
+}
+
+std::string_view checksum_word(Where ip, Where tcp) {
+  return ip == tcp ? name_of(ip) : "partial";
+}
+
+} // namespace
+
+std::string_view name_of(Where w) {
+  switch (w) {
+    case Where::off:
+      return "off";
+    case Where::software:
+      return "software";
+    case Where::hardware:
+      return "hardware";
+  }
+  return "?";
+}
+
+PortPlan negotiate(const PortCapabilities& can, const PortRequest& want) {
+  if (want.queues == 0) throw Error(want.name + ": a port needs at least one queue");
+  if (want.mtu < 576 || want.mtu > 9216)
+    throw Error(fmt::format("{}: mtu {} is not in 576..9216", want.name, want.mtu));
+  if (want.mtu > can.max_mtu)
+    throw Error(fmt::format("{}: {} carries an mtu of at most {}; {} was asked for", want.name, can.driver,
+                            can.max_mtu, want.mtu));
+  PortPlan p;
+  p.mtu = want.mtu;
+  p.queues = std::min({want.queues, can.max_rx_queues, can.max_tx_queues});
+  if (p.queues == 0) throw Error(fmt::format("{}: {} has no queue to give", want.name, can.driver));
+  if (p.queues < want.queues)
+    p.notes.push_back(fmt::format("{} queues asked for, {} there are: cores beyond them are fed by hand-off",
+                                  want.queues, p.queues));
+  p.rx_descriptors = std::clamp(want.rx_descriptors, can.min_descriptors, can.max_descriptors);
+  p.tx_descriptors = std::clamp(want.tx_descriptors, can.min_descriptors, can.max_descriptors);
+
+  p.scatter = want.mtu + ethernet_overhead > want.buffer_room;
+  if (p.scatter && !can.scatter)
+    throw Error(fmt::format(
+        "{}: {} cannot receive into chains, and one buffer of {} bytes does not hold an mtu of {}; "
+        "take larger buffers or a smaller mtu",
+        want.name, can.driver, want.buffer_room, want.mtu));
+  p.multi_segment_tx = can.multi_segment_tx;
+
+  const bool checksums = want.checksums == Offload::automatic;
+  p.rx_ip_checksum = hardware_if(checksums && can.rx_ip_checksum);
+  p.rx_tcp_checksum = hardware_if(checksums && can.rx_tcp_checksum);
+  p.tx_ip_checksum = hardware_if(checksums && can.tx_ip_checksum);
+  p.tx_tcp_checksum = hardware_if(checksums && can.tx_tcp_checksum);
+  // A NIC that cuts segments must fill in their checksums, and read them from chains.
+  p.tso = hardware_if(want.tso == Offload::automatic && can.tso && p.tx_tcp_checksum == Where::hardware &&
+                      p.tx_ip_checksum == Where::hardware && can.multi_segment_tx);
+  p.ptype = hardware_if(can.ptype);
+  p.vlan = want.vlan ? hardware_if(can.vlan_strip && can.vlan_insert) : Where::off;
+  p.link = hardware_if(can.link_interrupt);
+  p.wake = hardware_if(can.rx_interrupt);
+
+  if (want.queues > 1) {
+    // Both families or neither: the owner of a tuple is one function, whoever computes it.
+    const bool whole = can.rss_tcp4 && can.rss_tcp6 && can.rss_key_bytes >= 40 && can.reta_entries > 0;
+    p.rss = hardware_if(want.rss == Offload::automatic && whole && p.queues == want.queues);
+    p.rss_hash = p.rss == Where::hardware && can.rss_hash;
+  }
+  return p;
+}
+
+std::string describe(std::uint16_t port_id, std::string_view driver, const PortPlan& p) {
+  std::string s = fmt::format(
+      "port {} {}: {} queue{}, mtu {}, rss {}, rx-csum {}, tx-csum {}, tso {}, ptype {}, vlan {}, link {}, "
+      "wake {}",
+      port_id, driver, p.queues, p.queues == 1 ? "" : "s", p.mtu, name_of(p.rss),
+      checksum_word(p.rx_ip_checksum, p.rx_tcp_checksum), checksum_word(p.tx_ip_checksum, p.tx_tcp_checksum),
+      name_of(p.tso), name_of(p.ptype), name_of(p.vlan), p.link == Where::hardware ? "interrupt" : "polled",
+      p.wake == Where::hardware ? "interrupt" : "timer");
+  if (p.scatter) s += ", scatter";
+  if (!p.multi_segment_tx) s += ", tx copied to one segment";
+  for (const auto& n : p.notes) s += "; " + n;
+  return s;
+}
+
+} // namespace tern::io

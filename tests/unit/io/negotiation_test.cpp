@@ -1,0 +1,130 @@
+#include "io/negotiation.hpp"
+
+#include <gtest/gtest.h>
+
+#include "io/error.hpp"
+
+namespace tern::io {
+namespace {
+
+// A NIC that does everything.
+PortCapabilities grand() {
+  PortCapabilities c;
+  c.driver = "net_grand";
+  c.max_rx_queues = c.max_tx_queues = 16;
+  c.max_mtu = 9600;
+  c.ptype = c.rx_ip_checksum = c.rx_tcp_checksum = c.tx_ip_checksum = c.tx_tcp_checksum = true;
+  c.vlan_strip = c.vlan_insert = c.tso = c.scatter = c.multi_segment_tx = true;
+  c.link_interrupt = c.rx_interrupt = c.rss_hash = c.rss_tcp4 = c.rss_tcp6 = true;
+  c.rss_key_bytes = 40;
+  c.reta_entries = 128;
+  return c;
+}
+PortRequest two_queues() {
+  PortRequest r;
+  r.name = "p";
+  r.queues = 2;
+  return r;
+}
+std::string error_of(const PortCapabilities& c, const PortRequest& r) {
+  try {
+    (void)negotiate(c, r);
+  } catch (const Error& e) {
+    return e.what();
+  }
+  return {};
+}
+
+TEST(Negotiate, EverythingIsTakenWhereItIsOffered) {
+  PortRequest r = two_queues();
+  r.vlan = true;
+  const PortPlan p = negotiate(grand(), r);
+  EXPECT_EQ(describe(0, "net_grand", p),
+            "port 0 net_grand: 2 queues, mtu 1500, rss hardware, rx-csum hardware, tx-csum hardware, tso "
+            "hardware, ptype "
+            "hardware, vlan hardware, link interrupt, wake interrupt");
+}
+
+TEST(Negotiate, NothingIsAssumedWhereNothingIsOffered) {
+  PortCapabilities c;
+  c.driver = "net_poor";
+  PortRequest r;
+  r.vlan = true;
+  EXPECT_EQ(describe(3, "net_poor", negotiate(c, r)),
+            "port 3 net_poor: 1 queue, mtu 1500, rss off, rx-csum software, tx-csum software, tso software, "
+            "ptype software, "
+            "vlan software, link polled, wake timer, tx copied to one segment");
+}
+
+TEST(Negotiate, PartialChecksumsAreNamedSo) {
+  PortCapabilities c = grand();
+  c.rx_tcp_checksum = false;
+  c.tx_ip_checksum = false;
+  const PortPlan p = negotiate(c, two_queues());
+  const std::string s = describe(0, "x", p);
+  EXPECT_NE(s.find("rx-csum partial, tx-csum partial"), std::string::npos) << s;
+  EXPECT_EQ(p.tso, Where::software); // a NIC that cuts must fill in both
+}
+
+TEST(Negotiate, RssNeedsBothFamiliesKeyAndTableAndAllQueues) {
+  const auto rss_without = [](auto spoil) {
+    PortCapabilities c = grand();
+    spoil(c);
+    return negotiate(c, two_queues()).rss;
+  };
+  EXPECT_EQ(rss_without([](PortCapabilities&) {}), Where::hardware);
+  EXPECT_EQ(rss_without([](PortCapabilities& c) { c.rss_tcp4 = false; }), Where::software);
+  EXPECT_EQ(rss_without([](PortCapabilities& c) { c.rss_tcp6 = false; }), Where::software);
+  EXPECT_EQ(rss_without([](PortCapabilities& c) { c.rss_key_bytes = 0; }), Where::software);
+  EXPECT_EQ(rss_without([](PortCapabilities& c) { c.reta_entries = 0; }), Where::software);
+  EXPECT_EQ(rss_without([](PortCapabilities& c) { c.max_rx_queues = 1; }), Where::software);
+}
+
+TEST(Negotiate, FewerQueuesThanAskedForIsNoted) {
+  PortCapabilities c = grand();
+  c.max_tx_queues = 3;
+  PortRequest r = two_queues();
+  r.queues = 8;
+  const PortPlan p = negotiate(c, r);
+  EXPECT_EQ(p.queues, 3);
+  EXPECT_EQ(p.rss, Where::software);
+  ASSERT_EQ(p.notes.size(), 1U);
+  EXPECT_NE(p.notes[0].find("8 queues"), std::string::npos);
+}
+
+TEST(Negotiate, LargeMtuTakesChainsOrIsRefused) {
+  PortRequest r = two_queues();
+  r.mtu = 9000;
+  EXPECT_TRUE(negotiate(grand(), r).scatter);
+  PortCapabilities c = grand();
+  c.scatter = false;
+  EXPECT_NE(error_of(c, r).find("cannot receive into chains"), std::string::npos);
+  r.buffer_room = 9216;
+  EXPECT_FALSE(negotiate(c, r).scatter);
+  c.max_mtu = 4000;
+  EXPECT_NE(error_of(c, r).find("at most 4000"), std::string::npos);
+  r.mtu = 100;
+  EXPECT_NE(error_of(c, r).find("576..9216"), std::string::npos);
+}
+
+TEST(Negotiate, WhatTheUserForbidsStaysSoftware) {
+  PortRequest r = two_queues();
+  r.checksums = r.rss = r.tso = Offload::never;
+  const PortPlan p = negotiate(grand(), r);
+  EXPECT_EQ(p.rx_tcp_checksum, Where::software);
+  EXPECT_EQ(p.tx_tcp_checksum, Where::software);
+  EXPECT_EQ(p.rss, Where::software);
+  EXPECT_EQ(p.tso, Where::software);
+}
+
+TEST(Negotiate, NoQueueIsAnError) {
+  PortRequest r = two_queues();
+  r.queues = 0;
+  EXPECT_NE(error_of(grand(), r).find("at least one queue"), std::string::npos);
+  PortCapabilities c = grand();
+  c.max_tx_queues = 0;
+  EXPECT_NE(error_of(c, two_queues()).find("no queue to give"), std::string::npos);
+}
+
+} // namespace
+} // namespace tern::io
