@@ -78,8 +78,9 @@ std::optional<Endpoint> Endpoint::parse(std::string_view text) {
 }
 
 std::string Endpoint::to_string() const {
-  const std::string p = ":" + std::to_string(port.raw());
-  return ip.is_v4() ? ip.to_string() + p : "[" + ip.to_string() + "]" + p;
+  std::string text = ip.to_string(); // appended to, because GCC 12 warns of "[" + text (its bug 105651)
+  if (!ip.is_v4()) text.insert(text.begin(), '['), text += ']';
+  return text += ':', text += std::to_string(port.raw());
 }
 
 } // namespace tern
