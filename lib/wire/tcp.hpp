@@ -11,7 +11,8 @@ namespace tern::wire {
 
 // Bits of the flags byte (RFC 9293 §3.1), as they lie on the wire.
 namespace tcp_flag {
-inline constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10, urg = 0x20, ece = 0x40, cwr = 0x80;
+inline constexpr std::uint8_t fin = 0x01, syn = 0x02, rst = 0x04, psh = 0x08, ack = 0x10, urg = 0x20,
+                              ece = 0x40, cwr = 0x80;
 }
 
 struct SackBlock {
@@ -20,16 +21,22 @@ struct SackBlock {
   constexpr bool operator==(const SackBlock&) const = default;
 };
 
-// What was found among the options. A field means something only if its bit is set; unknown options were skipped by their
-// length, a malformed one ended the parse with a verdict.
+// What was found among the options. A field means something only if its bit is set; unknown options were
+// skipped by their length, a malformed one ended the parse with a verdict.
 struct TcpOptions {
-  enum Has : std::uint8_t { mss_bit = 1, wscale_bit = 2, sack_permitted_bit = 4, timestamps_bit = 8, user_timeout_bit = 16 };
+  enum Has : std::uint8_t {
+    mss_bit = 1,
+    wscale_bit = 2,
+    sack_permitted_bit = 4,
+    timestamps_bit = 8,
+    user_timeout_bit = 16
+  };
 
   std::uint8_t has = 0;
-  std::uint8_t wscale = 0;       // as sent; the engine clamps it to 14 (RFC 7323 §2.3)
+  std::uint8_t wscale = 0; // as sent; the engine clamps it to 14 (RFC 7323 §2.3)
   std::uint16_t mss = 0;
   std::uint16_t user_timeout = 0; // RFC 5482: granularity bit and 15 bits, as sent
-  std::uint8_t sack_count = 0;   // 0..4
+  std::uint8_t sack_count = 0;    // 0..4
   std::uint32_t ts_val = 0;
   std::uint32_t ts_ecr = 0;
   std::array<SackBlock, 4> sack; // the first sack_count are set
@@ -51,6 +58,7 @@ struct Tcp {
   TcpOptions options;
 
   [[nodiscard]] constexpr bool has(std::uint8_t f) const { return (flags & f) != 0; }
+  constexpr bool operator==(const Tcp&) const = default;
 };
 
 constexpr bool TcpOptions::operator==(const TcpOptions& o) const {
