@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/time.hpp"
+#include "packet/chain.hpp"
 #include "packet/packet.hpp"
 #include "wire/tcp.hpp"
 
@@ -72,13 +73,13 @@ struct Outcome {
   bool reset_has_ack = false;
   Seq reset_seq;
   Seq reset_ack;
-  Packet data; // in-order text for the user: a chain
+  PacketChain data; // in-order text for the user
 
   [[nodiscard]] bool has(Event e) const { return (events & e) != 0; }
 };
 
-// Segments on their way out: each Packet begins at its TCP header, checksum field zero. The caller puts
-// addresses, IP and checksum around them.
+// Segments on their way out: each Packet begins at its TCP header; ports and checksum are zero. The caller
+// puts addresses, IP and checksum around them.
 class TxBurst {
  public:
   static constexpr std::size_t most = 64;

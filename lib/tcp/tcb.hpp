@@ -56,19 +56,25 @@ enum TcbFlag : std::uint32_t {
   flag_idle_probe = 1U << 23,     // keepalive is probing
   flag_peer_held = 1U << 24,      // window closed by the peer: persist instead of retransmit
   flag_ecn_setup = 1U << 25,      // ECN asked for on our SYN
+  flag_dsack = 1U << 26,          // dsack_left/right are to be reported
+  flag_has_recovery = 1U << 27, // in step with the pointers, so that the fast path need not touch their line
+  flag_has_reassembly = 1U << 28,
+  flag_backed_off = 1U << 29, // rtx_count or rtx_backoff is not 0
+  flag_syn_acked = 1U << 30,  // our SYN is out of the way: snd.una is text
 };
 
 // What the one retransmission deadline stands for.
 enum class RtxTimer : std::uint8_t { Off, Rto, Tlp, Rack, Persist };
 
-// 192 bytes. The runtime's record puts 32 bytes of key and hook before it, so the groups below fall on its
+// 184 bytes. The runtime's record puts 32 bytes of key and hook before it, so the groups below fall on its
 // cache lines:
 //
-//   line 0 (after key and hook) | una nxt end wnd | rcv.nxt adv | state scales mss flags |  every segment
-//   line 1                      | ts, wl1 wl2, cwnd, rtt, deadlines, first piece          |  every data
-//   segment or ACK line 2…3                    | what opening, closing, losing and waiting need
+//   line 0 (after key and hook) | una nxt end wnd | rcv.nxt adv | state scales mss flags    every segment
+//   line 1                      | ts, wl1 wl2, cwnd, deadlines, receive buffer, first piece every data
+//   segment line 2                      | side records, RTT, retransmission                         sending,
+//   ACKs that end a sample line 3                      | what opening, losing and closing need
 //
-// An in-order data segment or a pure ACK in ESTABLISHED touches lines 0 and 1 only.
+// The arrival of an in-order data segment in ESTABLISHED touches lines 0 and 1 only.
 struct Tcb {
   // ---- line 0
   Seq snd_una;
@@ -84,53 +90,50 @@ struct Tcb {
   std::uint32_t flags = 0;
   // ---- line 1
   std::uint32_t ts_recent = 0;
-  std::uint32_t ts_recent_at_ms = 0; // when ts_recent was taken: RFC 7323 §5.5
+  std::uint32_t heard_ms =
+      0; // when the peer was last heard: keepalive, and the age of ts_recent (RFC 7323 §5.5)
   std::uint32_t ts_offset = 0;
   Seq last_ack_sent;
   Seq snd_wl1;
   Seq snd_wl2;
   std::uint32_t cwnd = 0;      // bytes
-  std::uint32_t srtt_us = 0;   // ×8
-  std::uint32_t rttvar_us = 0; // ×4
   std::uint32_t rtx_at_ms = 0; // deadlines on the wrapping ms clock; 0: none
   std::uint32_t ack_at_ms = 0;
   std::uint32_t rcv_limit = 0; // receive buffer: bytes the window may promise
-  Piece first;                 // the send queue's head
+  std::uint32_t rcv_held = 0;  // bytes handed to the user and not yet released: they keep the window down
+  std::uint16_t rcv_mss = 536; // the peer's segment size as we see it: "every second full segment"
+  std::uint8_t quick_acks = 0; // so many ACKs are not delayed
+  std::uint8_t unacked_segments = 0; // full segments since the last ACK
+  Piece first;                       // the send queue's head
   // ---- line 2
-  Recovery* recovery = nullptr;
-  Reassembly* reassembly = nullptr;
-  SendQueue* more = nullptr;  // pieces after the first
-  std::uint32_t rcv_held = 0; // bytes handed to the user and not yet released: they keep the window down
-  std::uint32_t ssthresh = 0xffff'ffff;
-  std::uint32_t idle_at_ms = 0; // keepalive, FIN-WAIT-2 of orphans
-  std::uint32_t progress_ms =
-      0;                      // when the peer last acknowledged something new, or when output was first owed
-  std::uint32_t heard_ms = 0; // when the peer was last heard
-  Seq timed_seq;              // the byte whose ACK ends the RTT sample
+  Recovery* recovery = nullptr;     // flag_has_recovery
+  Reassembly* reassembly = nullptr; // flag_has_reassembly
+  SendQueue* more = nullptr;        // pieces after the first
+  std::uint32_t srtt_us = 0;        // ×8
+  std::uint32_t rttvar_us = 0;      // ×4
+  Seq timed_seq;                    // flag_timing: the byte whose ACK ends the RTT sample
   std::uint32_t timed_at_us = 0;
-  Seq recover; // RFC 6582: where the present recovery ends
+  std::uint32_t ssthresh = 0xffff'ffff;
+  std::uint32_t max_snd_wnd = 0; // RFC 9293 §3.8.6.2.1: the largest window the peer ever offered
+  std::uint32_t idle_at_ms = 0;  // keepalive, FIN-WAIT-2 of orphans
+  RtxTimer rtx = RtxTimer::Off;
+  std::uint8_t rtx_backoff = 0;
+  std::uint8_t rtx_count = 0;  // retransmissions or probes since the peer last acknowledged anything
+  std::uint8_t challenges = 0; // sent in the second that began at challenge_ms (RFC 5961 §7)
+  std::uint32_t challenge_ms = 0;
   Seq iss;
   // ---- line 3
   Seq irs;
-  std::uint32_t max_snd_wnd = 0; // RFC 9293 §3.8.6.2.1: the largest window the peer ever offered
-  std::uint32_t challenge_ms = 0;
+  Seq recover;                        // RFC 6582: where the present recovery ends
+  std::uint32_t stalled_since_ms = 0; // when the first of rtx_count left: the user timeout
+  Seq dsack_left;                     // flag_dsack: the duplicate to report once (RFC 2883)
+  Seq dsack_right;
   std::uint16_t peer_mss = 536;
-  std::uint16_t path_mss = 0;  // most text the path is known to carry; 0: the interface's
-  std::uint16_t rcv_mss = 536; // the peer's segment size as we see it: "every second full segment"
+  std::uint16_t path_mss = 1460; // most text the path is known to carry in a segment without options
   std::uint16_t user_timeout_s = 0;
-  std::uint8_t rtx_backoff = 0;
-  std::uint8_t rtx_count = 0;
-  std::uint8_t probe_count = 0;
-  std::uint8_t challenges = 0;
-  std::uint8_t dup_acks = 0;
-  std::uint8_t quick_acks = 0;
-  std::uint8_t unacked_segments = 0; // full segments since the last ACK
-  RtxTimer rtx = RtxTimer::Off;
   CloseReason reason = CloseReason::None;
-  std::uint8_t spare[7] = {};
-  std::uint64_t reserved = 0;
 
-  [[nodiscard]] bool has(TcbFlag f) const { return (flags & f) != 0; }
+  [[nodiscard]] bool has(std::uint32_t f) const { return (flags & f) != 0; }
   void set(std::uint32_t f) { flags |= f; }
   void clear(std::uint32_t f) { flags &= ~f; }
   // Bytes (and FIN) sent and not acknowledged.
@@ -139,6 +142,7 @@ struct Tcb {
 };
 static_assert(offsetof(Tcb, ts_recent) == 32, "the hot group fills what key and hook leave of line 0");
 static_assert(offsetof(Tcb, recovery) == 96, "the second group is one line");
-static_assert(sizeof(Tcb) <= 208, "with key, hook and user word a connection is 256 bytes");
+static_assert(offsetof(Tcb, irs) == 160, "the third too");
+static_assert(sizeof(Tcb) <= 192, "with key, hook and user word a connection is 256 bytes at most");
 
 } // namespace tern::tcp

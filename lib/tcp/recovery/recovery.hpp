@@ -56,6 +56,9 @@ class Recovery {
   void on_rto(const Env&, Tcb&, Instant now);
   // RACK's reordering timer fired.
   void on_rack_timer(const Env&, Tcb&, Instant now);
+  // The path MTU came down: what is in flight and no longer fits is lost, at no cost to the congestion
+  // window.
+  void on_path_mtu(const Env&, Tcb&, Instant now);
   // The tail loss probe: what to send (new data is the caller's choice first), RFC 8985 §7.3.
   [[nodiscard]] SendRange tail_probe(const Tcb&) const;
   void on_tail_probe(Tcb&, Instant now);

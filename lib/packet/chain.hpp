@@ -1,0 +1,89 @@
+// A queue of packets in one mbuf chain that knows its last segment, so that appending costs the same whatever
+// its length.
+#pragma once
+
+#include "packet/packet.hpp"
+
+namespace tern {
+
+class PacketChain {
+ public:
+  PacketChain() = default;
+  PacketChain(PacketChain&& o) noexcept
+      : head_(std::exchange(o.head_, nullptr)), tail_(std::exchange(o.tail_, nullptr)) {}
+  PacketChain& operator=(PacketChain&& o) noexcept {
+    if (this != &o) {
+      clear();
+      head_ = std::exchange(o.head_, nullptr);
+      tail_ = std::exchange(o.tail_, nullptr);
+    }
+    return *this;
+  }
+  PacketChain(const PacketChain&) = delete;
+  PacketChain& operator=(const PacketChain&) = delete;
+  ~PacketChain() { clear(); }
+
+  [[nodiscard]] bool empty() const { return head_ == nullptr; }
+  [[nodiscard]] std::uint32_t length() const { return head_ == nullptr ? 0 : head_->pkt_len; }
+  // A small packet is copied into the tail room, so that one-byte segments do not pin a buffer each. A chain
+  // counts its segments in 16 bits: false, and `p` untouched, when it is full.
+  [[nodiscard]] bool append(Packet&& p) {
+    if (head_ != nullptr && p.length() < copy_below && absorb(p)) return true;
+    if (head_ != nullptr && head_->nb_segs > 0xffff - p.segments()) return false;
+    rte_mbuf* const m = p.release();
+    link(m, rte_pktmbuf_lastseg(m));
+    return true;
+  }
+  [[nodiscard]] bool append(PacketChain&& o) {
+    if (o.empty()) return true;
+    if (head_ != nullptr && head_->nb_segs > 0xffff - o.head_->nb_segs) return false;
+    link(std::exchange(o.head_, nullptr), std::exchange(o.tail_, nullptr));
+    return true;
+  }
+  [[nodiscard]] Packet take() {
+    tail_ = nullptr;
+    return Packet{std::exchange(head_, nullptr)};
+  }
+  void clear() { take().reset(); }
+
+ private:
+  static constexpr std::uint32_t copy_below = 256;
+
+  bool absorb(Packet& p) {
+    const std::uint32_t n = p.length();
+    if (!p.contiguous() || !Packet::writable(tail_) || n > rte_pktmbuf_tailroom(tail_)) return false;
+    std::memcpy(rte_pktmbuf_mtod_offset(tail_, std::byte*, tail_->data_len), p.data(), n);
+    tail_->data_len = static_cast<std::uint16_t>(tail_->data_len + n);
+    head_->pkt_len += n;
+    p.reset();
+    return true;
+  }
+  void link(rte_mbuf* first, rte_mbuf* last) {
+    if (head_ == nullptr) {
+      head_ = first;
+    } else {
+      tail_->next = first;
+      head_->nb_segs = static_cast<std::uint16_t>(head_->nb_segs + first->nb_segs);
+      head_->pkt_len += first->pkt_len;
+    }
+    tail_ = last;
+  }
+  rte_mbuf* head_ = nullptr;
+  rte_mbuf* tail_ = nullptr;
+};
+
+// The first segment of a chain, cut off; `p` keeps the rest, or is empty.
+[[nodiscard]] inline Packet take_first_segment(Packet& p) {
+  rte_mbuf* const m = p.release();
+  if (rte_mbuf* const rest = m->next; rest != nullptr) {
+    rest->nb_segs = static_cast<std::uint16_t>(m->nb_segs - 1);
+    rest->pkt_len = m->pkt_len - m->data_len;
+    m->next = nullptr;
+    m->nb_segs = 1;
+    m->pkt_len = m->data_len;
+    p = Packet{rest};
+  }
+  return Packet{m};
+}
+
+} // namespace tern

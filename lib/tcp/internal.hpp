@@ -1,0 +1,96 @@
+// What the engine's own files share. Nobody outside lib/tcp includes this.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/time.hpp"
+#include "tcp/engine.hpp"
+#include "tcp/recovery/recovery.hpp"
+#include "tcp/tcb.hpp"
+
+namespace tern::tcp::detail {
+
+namespace flag = wire::tcp_flag;
+
+inline constexpr std::uint16_t least_mss = 88;       // an absurd MSS makes absurd work (CVE-2019-11479)
+inline constexpr std::uint32_t timestamp_bytes = 12; // of every segment, once negotiated
+
+// ---- Deadlines on the wrapping millisecond clock: 0 is none, so a deadline that falls on 0 moves to 1.
+[[nodiscard]] inline std::uint32_t deadline_in(Duration d, Instant now) {
+  const std::uint32_t at = (now + d + Duration::ns(999'999)).ms32();
+  return at == 0 ? 1 : at;
+}
+[[nodiscard]] inline bool due(std::uint32_t at, Instant now) {
+  return at != 0 && static_cast<std::int32_t>(now.ms32() - at) >= 0;
+}
+
+// ---- States as questions.
+[[nodiscard]] constexpr bool in(State s, std::initializer_list<State> set) {
+  for (const State one : set)
+    if (s == one) return true;
+  return false;
+}
+[[nodiscard]] constexpr bool may_receive(State s) {
+  return s == State::Established || s == State::FinWait1 || s == State::FinWait2;
+}
+[[nodiscard]] constexpr bool may_send(State s) {
+  return s == State::Established || s == State::CloseWait;
+}
+[[nodiscard]] constexpr bool synchronized(State s) {
+  return s >= State::Established;
+}
+// Everything queued, FIN included, has been acknowledged.
+[[nodiscard]] inline bool fin_acknowledged(const Tcb& t) {
+  return t.has(flag_fin_sent) && t.snd_una == t.snd_nxt;
+}
+[[nodiscard]] inline bool fin_pending(const Tcb& t) {
+  return t.has(flag_fin_queued) && !t.has(flag_fin_sent);
+}
+
+// ---- The end of a connection: what the user is told. The caller frees the Tcb after output.
+inline void finish(Tcb& t, CloseReason reason, Outcome& out) {
+  t.state = State::Closed;
+  t.reason = reason;
+  t.rtx_at_ms = t.ack_at_ms = t.idle_at_ms = 0;
+  out.events |= event_closed;
+  out.reason = reason;
+}
+
+// ---- Retransmission timer (timers.cpp).
+// Something was sent or acknowledged: the timer stands for what is now outstanding.
+void set_retransmission_timer(const Env&, Tcb&, Instant now, bool restart);
+void note_progress(Tcb&);
+
+// ---- ACKs and windows (output.cpp).
+// The window to offer, in the header's units; the right edge it promises is noted.
+[[nodiscard]] std::uint16_t advertise_window(Tcb&);
+// How far the right edge could move now.
+[[nodiscard]] std::uint32_t window_growth(const Tcb&);
+void owe_ack(const Env&, Tcb&, std::uint32_t text, Instant now, Outcome&);
+inline void ack_now(Tcb& t, Outcome& out) {
+  t.set(flag_ack_now);
+  out.output = true;
+}
+// RFC 5961 §7: a challenge ACK, limited per connection.
+void challenge(const Env&, Tcb&, Instant now, Outcome&);
+
+// ---- Options (open.cpp).
+void fill_syn(const Env&, const Tcb&, wire::Tcp&, Instant now);
+// The peer's SYN or SYN-ACK: what both sides now agree on.
+void take_syn_options(const Env&, Tcb&, const wire::Tcp&, Instant now);
+void derive_mss(Tcb&);
+void start_established(const Env&, Tcb&, Instant now);
+
+// ---- Arrival's steps that two files share (ack.cpp).
+// snd.una moves to `ack`: the queue, the RTT, recovery, the timer.
+void acknowledge(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
+void update_window(const Env&, Tcb&, const Segment&, Outcome&);
+// Text, FIN (text.cpp).
+void take_text(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
+// Refuses everything: RFC 9293 §3.10.7.1's reset for a segment.
+void reply_reset(const Env&, const Segment&, Outcome&);
+// SYN-SENT (syn_sent.cpp).
+void syn_sent_arrives(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
+
+} // namespace tern::tcp::detail

@@ -1,0 +1,264 @@
+// Output: one pass decides ACK, text, FIN and retransmissions together.
+#include "tcp/internal.hpp"
+#include "tcp/reassembly.hpp"
+#include "tcp/send_queue.hpp"
+#include "wire/tcp_inl.hpp"
+
+namespace tern::tcp {
+
+using namespace detail;
+
+namespace detail {
+
+std::uint32_t window_growth(const Tcb& t) {
+  if (t.has(flag_reading_paused) || t.rcv_held >= t.rcv_limit) return 0;
+  const Seq edge = t.rcv_nxt + (t.rcv_limit - t.rcv_held);
+  return edge.after(t.rcv_adv) ? edge.since(t.rcv_adv) : 0;
+}
+
+std::uint16_t advertise_window(Tcb& t) {
+  // RFC 9293 §3.8.6.2.2: the edge moves in steps worth a segment, and never left.
+  const std::uint32_t growth = window_growth(t);
+  const std::uint32_t step = std::min<std::uint32_t>(t.rcv_limit / 2, t.rcv_mss);
+  Seq edge = t.rcv_adv;
+  if (growth >= step) edge += growth;
+  const std::uint32_t wnd = edge.after(t.rcv_nxt) ? edge.since(t.rcv_nxt) : 0;
+  // Rounded up: a promise once made must not shrink by the scale's remainder.
+  const std::uint32_t units = std::min<std::uint32_t>((wnd + (1U << t.rcv_scale) - 1) >> t.rcv_scale, 65535);
+  t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt + (units << t.rcv_scale));
+  return static_cast<std::uint16_t>(units);
+}
+
+} // namespace detail
+
+namespace {
+
+// SACK takes what room timestamps leave: three blocks beside them, else four (RFC 2018 §3).
+void fill_sack(Tcb& t, wire::TcpOptions& o) {
+  const std::uint8_t most = t.has(flag_timestamps) ? 3 : 4;
+  std::uint8_t n = 0;
+  if (t.has(flag_dsack)) {
+    o.sack[n++] = {t.dsack_left, t.dsack_right};
+    t.clear(flag_dsack);
+  }
+  if (t.has(flag_has_reassembly))
+    n = static_cast<std::uint8_t>(n + reassembly::blocks(t, o.sack.data() + n, most - n));
+  o.sack_count = n;
+}
+
+void fill_header(Tcb& t, wire::Tcp& h, Seq seq, std::uint8_t flags, Instant now) {
+  h.seq = seq;
+  h.ack = t.rcv_nxt;
+  h.flags = flags;
+  h.window = advertise_window(t);
+  if (t.has(flag_timestamps)) {
+    h.options.has = wire::TcpOptions::timestamps_bit;
+    h.options.ts_val = now.ms32() + t.ts_offset;
+    h.options.ts_ecr = t.ts_recent;
+  }
+  if (t.has(flag_sack) && t.has(flag_dsack | flag_has_reassembly)) fill_sack(t, h.options);
+  if (t.has(flag_ece)) h.flags |= flag::ece;
+}
+
+bool push(const Env& env, Tcb& t, const wire::Tcp& h, std::uint32_t text, bool ect, TxBurst& burst) {
+  Packet p = env.packets.alloc();
+  if (!p) return env.count(Counter::no_packet), false;
+  wire::emit_tcp(h, p.append(static_cast<std::uint16_t>(wire::emitted_length(h))));
+  if (text != 0 && !send_queue::gather(env, t, h.seq, text, p)) return env.count(Counter::no_packet), false;
+  burst.push(std::move(p), ect);
+  return true;
+}
+
+// One segment of an open connection. It carries the ACK that is owed, whatever else it is for.
+bool emit(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t flags, bool ect, Instant now,
+          TxBurst& burst) {
+  wire::Tcp h;
+  fill_header(t, h, seq, flags, now);
+  if (!push(env, t, h, text, ect, burst)) return false;
+  t.clear(flag_ack_now | flag_ack_delayed);
+  t.ack_at_ms = 0;
+  t.unacked_segments = 0;
+  t.last_ack_sent = t.rcv_nxt;
+  return true;
+}
+
+bool emit_syn(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+  wire::Tcp h;
+  h.seq = t.iss;
+  h.flags = flag::syn;
+  if (t.state == State::SynReceived) {
+    h.flags |= flag::ack;
+    h.ack = t.rcv_nxt;
+  }
+  fill_syn(env, t, h, now);
+  if (!push(env, t, h, 0, false, burst)) return false;
+  if (t.rtx_count != 0) {
+    env.count(t.state == State::SynSent ? Counter::retransmit_syn : Counter::retransmit_syn_ack);
+    t.clear(flag_timing); // Karn
+  } else if (!t.has(flag_timing)) {
+    t.set(flag_timing);
+    t.timed_seq = t.iss;
+    t.timed_at_us = now.us32();
+  }
+  t.clear(flag_syn_due);
+  set_retransmission_timer(env, t, now, t.rtx_at_ms == 0);
+  return true;
+}
+
+bool emit_reset(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+  wire::Tcp h;
+  fill_header(t, h, t.snd_nxt, flag::rst | flag::ack, now);
+  h.flags &= static_cast<std::uint8_t>(~flag::ece);
+  h.options.sack_count = 0;
+  if (!push(env, t, h, 0, false, burst)) return false;
+  env.count(Counter::reset_out);
+  t.clear(flag_abort_due | flag_ack_now);
+  return true;
+}
+
+// Sends [range) again; its end may be the FIN.
+bool resend(const Env& env, Tcb& t, SendRange range, Instant now, TxBurst& burst) {
+  const Seq end = range.seq + range.length;
+  const std::uint32_t text = range.seq.before(t.snd_end) ? earlier_of(end, t.snd_end).since(range.seq) : 0;
+  std::uint8_t flags = flag::ack;
+  if (t.has(flag_fin_sent) && end.after(t.snd_end)) {
+    flags |= flag::fin;
+    if (text == 0) env.count(Counter::retransmit_fin);
+  }
+  if (end == t.snd_nxt) flags |= flag::psh;
+  if (!emit(env, t, range.seq, text, flags, false, now, burst)) return false; // RFC 3168 §6.1.5: never ECT
+  t.clear(flag_timing);
+  if (t.has(flag_has_recovery)) t.recovery->on_transmit(env, t, range, true, now);
+  return true;
+}
+
+// What was lost, as far as recovery lets it leave. True: more is due but did not fit.
+bool send_lost(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+  if (t.has(flag_retransmit_head)) {
+    if (burst.full()) return true;
+    const SendRange head{t.snd_una, std::min<std::uint32_t>(t.mss, t.outstanding())};
+    if (head.length != 0 && !resend(env, t, head, now, burst)) return true;
+    t.clear(flag_retransmit_head);
+  }
+  if (!t.has(flag_has_recovery)) return false;
+  while (t.recovery->allowance(t) != 0) {
+    const auto lost = t.recovery->next_lost(t);
+    if (!lost) return false;
+    if (burst.full() || !resend(env, t, *lost, now, burst)) return true;
+  }
+  return false;
+}
+
+// What may leave next of the new text, and whether the FIN goes with it.
+struct Next {
+  std::uint32_t text = 0;
+  bool fin = false;
+};
+
+Next next_new(const Tcb& t, bool forced) {
+  Next next;
+  const std::uint32_t unsent = t.unsent();
+  const bool fin = fin_pending(t);
+  if (unsent == 0 && !fin) return next;
+  const Seq right = t.snd_una + t.snd_wnd;
+  const std::uint32_t window = right.after(t.snd_nxt) ? right.since(t.snd_nxt) : 0;
+  const std::uint32_t out = t.outstanding();
+  const std::uint32_t allowed =
+      t.has(flag_has_recovery) ? t.recovery->allowance(t) : (t.cwnd > out ? t.cwnd - out : 0);
+  const std::uint32_t n = std::min({unsent, window, allowed, std::uint32_t{t.mss}});
+  if (unsent == 0) {
+    next.fin = window != 0 || t.snd_wnd == 0; // a FIN into a closed window is its own probe
+    return next;
+  }
+  // Sender's SWS avoidance (RFC 9293 §3.8.6.2.1) and Nagle: a full segment; or all there is with nothing
+  // unacknowledged or no delay wanted; or a good part of the peer's largest window.
+  const bool all = n == unsent;
+  const bool push_out = all && (out == 0 || t.has(flag_no_delay) || fin);
+  if (n == 0 || !(n == t.mss || push_out || n >= t.max_snd_wnd / 2 || forced)) return next;
+  next.text = n;
+  next.fin = all && fin && window > n;
+  return next;
+}
+
+void take_recovery_record(const Env& env, Tcb& t, Instant now) {
+  if (env.side.recovery != nullptr) t.recovery = env.side.recovery->take(env.settings, t, now);
+  if (t.recovery == nullptr) return env.count(Counter::no_recovery_record);
+  t.set(flag_has_recovery);
+}
+
+bool send_new(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+  bool forced = t.has(flag_probe_due) && t.outstanding() == 0;
+  for (;;) {
+    const Next next = next_new(t, forced);
+    if (next.text == 0 && !next.fin) return false;
+    if (burst.full()) return true;
+    // The second segment in flight is the first that can be told lost by what follows it.
+    if (next.text != 0 && t.outstanding() != 0 && !t.has(flag_has_recovery))
+      take_recovery_record(env, t, now);
+    std::uint8_t flags = flag::ack;
+    if (next.fin) flags |= flag::fin;
+    if (next.text == t.unsent()) flags |= flag::psh;
+    const bool ect = t.has(flag_ecn) && next.text != 0;
+    if (ect && t.has(flag_cwr)) flags |= flag::cwr;
+    const Seq seq = t.snd_nxt;
+    if (!emit(env, t, seq, next.text, flags, ect, now, burst)) return true;
+    if ((flags & flag::cwr) != 0) t.clear(flag_cwr);
+    t.snd_nxt += next.text + next.fin;
+    if (next.fin) t.set(flag_fin_sent);
+    if (!t.has(flag_timing)) {
+      t.set(flag_timing);
+      t.timed_seq = seq;
+      t.timed_at_us = now.us32();
+    }
+    if (t.has(flag_has_recovery)) t.recovery->on_transmit(env, t, {seq, next.text + next.fin}, false, now);
+    set_retransmission_timer(env, t, now, t.rtx_at_ms == 0);
+    t.clear(flag_probe_due);
+    forced = false;
+  }
+}
+
+// A tail loss probe (RFC 8985 §7.3): new text if there is any that the window lets out, else the last segment
+// again.
+bool send_tail_probe(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+  if (burst.full()) return true;
+  const SendRange range = t.recovery->tail_probe(t);
+  if (range.length != 0) {
+    if (!resend(env, t, range, now, burst)) return true;
+    env.count(Counter::retransmit_tlp);
+  }
+  t.clear(flag_tlp_due);
+  t.recovery->on_tail_probe(t, now);
+  set_retransmission_timer(env, t, now, true);
+  return false;
+}
+
+// Zero-window and keepalive probes: an empty segment left of the window, which any receiver answers with an
+// ACK. Differs: RFC 9293 §3.8.6.1 probes with an octet of text; as Linux we send none, so nothing is in
+// flight that the peer must refuse.
+bool send_probe(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+  if (burst.full() || !emit(env, t, t.snd_una - 1, 0, flag::ack, false, now, burst)) return true;
+  t.clear(flag_probe_due);
+  env.count(t.has(flag_idle_probe) ? Counter::keepalive_probe : Counter::zero_window_probe);
+  return false;
+}
+
+} // namespace
+
+bool output(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+  if (t.has(flag_abort_due)) return burst.full() || !emit_reset(env, t, now, burst);
+  if (t.state == State::Closed) return false;
+  if (t.state == State::SynSent || t.state == State::SynReceived)
+    return t.has(flag_syn_due) && (burst.full() || !emit_syn(env, t, now, burst));
+
+  bool more = send_lost(env, t, now, burst);
+  if (!more && t.has(flag_tlp_due) && t.has(flag_has_recovery)) more = send_tail_probe(env, t, now, burst);
+  if (!more && t.state != State::TimeWait) more = send_new(env, t, now, burst);
+  if (!more && t.has(flag_probe_due)) more = send_probe(env, t, now, burst);
+  if (!more && t.has(flag_ack_now))
+    more = burst.full() || !emit(env, t, t.snd_nxt, 0, flag::ack, false, now, burst);
+  if (t.rtx_at_ms == 0)
+    set_retransmission_timer(env, t, now, false); // text that the window holds back wants a probe
+  return more;
+}
+
+} // namespace tern::tcp

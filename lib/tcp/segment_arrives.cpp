@@ -1,0 +1,222 @@
+// Segment arrival in SYN-RECEIVED and the synchronized states, beside RFC 9293 §3.10.7.4: one function a
+// step, in the RFC's order, called by one short parent. RFC 5961's hardening and RFC 7323's PAWS stand in the
+// steps they amend.
+#include "tcp/internal.hpp"
+
+namespace tern::tcp {
+
+using namespace detail;
+
+namespace detail {
+
+void reply_reset(const Env& env, const Segment& s, Outcome& out) {
+  env.count(Counter::reset_out);
+  out.reply_reset = true;
+  if (s.h.has(flag::ack)) {
+    out.reset_seq = s.h.ack;
+    return;
+  }
+  out.reset_has_ack = true;
+  out.reset_ack = s.end();
+}
+
+void challenge(const Env& env, Tcb& t, Instant now, Outcome& out) {
+  constexpr std::uint8_t most_a_second =
+      10; // per connection: a shared budget is a side channel (CVE-2016-5696)
+  if (now.ms32() - t.challenge_ms >= 1000) {
+    t.challenge_ms = now.ms32();
+    t.challenges = 0;
+  }
+  if (t.challenges >= most_a_second) return env.count(Counter::challenge_ack_limited);
+  ++t.challenges;
+  env.count(Counter::challenge_ack);
+  ack_now(t, out);
+}
+
+} // namespace detail
+
+namespace {
+
+// RFC 7323 §5: a segment older than one already taken is an old duplicate. RST is exempt; so is a connection
+// that was idle for so long that the clock may have wrapped (§5.5).
+bool paws_rejects(const Tcb& t, const wire::Tcp& h, Instant now) {
+  if (!t.has(flag_timestamps) || (h.options.has & wire::TcpOptions::timestamps_bit) == 0) return false;
+  // Differs: RFC 7323 §3.2 would drop a segment without the option once it was agreed; Linux takes it, and so
+  // do we.
+  if (static_cast<std::int32_t>(h.options.ts_val - t.ts_recent) >= 0 || h.has(flag::rst)) return false;
+  constexpr std::uint32_t days_24_ms = 24U * 24 * 3600 * 1000;
+  return now.ms32() - t.heard_ms < days_24_ms;
+}
+
+bool in_window(const Tcb& t, Seq seq, std::uint32_t len) {
+  const std::uint32_t wnd = t.rcv_adv.after(t.rcv_nxt) ? t.rcv_adv.since(t.rcv_nxt) : 0;
+  // Differs: §3.10.7.4 would refuse an empty segment exactly at the right edge of an open window; that is
+  // where a peer stands that has used all of it, and its ACKs count (as Linux).
+  if (len == 0) return seq.since(t.rcv_nxt) <= wnd;
+  if (wnd == 0) return false;
+  return seq.in_window(t.rcv_nxt, wnd) || (seq + len - 1).in_window(t.rcv_nxt, wnd) ||
+         (seq.before(t.rcv_nxt) && (seq + len).after(t.rcv_nxt));
+}
+
+// First, the sequence number. False: the segment goes no further.
+bool first_check_sequence(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  const wire::Tcp& h = s.h;
+  const bool old = paws_rejects(t, h, now);
+  if (!old && in_window(t, h.seq, s.len())) [[likely]] {
+    // RFC 7323 §4.3: the echo follows the segment that the last ACK covered.
+    if ((h.options.has & wire::TcpOptions::timestamps_bit) != 0 && h.seq.at_or_before(t.last_ack_sent) &&
+        static_cast<std::int32_t>(h.options.ts_val - t.ts_recent) >= 0)
+      t.ts_recent = h.options.ts_val;
+    t.heard_ms = now.ms32();
+    return true;
+  }
+  // Simultaneous open: the peer's SYN-ACK repeats the SYN that we already took, so it lies left of the
+  // window, and is what proves that ours arrived (RFC 9293 figure 7; the RFC's own test would refuse it).
+  if (!old && t.state == State::SynReceived && h.has(flag::syn) && h.has(flag::ack) && h.seq == t.irs &&
+      h.ack == t.snd_nxt && !h.has(flag::rst))
+    return true;
+  env.count(old ? Counter::drop_paws : Counter::drop_out_of_window);
+  if (h.has(flag::rst)) return false;
+  if (t.state == State::SynReceived && h.has(flag::syn) &&
+      h.seq == t.irs) { // their SYN again: our SYN-ACK was lost
+    t.set(flag_syn_due);
+    out.output = true;
+    return false;
+  }
+  const bool all_before = s.text != 0 && s.end().at_or_before(t.rcv_nxt);
+  if (all_before && t.has(flag_sack)) {
+    t.set(flag_dsack); // RFC 2883 §4: say which text came twice
+    t.dsack_left = h.seq;
+    t.dsack_right = h.seq + s.text;
+  }
+  if (all_before) env.count(Counter::duplicate_bytes_in, s.text);
+  // An ACK is owed for whatever could be a retransmission or a probe of the window; a bare ACK or SYN could
+  // be half of a loop or an attack, so it draws on the challenge budget.
+  if (s.text != 0 || h.has(flag::fin))
+    ack_now(t, out);
+  else
+    challenge(env, t, now, out);
+  return false;
+}
+
+// Second, the RST bit (RFC 5961 §3.2): believed only at exactly rcv.nxt.
+bool second_check_reset(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  if (!s.h.has(flag::rst)) [[likely]]
+    return true;
+  if (s.h.seq != t.rcv_nxt) {
+    env.count(Counter::drop_rst_not_exact);
+    challenge(env, t, now, out);
+    return false;
+  }
+  env.count(Counter::reset_in);
+  CloseReason reason = CloseReason::Reset;
+  if (t.state == State::SynReceived) reason = CloseReason::Refused;
+  // CLOSING and LAST-ACK have nothing left to lose but the FIN's ACK: the RFC has them close without a word.
+  if (in(t.state, {State::Closing, State::LastAck}) && t.snd_una == t.snd_end) reason = CloseReason::Done;
+  finish(t, reason, out);
+  return false;
+}
+
+// Fourth, the SYN bit (the third is security): RFC 5961 §4.2, a challenge whatever the sequence number. A
+// peer that did restart answers the challenge with the RST that proves it.
+bool fourth_check_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  if (!s.h.has(flag::syn)) [[likely]]
+    return true;
+  if (t.state == State::SynReceived && s.h.has(flag::ack) && s.h.seq == t.irs)
+    return true; // see the first step
+  challenge(env, t, now, out);
+  return false;
+}
+
+// Fifth, the ACK field.
+bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  const wire::Tcp& h = s.h;
+  if (!h.has(flag::ack)) return env.count(Counter::drop_no_ack), false;
+  if (t.state == State::SynReceived) {
+    if (!h.ack.after(t.snd_una) || h.ack.after(t.snd_nxt)) {
+      env.count(Counter::drop_ack_of_unsent);
+      return reply_reset(env, s, out), false;
+    }
+    start_established(env, t, now);
+    t.clear(flag_syn_due);
+    t.snd_wnd = std::uint32_t{h.window} << t.snd_scale;
+    t.max_snd_wnd = std::max(t.max_snd_wnd, t.snd_wnd);
+    t.snd_wl1 = h.seq;
+    t.snd_wl2 = h.ack;
+    out.events |= event_established;
+    if (t.unsent() != 0 || fin_pending(t)) out.output = true;
+  }
+  // RFC 5961 §5.2: what is older than the largest window the peer ever had is an attack, or useless.
+  if (h.ack.before(t.snd_una - t.max_snd_wnd)) {
+    env.count(Counter::drop_ack_too_old);
+    return challenge(env, t, now, out), false;
+  }
+  if (h.ack.after(t.snd_nxt)) {
+    env.count(Counter::drop_ack_of_unsent);
+    return challenge(env, t, now, out), false;
+  }
+  acknowledge(env, t, s, now, out);
+
+  if (!fin_acknowledged(t)) return true;
+  switch (t.state) {
+    case State::FinWait1:
+      t.state = State::FinWait2;
+      if (t.has(flag_orphan)) t.idle_at_ms = deadline_in(env.settings.fin_wait_2, now);
+      return true;
+    case State::Closing:
+      t.state = State::TimeWait;
+      t.reason = out.reason = CloseReason::Done;
+      out.events |= event_time_wait;
+      return false;
+    case State::LastAck:
+      finish(t, CloseReason::Done, out);
+      return false;
+    default:
+      return true;
+  }
+}
+
+// The fast path: the segment that was predicted — ESTABLISHED, in order, nothing but ACK and PSH, nothing out
+// of order held, the options as agreed. It takes the same steps as the chain without the questions whose
+// answers are known.
+bool predicted(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  const wire::Tcp& h = s.h;
+  if (t.state != State::Established || (h.flags & ~flag::psh) != flag::ack || h.seq != t.rcv_nxt || s.ce)
+    return false;
+  if (t.has(flag_has_reassembly | flag_orphan)) return false;
+  if (t.has(flag_timestamps)) {
+    if (h.options.has != wire::TcpOptions::timestamps_bit) return false;
+    if (static_cast<std::int32_t>(h.options.ts_val - t.ts_recent) < 0) return false;
+  } else if (h.options.has != 0) {
+    return false;
+  }
+  if (h.options.sack_count != 0) return false;
+  if (h.ack.before(t.snd_una) || h.ack.after(t.snd_nxt)) return false;
+  if (t.rcv_adv.before(t.rcv_nxt + s.text)) return false; // some of the text lies outside
+  if (t.has(flag_timestamps) && h.seq.at_or_before(t.last_ack_sent)) t.ts_recent = h.options.ts_val;
+  t.heard_ms = now.ms32();
+  acknowledge(env, t, s, now, out);
+  if (s.text != 0) take_text(env, t, s, now, out);
+  return true;
+}
+
+} // namespace
+
+void segment_arrives_by_rfc(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  if (t.state == State::Closed) return reply_reset(env, s, out);
+  if (t.state == State::SynSent) return syn_sent_arrives(env, t, s, now, out);
+  if (!first_check_sequence(env, t, s, now, out)) return;
+  if (!second_check_reset(env, t, s, now, out)) return;
+  if (!fourth_check_syn(env, t, s, now, out)) return;
+  if (!fifth_check_ack(env, t, s, now, out)) return;
+  // Sixth, the URG bit: urgent text is delivered in line (RFC 6093), so the pointer needs nothing.
+  // Seventh, the text; eighth, the FIN.
+  if (s.text != 0 || s.h.has(flag::fin)) take_text(env, t, s, now, out);
+}
+
+void segment_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  if (predicted(env, t, s, now, out)) return;
+  segment_arrives_by_rfc(env, t, s, now, out);
+}
+
+} // namespace tern::tcp

@@ -1,0 +1,48 @@
+// SYN-SENT (RFC 9293 §3.10.7.3), in the RFC's order: ACK, RST, SYN.
+#include "tcp/internal.hpp"
+
+namespace tern::tcp::detail {
+
+void syn_sent_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  const wire::Tcp& h = s.h;
+  // First, the ACK bit.
+  if (h.has(flag::ack) && (h.ack.at_or_before(t.iss) || h.ack.after(t.snd_nxt))) {
+    // An old SYN-ACK, or one for another incarnation: reset it, stay.
+    env.count(Counter::drop_old_syn_ack);
+    if (!h.has(flag::rst)) reply_reset(env, s, out);
+    return;
+  }
+  // Second, the RST bit: believed only with an acceptable ACK.
+  if (h.has(flag::rst)) {
+    if (!h.has(flag::ack)) return env.count(Counter::drop_rst_not_exact);
+    env.count(Counter::reset_in);
+    return finish(t, CloseReason::Refused, out);
+  }
+  // Third is security: none. Fourth, the SYN bit.
+  if (!h.has(flag::syn)) return env.count(Counter::drop_no_ack);
+  take_syn_options(env, t, h, now);
+  t.snd_wnd = t.max_snd_wnd = h.window; // RFC 7323 §2.2: never scaled on a SYN
+  t.snd_wl1 = h.seq;
+
+  if (!h.has(flag::ack)) { // Simultaneous open (RFC 9293 figure 7).
+    t.state = State::SynReceived;
+    t.snd_wl2 = t.iss;
+    t.set(flag_syn_due);
+    out.output = true;
+    return;
+  }
+  t.snd_wl2 = h.ack;
+  start_established(env, t, now);
+  acknowledge(env, t, s, now, out);
+  out.events |= event_established;
+  ack_now(t, out); // carries the request, if the user has one ready
+  // Sixth and seventh, as RFC 9293 says "continue processing at the sixth step": text and FIN on a SYN-ACK
+  // are kept.
+  if (s.text == 0 && !h.has(flag::fin)) return;
+  wire::Tcp after_syn = h;
+  after_syn.seq = h.seq + 1;
+  after_syn.flags = static_cast<std::uint8_t>(h.flags & ~flag::syn);
+  take_text(env, t, Segment{.h = after_syn, .payload = s.payload, .text = s.text, .ce = s.ce}, now, out);
+}
+
+} // namespace tern::tcp::detail

@@ -1,0 +1,125 @@
+// The seventh and eighth steps of segment arrival: text and FIN; and the ACKs they are owed.
+#include "tcp/internal.hpp"
+#include "tcp/reassembly.hpp"
+
+namespace tern::tcp::detail {
+namespace {
+
+// Only what is new and inside the window is left of the segment.
+struct Cut {
+  Seq seq;
+  std::uint32_t text;
+  bool fin;
+};
+
+Cut cut_to_window(const Env& env, const Tcb& t, const Segment& s) {
+  Cut c{s.h.seq, s.text, s.h.has(flag::fin)};
+  if (c.text != 0 && (c.seq + c.text).after(t.rcv_adv)) {
+    const std::uint32_t over = std::min(c.text, (c.seq + c.text).since(t.rcv_adv));
+    env.count(Counter::drop_beyond_window);
+    c.text -= over;
+    c.fin = false;
+    if (c.text != 0) s.payload->trim_back(over);
+  }
+  if (c.seq.before(t.rcv_nxt)) {
+    const std::uint32_t stale = std::min(c.text, t.rcv_nxt.since(c.seq));
+    if (stale != 0) {
+      env.count(Counter::duplicate_bytes_in, stale);
+      if (stale < c.text) s.payload->trim_front(stale);
+    }
+    c.seq += stale;
+    c.text -= stale;
+  }
+  return c;
+}
+
+void fin_arrives(Tcb& t, Outcome& out) {
+  t.rcv_nxt += 1;
+  t.set(flag_peer_fin);
+  ack_now(t, out);
+  out.events |= event_peer_closed;
+  switch (t.state) {
+    case State::Established:
+      t.state = State::CloseWait;
+      return;
+    case State::FinWait1: // our FIN is not acknowledged, or the fifth step would have moved on
+      t.state = State::Closing;
+      return;
+    case State::FinWait2:
+      t.state = State::TimeWait;
+      t.reason = out.reason = CloseReason::Done;
+      out.events |= event_time_wait;
+      t.rtx_at_ms = t.idle_at_ms = 0;
+      return;
+    default:
+      break;
+  }
+}
+
+void note_ecn(Tcb& t, const Segment& s) {
+  if (s.h.has(flag::cwr)) t.clear(flag_ece);
+  if (s.ce) t.set(flag_ece | flag_ack_now); // RFC 3168 §6.1.3: until the sender says CWR
+}
+
+// Text at rcv.nxt goes to the user.
+void deliver(Tcb& t, std::uint32_t n, Outcome& out) {
+  t.rcv_held += n;
+  out.events |= event_data;
+}
+
+} // namespace
+
+void owe_ack(const Env& env, Tcb& t, std::uint32_t text, Instant now, Outcome& out) {
+  if (text > t.rcv_mss) t.rcv_mss = static_cast<std::uint16_t>(std::min<std::uint32_t>(text, 65535));
+  // RFC 1122 §4.2.3.2: at least every second full segment. Large receives (LRO) count as several.
+  if (text >= t.rcv_mss)
+    t.unacked_segments = static_cast<std::uint8_t>(t.unacked_segments + (text >= 2U * t.rcv_mss ? 2 : 1));
+  if (!env.settings.delayed_ack || t.unacked_segments >= 2) return ack_now(t, out);
+  if (t.quick_acks != 0) {
+    --t.quick_acks;
+    return ack_now(t, out);
+  }
+  if (t.has(flag_ack_delayed)) return;
+  t.set(flag_ack_delayed);
+  t.ack_at_ms = deadline_in(env.settings.ack_delay, now);
+}
+
+void take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  if (t.has(flag_ecn)) note_ecn(t, s);
+  if (!may_receive(t.state)) { // the peer already closed: nothing can follow its FIN
+    if (s.text != 0) env.count(Counter::drop_after_close);
+    if (s.h.has(flag::fin)) ack_now(t, out);
+    return;
+  }
+  if (t.has(flag_orphan) && s.text != 0 && s.end().after(t.rcv_nxt)) {
+    // RFC 1122 §4.2.2.13: text for a user who is gone is lost, so say so.
+    env.count(Counter::reset_out);
+    t.set(flag_abort_due);
+    out.output = true;
+    return finish(t, CloseReason::Reset, out);
+  }
+  const Cut c = cut_to_window(env, t, s);
+  if (c.seq != t.rcv_nxt) { // a hole before it
+    t.quick_acks = 16;
+    ack_now(t, out);
+    if (c.text == 0 && !c.fin) return;
+    reassembly::insert(env, t, c.seq, c.text, s.payload, c.fin);
+    return;
+  }
+  bool fin = c.fin;
+  if (c.text != 0) {
+    t.rcv_nxt += c.text;
+    (void)out.data.append(std::move(*s.payload));
+    deliver(t, c.text, out);
+  }
+  if (t.has(flag_has_reassembly)) {
+    const std::uint32_t more = reassembly::take_ready(env, t, out.data, fin);
+    if (more != 0) deliver(t, more, out);
+    ack_now(t, out); // RFC 5681 §4.2: at once when a hole is filled, wholly or in part
+  } else if (c.text != 0) {
+    owe_ack(env, t, c.text, now, out);
+  }
+  if (fin) fin_arrives(t, out);
+}
+
+} // namespace tern::tcp::detail

@@ -1,0 +1,193 @@
+// Timers: one retransmission deadline (RTO, tail probe, RACK, persist), one for the delayed ACK, one for idle
+// life.
+#include "tcp/internal.hpp"
+#include "tcp/recovery/rtt.hpp"
+
+namespace tern::tcp {
+
+using namespace detail;
+
+namespace {
+
+Duration backed_off_rto(const Env& env, const Tcb& t) {
+  const Duration rto = rtt::rto(t, env.settings);
+  const std::uint8_t shift = std::min<std::uint8_t>(t.rtx_backoff, 16);
+  return std::min(Duration::ns(rto.as_ns() << shift), env.settings.rto_max);
+}
+
+void arm(Tcb& t, RtxTimer what, Duration d, Instant now) {
+  t.rtx = what;
+  t.rtx_at_ms = deadline_in(d, now);
+}
+
+void back_off(Tcb& t, Instant now) {
+  if (t.rtx_count == 0) t.stalled_since_ms = now.ms32();
+  if (t.rtx_count != 255) ++t.rtx_count;
+  if (t.rtx_backoff != 255) ++t.rtx_backoff;
+  t.set(flag_backed_off);
+}
+
+// Has the peer been silent beyond what the user or RFC 1122 §4.2.3.5 (R2) bears?
+bool give_up(const Env& env, const Tcb& t, Instant now) {
+  const Duration user =
+      t.user_timeout_s != 0 ? Duration::seconds(t.user_timeout_s) : env.settings.user_timeout;
+  if (user > Duration{} && t.rtx_count != 0 && Duration::ms(now.ms32() - t.stalled_since_ms) >= user) {
+    env.count(Counter::timeout_user);
+    return true;
+  }
+  std::uint8_t most = env.settings.data_retries;
+  if (t.state == State::SynSent) most = env.settings.syn_retries;
+  if (t.state == State::SynReceived) most = env.settings.synack_retries;
+  if (synchronized(t.state) && t.has(flag_orphan)) most = std::min(most, env.settings.orphan_retries);
+  if (t.rtx_count < most) return false;
+  env.count(Counter::timeout_retransmit);
+  return true;
+}
+
+void rto_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
+  // A peer that holds its window shut and still answers is alive: its silence is what counts, not the number
+  // of tries.
+  const bool shut =
+      t.snd_wnd == 0 && synchronized(t.state) && now.ms32() - t.heard_ms < env.settings.rto_max.as_ms();
+  if (!shut && give_up(env, t, now)) return finish(t, CloseReason::TimedOut, out);
+  if (!synchronized(t.state)) {
+    back_off(t, now);
+    t.set(flag_syn_due);
+  } else {
+    env.count(Counter::retransmit_rto);
+    t.clear(flag_timing); // Karn
+    if (t.has(flag_has_recovery)) {
+      t.recovery->on_rto(env, t, now);
+    } else {
+      if (!t.has(flag_rto_recovery)) t.ssthresh = std::max<std::uint32_t>(t.outstanding() / 2, 2U * t.mss);
+      t.cwnd = t.mss;
+      t.recover = t.snd_nxt;
+      t.set(flag_rto_recovery | flag_retransmit_head);
+    }
+    back_off(t, now);
+    // RFC 4821 in small: a path that loses every full segment but answers may have lost its ICMP too (RFC
+    // 2923).
+    constexpr std::uint16_t safe_mss = 1200 - 40;
+    if (t.rtx_count == 4 && t.path_mss > safe_mss) {
+      t.path_mss = safe_mss;
+      derive_mss(t);
+      env.count(Counter::pmtu_reduced);
+    }
+  }
+  out.output = true;
+  arm(t, RtxTimer::Rto, backed_off_rto(env, t), now);
+}
+
+void persist_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
+  // RFC 1122 §4.2.2.17: as long as the peer answers the probes the connection stays open, however long that
+  // takes.
+  if (give_up(env, t, now)) return finish(t, CloseReason::TimedOut, out);
+  back_off(t, now);
+  t.set(flag_probe_due);
+  out.output = true;
+  arm(t, RtxTimer::Persist, backed_off_rto(env, t), now);
+}
+
+void retransmission_timer_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
+  const RtxTimer what = t.rtx;
+  t.rtx_at_ms = 0;
+  t.rtx = RtxTimer::Off;
+  switch (what) {
+    case RtxTimer::Off:
+      return;
+    case RtxTimer::Rto:
+      return rto_fires(env, t, now, out);
+    case RtxTimer::Persist:
+      return persist_fires(env, t, now, out);
+    case RtxTimer::Tlp:
+      if (!t.has(flag_has_recovery)) return set_retransmission_timer(env, t, now, true);
+      t.set(flag_tlp_due);
+      out.output = true;
+      return;
+    case RtxTimer::Rack:
+      if (t.has(flag_has_recovery)) t.recovery->on_rack_timer(env, t, now);
+      out.output = true;
+      return set_retransmission_timer(env, t, now, true);
+  }
+}
+
+// FIN-WAIT-2 of an orphan, or keepalive (RFC 1122 §4.2.3.6).
+void idle_timer_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
+  t.idle_at_ms = 0;
+  if (t.state == State::FinWait2 && t.has(flag_orphan)) {
+    env.count(Counter::timeout_fin_wait_2);
+    return finish(t, CloseReason::TimedOut, out);
+  }
+  const Settings& s = env.settings;
+  if (s.keepalive_idle <= Duration{}) return;
+  const Duration quiet = Duration::ms(now.ms32() - t.heard_ms);
+  if (quiet < s.keepalive_idle) { // somebody spoke since: lazily, the deadline moves now
+    t.idle_at_ms = deadline_in(s.keepalive_idle - quiet, now);
+    return t.clear(flag_idle_probe);
+  }
+  if (quiet >= s.keepalive_idle + s.keepalive_interval * s.keepalive_probes) {
+    env.count(Counter::timeout_keepalive);
+    t.set(flag_abort_due);
+    out.output = true;
+    return finish(t, CloseReason::TimedOut, out);
+  }
+  t.idle_at_ms = deadline_in(s.keepalive_interval, now);
+  if (t.outstanding() != 0) return; // retransmission probes better
+  t.set(flag_idle_probe | flag_probe_due);
+  out.output = true;
+}
+
+} // namespace
+
+namespace detail {
+
+void set_retransmission_timer(const Env& env, Tcb& t, Instant now, bool restart) {
+  if (!synchronized(t.state)) {
+    if (restart) arm(t, RtxTimer::Rto, backed_off_rto(env, t), now);
+    return;
+  }
+  if (t.outstanding() == 0) {
+    const bool waiting = t.unsent() != 0 || fin_pending(t);
+    if (!waiting) {
+      t.rtx_at_ms = 0;
+      t.rtx = RtxTimer::Off;
+      if (t.has(flag_has_recovery)) t.recovery->on_idle(env.settings, t, now);
+    } else if (t.rtx != RtxTimer::Persist || t.rtx_at_ms == 0) {
+      arm(t, RtxTimer::Persist, backed_off_rto(env, t), now);
+    }
+    return;
+  }
+  if (t.has(flag_has_recovery)) {
+    if (const std::uint32_t at = t.recovery->rack_deadline_us(); at != 0) {
+      const auto left = static_cast<std::int32_t>(at - now.us32());
+      return arm(t, RtxTimer::Rack, Duration::us(std::max(left, 0)), now);
+    }
+    if (const std::uint32_t pto = restart ? t.recovery->probe_timeout_us(t) : 0;
+        pto != 0 && t.rtx_backoff == 0) {
+      const Duration probe = Duration::us(pto);
+      if (probe < rtt::rto(t, env.settings)) return arm(t, RtxTimer::Tlp, probe, now);
+    }
+  }
+  if (restart || t.rtx_at_ms == 0 || t.rtx == RtxTimer::Persist)
+    arm(t, RtxTimer::Rto, backed_off_rto(env, t), now);
+}
+
+} // namespace detail
+
+std::uint32_t next_deadline(const Tcb& t) {
+  std::uint32_t first = t.rtx_at_ms;
+  for (const std::uint32_t at : {t.ack_at_ms, t.idle_at_ms})
+    if (at != 0 && (first == 0 || static_cast<std::int32_t>(at - first) < 0)) first = at;
+  return first;
+}
+
+void timer_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
+  if (due(t.ack_at_ms, now)) {
+    t.ack_at_ms = 0;
+    if (t.has(flag_ack_delayed)) ack_now(t, out);
+  }
+  if (due(t.rtx_at_ms, now)) retransmission_timer_fires(env, t, now, out);
+  if (t.state != State::Closed && due(t.idle_at_ms, now)) idle_timer_fires(env, t, now, out);
+}
+
+} // namespace tern::tcp
