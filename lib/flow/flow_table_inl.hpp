@@ -1,0 +1,117 @@
+// The bodies of flow_table.hpp's lookups.
+#pragma once
+
+#include "flow/flow_table.hpp"
+
+namespace tern {
+
+template <class Key, FlowRecords<Key> Records>
+inline FlowRef FlowTable::find(FlowHash hash, const Key& key, const Records& records) const {
+  const std::uint32_t at = home(hash);
+  const std::uint16_t tag = tag_of(hash);
+  const auto look = [&](const Bucket& b, std::uint16_t wanted) {
+    for (unsigned m = b.match(wanted); m != 0; m &= m - 1) {
+      const FlowRef ref = FlowRef::from_raw(b.ref[std::countr_zero(m)]);
+      if (records.matches(ref, key)) return ref;
+    }
+    return FlowRef{};
+  };
+  const FlowRef ref = look(buckets_[at], tag);
+  if (ref || !buckets_[at].has_away()) return ref;
+  return look(buckets_[other(at, tag)], tag | Bucket::away);
+}
+
+template <class Key, FlowRecords<Key> Records>
+inline void FlowTable::find_burst(std::span<const FlowHash> hashes, std::span<const Key> keys,
+                                  const Records& records, std::span<FlowRef> found) const {
+  TERN_DCHECK(hashes.size() == keys.size() && keys.size() == found.size() && keys.size() <= max_burst);
+  const std::size_t n = hashes.size();
+  std::array<std::uint32_t, max_burst> at;
+  std::array<std::uint8_t, max_burst>
+      elsewhere; // those whose home doesn't show their tag, but has entries away
+  std::size_t elsewhere_count = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    at[i] = home(hashes[i]);
+    __builtin_prefetch(&buckets_[at[i]]);
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    const Bucket& b = buckets_[at[i]];
+    const unsigned m = b.match(tag_of(hashes[i]));
+    found[i] = FlowRef{};
+    if (m != 0) {
+      found[i] = FlowRef::from_raw(b.ref[std::countr_zero(m)]);
+      records.prefetch(found[i]);
+    } else if (b.has_away()) {
+      at[i] = other(at[i], tag_of(hashes[i]));
+      __builtin_prefetch(&buckets_[at[i]]);
+      elsewhere[elsewhere_count++] = static_cast<std::uint8_t>(i);
+    }
+  }
+  for (std::size_t k = 0; k < elsewhere_count; ++k) {
+    const std::size_t i = elsewhere[k];
+    const Bucket& b = buckets_[at[i]];
+    const unsigned m = b.match(tag_of(hashes[i]) | Bucket::away);
+    if (m == 0) continue;
+    found[i] = FlowRef::from_raw(b.ref[std::countr_zero(m)]);
+    records.prefetch(found[i]);
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    // A tag may be shared (1 lookup in 3,000): then the plain way, which tries them all.
+    if (found[i] && !records.matches(found[i], keys[i])) found[i] = find(hashes[i], keys[i], records);
+  }
+}
+
+template <class F>
+bool FlowTable::walk(std::uint32_t* cursor, std::uint32_t buckets, F&& f) {
+  for (; buckets != 0 && *cursor < bucket_count_; --buckets, ++*cursor) {
+    const Bucket& b = buckets_[*cursor];
+    for (unsigned slot = 0; slot < Bucket::slots; ++slot)
+      if (b.tag[slot] != 0) f(FlowRef::from_raw(b.ref[slot]));
+  }
+  return *cursor >= bucket_count_;
+}
+
+template <class Match>
+bool FlowTable::observe_bucket(const Bucket& b, std::uint16_t tag, Match& match) {
+  for (unsigned slot = 0; slot < Bucket::slots; ++slot)
+    if (Bucket::observe(b.tag[slot]) == tag && match(FlowRef::from_raw(Bucket::observe(b.ref[slot]))))
+      return true;
+  return false;
+}
+
+// Why it holds. The owner does everything in an order of release stores: change, version, what the change
+// allows. If a load here (acquire) gave something written after a version was bumped, then the last two loads
+// below see that version, and it differs from the one first seen; so if neither differs, nothing that was
+// read here was written after a change. An entry that moves is put in its new place before it leaves the old:
+// whoever missed it in both saw it gone from the old one, and so sees the version of the new. (A version
+// comes round after 2^24 changes of one bucket, while the reader stands between two loads: seconds of
+// changing one flow without pause, to the exact count.)
+template <class Match>
+FlowTable::Read FlowTable::read(FlowHash hash, Match&& match) const {
+  const std::uint32_t at = home(hash);
+  const std::uint16_t tag = tag_of(hash);
+  const Bucket& first = buckets_[at];
+  const Bucket& second = buckets_[other(at, tag)];
+  constexpr int tries = 1000;
+  for (int i = 0; i < tries; ++i) {
+    const std::uint32_t first_state = Bucket::observe(first.state);
+    const std::uint32_t second_state = Bucket::observe(second.state);
+    const bool found = observe_bucket(first, tag, match) || observe_bucket(second, tag | Bucket::away, match);
+    if (Bucket::observe(first.state) == first_state && Bucket::observe(second.state) == second_state)
+      return found ? Read::found : Read::absent;
+  }
+  return Read::busy;
+}
+
+template <class F>
+bool FlowTable::observe_each(F&& f) const {
+  const std::uint64_t before = moves();
+  for (std::uint32_t at = 0; at < bucket_count_; ++at) {
+    const Bucket& b = buckets_[at];
+    for (unsigned slot = 0; slot < Bucket::slots; ++slot)
+      if (Bucket::observe(b.tag[slot]) != 0) f(FlowRef::from_raw(Bucket::observe(b.ref[slot])));
+  }
+  return moves() == before;
+}
+
+} // namespace tern
