@@ -169,7 +169,22 @@ class PacketPool {
  public:
   PacketPool() = default;
   explicit PacketPool(rte_mempool* pool) : pool_(pool) {}
-  [[nodiscard]] Packet alloc() const { return Packet{rte_pktmbuf_alloc(pool_)}; } // empty when the pool is
+  // Empty when the pool is. Writes the first line of the mbuf only: a free one's `next` is null already, and
+  // tx_offload means nothing until somebody sets the flags that speak of it. Between two cores a line not
+  // written is a line not moved.
+  [[nodiscard]] Packet alloc() const {
+    rte_mbuf* m = rte_mbuf_raw_alloc(pool_);
+    if (m == nullptr) [[unlikely]]
+      return {};
+    m->data_off = RTE_PKTMBUF_HEADROOM;
+    m->port = RTE_MBUF_PORT_INVALID;
+    m->ol_flags = 0;
+    m->packet_type = 0;
+    m->pkt_len = 0;
+    m->data_len = 0;
+    m->vlan_tci = 0;
+    return Packet{m};
+  }
   // A packet over bytes that live elsewhere: direct, but never writable. Empty when the pool is.
   [[nodiscard]] Packet alloc_external(const ExternalBytes& bytes) const;
   [[nodiscard]] rte_mempool* raw() const { return pool_; }
