@@ -1,0 +1,120 @@
+#include "flow/port_pool.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+#include <random>
+#include <stdexcept>
+#include <string>
+
+#include "base/check.hpp"
+
+namespace tern {
+namespace {
+
+// What one bit of the input contributes: the 32 bits of the key that begin there.
+std::uint32_t window(std::span<const std::byte> key, std::size_t bit) {
+  std::uint64_t bits = 0;
+  for (std::size_t i = 0; i < 5; ++i)
+    bits = bits << 8 | (bit / 8 + i < key.size() ? std::to_integer<std::uint64_t>(key[bit / 8 + i]) : 0);
+  return static_cast<std::uint32_t>(bits >> (8 - bit % 8));
+}
+
+using ByteShares = std::array<std::uint16_t, 256>;
+ByteShares byte_shares(std::span<const std::byte> key, std::size_t offset, std::uint32_t mask) {
+  ByteShares of{};
+  for (std::uint32_t b = 1; b < 256; ++b) {
+    const auto top = static_cast<std::uint32_t>(std::bit_width(b)) - 1; // the rest is known already
+    of[b] = static_cast<std::uint16_t>(of[b ^ 1U << top] ^ (window(key, offset * 8 + 7 - top) & mask));
+  }
+  return of;
+}
+
+} // namespace
+
+PortTable::PortTable(std::span<const std::byte> key, std::uint32_t reta_size, PortRange range,
+                     std::uint64_t seed)
+    : mask_(reta_size - 1) {
+  if (key.size() < 40)
+    throw std::invalid_argument("an RSS key has at least 40 bytes, not " + std::to_string(key.size()));
+  if (!std::has_single_bit(reta_size) || reta_size > 65536)
+    throw std::invalid_argument("a RETA's size is a power of two up to 65536, not " +
+                                std::to_string(reta_size));
+  if (range.first == 0 || range.first > range.last)
+    throw std::invalid_argument("no range of ports: " + std::to_string(range.first) + "-" +
+                                std::to_string(range.last));
+  std::mt19937_64 rng(seed);
+  for (const bool v4 : {true, false}) {
+    Half& h = halves_[v4 ? 0 : 1];
+    // A reply's tuple: its source (our remote), its destination (our local), the two ports in the same order.
+    const std::size_t width = v4 ? 4 : 16;
+    for (std::size_t i = 0; i < 16; ++i) {
+      const bool used = i >= 16 - width;
+      h.remote[i] = used ? byte_shares(key, i - (16 - width), mask_) : ByteShares{};
+      h.local[i] = used ? byte_shares(key, width + i - (16 - width), mask_) : ByteShares{};
+    }
+    std::array<ByteShares, 2> port;
+    for (std::size_t i = 0; i < 2; ++i) {
+      h.remote_port[i] = byte_shares(key, 2 * width + i, mask_);
+      port[i] = byte_shares(key, 2 * width + 2 + i, mask_);
+    }
+    const auto list_of = [&](std::uint32_t p) { return std::uint32_t{port[0][p >> 8]} ^ port[1][p & 0xff]; };
+
+    h.begin.assign(std::size_t{reta_size} + 1, 0);
+    for (std::uint32_t p = range.first; p <= range.last; ++p) ++h.begin[list_of(p) + 1];
+    h.shortest = *std::min_element(h.begin.begin() + 1, h.begin.end());
+    h.longest = *std::max_element(h.begin.begin() + 1, h.begin.end());
+    std::partial_sum(h.begin.begin(), h.begin.end(), h.begin.begin());
+    h.ports.resize(std::size_t{range.last} - range.first + 1);
+    std::vector<std::uint32_t> fill(h.begin.begin(), h.begin.end() - 1);
+    for (std::uint32_t p = range.first; p <= range.last; ++p)
+      h.ports[fill[list_of(p)]++] = static_cast<std::uint16_t>(p);
+    for (std::uint32_t l = 0; l < reta_size; ++l)
+      std::shuffle(h.ports.begin() + h.begin[l], h.ports.begin() + h.begin[l + 1], rng);
+  }
+}
+
+void Sources::add(Ip first, std::uint32_t count) {
+  const auto low = load_be<std::uint32_t>(first.bytes().data() + 12);
+  if (count == 0 || std::uint64_t{low} + count > std::uint64_t{1} << 32)
+    throw std::invalid_argument("no block of sources: " + first.to_string());
+  if (!blocks_.empty() && blocks_[0].first.is_v4() != first.is_v4())
+    throw std::invalid_argument("sources of both families: " + first.to_string());
+  blocks_.push_back({first, low, count, this->count(), first.is_v4()});
+}
+
+PortPool::PortPool(const PortTable& table, std::span<const std::uint16_t> owners, std::uint16_t core)
+    : table_(&table) {
+  TERN_CHECK(owners.size() == table.reta_size());
+  for (std::size_t i = 0; i < owners.size(); ++i)
+    if (owners[i] == core) entries_.push_back(static_cast<std::uint16_t>(i));
+  TERN_CHECK(!entries_.empty());
+  any_ = entries_.size() == owners.size();
+}
+
+PortCursor PortPool::cursor(Endpoint remote, std::uint64_t seed) const {
+  const bool v4 = remote.ip.is_v4();
+  const PortTable::Half& half = table_->half(v4);
+  PortCursor at;
+  at.remote = static_cast<std::uint16_t>(share(half.remote, remote.ip, v4) ^
+                                         half.remote_port[0][remote.port.raw() >> 8] ^
+                                         half.remote_port[1][remote.port.raw() & 0xff]);
+  std::mt19937_64 rng(seed);
+  at.position = static_cast<std::uint32_t>(rng() % (any_ ? half.ports.size() : half.longest));
+  at.entry = static_cast<std::uint16_t>(rng() % entries_.size());
+  return at;
+}
+
+std::uint32_t PortPool::ports_from(const PortCursor& at, Ip local) const {
+  const bool v4 = local.is_v4();
+  const PortTable::Half& half = table_->half(v4);
+  if (any_) return static_cast<std::uint32_t>(half.ports.size());
+  std::uint32_t n = 0;
+  for (const std::uint32_t e : entries_) {
+    const std::uint32_t wanted = e ^ at.remote ^ share(half.local, local, v4);
+    n += half.begin[wanted + 1] - half.begin[wanted];
+  }
+  return n;
+}
+
+} // namespace tern
