@@ -23,8 +23,9 @@ std::uint16_t advertise_window(Tcb& t) {
   Seq edge = t.rcv_adv;
   if (growth >= step) edge += growth;
   const std::uint32_t wnd = edge.after(t.rcv_nxt) ? edge.since(t.rcv_nxt) : 0;
-  // Rounded up: a promise once made must not shrink by the scale's remainder.
-  const std::uint32_t units = std::min<std::uint32_t>((wnd + (1U << t.rcv_scale) - 1) >> t.rcv_scale, 65535);
+  // Rounded down, so that what is promised never creeps past the buffer. The peer may see the edge stand back
+  // by less than one unit of the scale; what it had sent by then is still taken (RFC 7323 §2.4).
+  const std::uint32_t units = std::min<std::uint32_t>(wnd >> t.rcv_scale, 65535);
   t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt + (units << t.rcv_scale));
   return static_cast<std::uint16_t>(units);
 }

@@ -129,7 +129,7 @@ bool gather(const Env& env, Tcb& t, Seq seq, std::uint32_t length, Packet& to) {
   if (skip < t.first.length) {
     const std::uint32_t n = std::min<std::uint32_t>(length, t.first.length - skip);
     if (!put(env, t.first, skip, n, to)) return false;
-    length -= n;
+    length -= n, seq += n;
     skip = 0;
   } else {
     skip -= t.first.length;
