@@ -11,7 +11,9 @@
 // back to the free chunks at once. A record whose time starts again gets a new slot at the tail. Nothing ever
 // cascades, and the oldest is always at the head, so eviction is exact.
 //
-// Records are named by 32 bits. Memory is fixed at the start: sizeof(R) and 2.375 bytes for each record.
+// `next_deadline` looks at the heads alone, so its owner hangs it on the timer wheel as one timer, or asks at
+// each tick. Records are named by 32 bits. Memory is fixed at the start: sizeof(R) and 2.375 bytes for each
+// record.
 #pragma once
 
 #include <algorithm>
@@ -31,10 +33,10 @@
 namespace tern {
 
 // What `expire` and `evict_oldest` call: `f(index, record)`. Or, to take the records out of a table with its
-// cache misses overlapped, `f.prefetch(lane, index, record)` for up to 16 of them, then `f.expired(lane,
-// index, record)` for each: `lane` (0…15) lets it keep what it computed.
+// cache misses overlapped, `f.prefetch(lane, index, record)`, and 16 records later `f.expired(lane, index,
+// record)`: in `lane` (0…15) it keeps what it computed.
 template <class F, class R>
-concept BatchedExpiry = requires(F& f, unsigned lane, std::uint32_t index, R& r) {
+concept StagedExpiry = requires(F& f, unsigned lane, std::uint32_t index, R& r) {
   f.prefetch(lane, index, r);
   f.expired(lane, index, r);
 };
@@ -47,7 +49,7 @@ class ExpiryStreams {
   static constexpr std::uint32_t none = 0xffff'ffff;
   static constexpr std::uint32_t chunk_slots = 64;
   static constexpr unsigned max_queues = 4;
-  static constexpr unsigned batch = 16;
+  static constexpr unsigned ahead = 16;
 
  private:
   struct Chunk {
@@ -148,7 +150,7 @@ class ExpiryStreams {
     for (unsigned i = 0; i < queue_count_ && done < work; ++i) {
       Queue& q = queues_[turn_++ % queue_count_]; // one that is far behind must not starve the others
       while (done < work) {
-        const unsigned n = take(q, q.lifetime, std::min(work - done, batch), f);
+        const unsigned n = take(q, q.lifetime, std::min(work - done, chunk_slots), f);
         if (n == 0) break;
         done += n;
       }
@@ -163,7 +165,7 @@ class ExpiryStreams {
     while (done < n) {
       Queue* oldest = nullptr;
       Tick age = 0;
-      Tick next_age = 0; // of the oldest in any other queue: this far a batch may go
+      Tick next_age = 0; // of the oldest in any other queue: this far one walk may go
       for (unsigned i = 0; i < queue_count_; ++i) {
         const std::optional<Tick> a = head_age(queues_[i]);
         if (!a) continue;
@@ -175,7 +177,7 @@ class ExpiryStreams {
         }
       }
       if (oldest == nullptr) break;
-      done += take(*oldest, next_age, std::min(n - done, batch), f);
+      done += take(*oldest, next_age, std::min(n - done, chunk_slots), f);
     }
     return done;
   }
@@ -284,28 +286,31 @@ class ExpiryStreams {
     Chunk& c = chunks_[head];
     R* const records = records_ + std::size_t{head} * chunk_slots;
     const std::uint32_t first = head * chunk_slots;
-    std::array<std::uint8_t, batch> lanes;
+    std::array<std::uint8_t, chunk_slots> slots;
     unsigned n = 0;
     for (std::uint64_t left = c.live; n < limit && left != 0; left &= left - 1) {
       const auto slot = static_cast<std::uint8_t>(std::countr_zero(left));
       if (now_ - (c.base + c.after[slot]) < age) break;
-      lanes[n++] = slot;
+      slots[n++] = slot;
     }
-    if (n == 0) return 0;
-    if constexpr (BatchedExpiry<F, R>)
-      for (unsigned lane = 0; lane < n; ++lane) f.prefetch(lane, first + lanes[lane], records[lanes[lane]]);
+    const auto prefetch = [&]([[maybe_unused]] unsigned i) {
+      if constexpr (StagedExpiry<F, R>)
+        if (i < n) f.prefetch(i % ahead, first + slots[i], records[slots[i]]);
+    };
+    for (unsigned i = 0; i < ahead; ++i) prefetch(i);
     busy_ = head;
     unsigned done = 0;
-    for (unsigned lane = 0; lane < n; ++lane) {
-      const std::uint64_t bit = std::uint64_t{1} << lanes[lane];
-      if ((c.live & bit) == 0) continue; // killed by `f` for one before it
-      c.live &= ~bit;
-      --size_;
-      ++done;
-      if constexpr (BatchedExpiry<F, R>)
-        f.expired(lane, first + lanes[lane], records[lanes[lane]]);
-      else
-        f(first + lanes[lane], records[lanes[lane]]);
+    for (unsigned i = 0; i < n; ++i) {
+      if (const std::uint64_t bit = std::uint64_t{1} << slots[i]; (c.live & bit) != 0) { // else `f` killed it
+        c.live &= ~bit;
+        --size_;
+        ++done;
+        if constexpr (StagedExpiry<F, R>)
+          f.expired(i % ahead, first + slots[i], records[slots[i]]);
+        else
+          f(first + slots[i], records[slots[i]]);
+      }
+      prefetch(i + ahead);
     }
     busy_ = none;
     if (c.live == 0) release_unless_tail(head);

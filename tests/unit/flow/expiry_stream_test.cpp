@@ -181,12 +181,12 @@ TEST(ExpiryStreams, LongPauseExpiresAllAndAStepBackNothing) {
 }
 
 // What a flow table would do, in two steps.
-struct Batched {
+struct Staged {
   unsigned ahead = 0;
   unsigned expired_count = 0;
-  std::uint32_t kept[Streams::batch] = {};
+  std::uint32_t kept[Streams::ahead] = {};
   void prefetch(unsigned lane, std::uint32_t index, Record& r) {
-    ASSERT_LT(lane, Streams::batch);
+    ASSERT_LT(lane, Streams::ahead);
     kept[lane] = r.id ^ index;
     ++ahead;
   }
@@ -196,13 +196,13 @@ struct Batched {
   }
 };
 
-TEST(ExpiryStreams, BatchesArePrefetchedBeforeTheyAreExpired) {
+TEST(ExpiryStreams, RecordsArePrefetchedBeforeTheyAreExpired) {
   Fixture f(1000, {10}, 0);
   for (std::uint32_t i = 0; i < 1000; ++i) ASSERT_NE(f.add(0, i), Streams::none);
-  Batched batched;
-  EXPECT_EQ(f.streams.expire(10, 1U << 30, batched), 1000U);
-  EXPECT_EQ(batched.ahead, 1000U);
-  EXPECT_EQ(batched.expired_count, 1000U);
+  Staged staged;
+  EXPECT_EQ(f.streams.expire(10, 1U << 30, staged), 1000U);
+  EXPECT_EQ(staged.ahead, 1000U);
+  EXPECT_EQ(staged.expired_count, 1000U);
 }
 
 TEST(ExpiryStreams, CallbackMayKillAndAppend) {
