@@ -4,8 +4,7 @@
 // for each record.
 //
 //   queue 0 (60 s)   head ─► [■ · ■ ■ … 64] ─► [■ ■ · ■ … 64] ─► [■ ■ ■ _ … ] ◄─ tail
-//   queue 1 (2 s)    head ─► [■ ■ _ _ …   ] ◄─ tail                              ■ live   · dead   _ not yet
-//   used
+//   queue 1 (2 s)    head ─► [■ ■ _ _ …   ] ◄─ tail      ■ live  · dead  _ to come
 //
 // One queue for each lifetime. A record that dies early leaves a hole; a chunk whose slots are all dead goes
 // back to the free chunks at once. A record whose time starts again gets a new slot at the tail. Nothing ever
