@@ -12,16 +12,16 @@ namespace {
 
 constexpr std::uint32_t reta = 128;
 
-std::vector<std::byte> a_key() {
-  std::vector<std::byte> key(40);
+wire::ToeplitzKey a_key() {
+  wire::ToeplitzKey key;
   std::uint32_t x = 1;
-  for (auto& b : key) x = x * 1'664'525 + 1'013'904'223, b = static_cast<std::byte>(x >> 24);
+  for (auto& b : key) x = x * 1'664'525 + 1'013'904'223, b = static_cast<std::uint8_t>(x >> 24);
   return key;
 }
 
 // Arguments: cores, sources.
 void port_draw(benchmark::State& state) {
-  const PortTable table(a_key(), reta, {}, 1);
+  const PortTable table(wire::Toeplitz{a_key()}, reta, {}, 1);
   if (!table.spans(true)) return state.SkipWithError("the key does not span the RETA");
   std::vector<std::uint16_t> owners(reta);
   for (std::size_t i = 0; i < reta; ++i)

@@ -10,33 +10,10 @@
 #include "base/check.hpp"
 
 namespace tern {
-namespace {
 
-// What one bit of the input contributes: the 32 bits of the key that begin there.
-std::uint32_t window(std::span<const std::byte> key, std::size_t bit) {
-  std::uint64_t bits = 0;
-  for (std::size_t i = 0; i < 5; ++i)
-    bits = bits << 8 | (bit / 8 + i < key.size() ? std::to_integer<std::uint64_t>(key[bit / 8 + i]) : 0);
-  return static_cast<std::uint32_t>(bits >> (8 - bit % 8));
-}
-
-using ByteShares = std::array<std::uint16_t, 256>;
-ByteShares byte_shares(std::span<const std::byte> key, std::size_t offset, std::uint32_t mask) {
-  ByteShares of{};
-  for (std::uint32_t b = 1; b < 256; ++b) {
-    const auto top = static_cast<std::uint32_t>(std::bit_width(b)) - 1; // the rest is known already
-    of[b] = static_cast<std::uint16_t>(of[b ^ 1U << top] ^ (window(key, offset * 8 + 7 - top) & mask));
-  }
-  return of;
-}
-
-} // namespace
-
-PortTable::PortTable(std::span<const std::byte> key, std::uint32_t reta_size, PortRange range,
+PortTable::PortTable(const wire::Toeplitz& toeplitz, std::uint32_t reta_size, PortRange range,
                      std::uint64_t seed)
-    : mask_(reta_size - 1) {
-  if (key.size() < 40)
-    throw std::invalid_argument("an RSS key has at least 40 bytes, not " + std::to_string(key.size()));
+    : toeplitz_(toeplitz), mask_(reta_size - 1) {
   if (!std::has_single_bit(reta_size) || reta_size > 65536)
     throw std::invalid_argument("a RETA's size is a power of two up to 65536, not " +
                                 std::to_string(reta_size));
@@ -46,20 +23,16 @@ PortTable::PortTable(std::span<const std::byte> key, std::uint32_t reta_size, Po
   std::mt19937_64 rng(seed);
   for (const bool v4 : {true, false}) {
     Half& h = halves_[v4 ? 0 : 1];
-    // A reply's tuple: its source (our remote), its destination (our local), the two ports in the same order.
-    const std::size_t width = v4 ? 4 : 16;
-    for (std::size_t i = 0; i < 16; ++i) {
-      const bool used = i >= 16 - width;
-      h.remote[i] = used ? byte_shares(key, i - (16 - width), mask_) : ByteShares{};
-      h.local[i] = used ? byte_shares(key, width + i - (16 - width), mask_) : ByteShares{};
-    }
-    std::array<ByteShares, 2> port;
-    for (std::size_t i = 0; i < 2; ++i) {
-      h.remote_port[i] = byte_shares(key, 2 * width + i, mask_);
-      port[i] = byte_shares(key, 2 * width + 2 + i, mask_);
-    }
-    const auto list_of = [&](std::uint32_t p) { return std::uint32_t{port[0][p >> 8]} ^ port[1][p & 0xff]; };
-
+    const auto zero = v4 ? Ip{Ip4{}} : Ip{};
+    for (std::size_t i = v4 ? 12 : 0; i < 16; ++i)
+      for (unsigned b = 0; b < 256; ++b) {
+        Ip::Bytes local = zero.bytes();
+        local[i] = static_cast<std::uint8_t>(b);
+        h.local[i][b] = static_cast<std::uint16_t>(toeplitz.hash(zero, Ip{local}) & mask_);
+      }
+    const auto list_of = [&](std::uint32_t p) {
+      return toeplitz.dst_port_contribution(Port{static_cast<std::uint16_t>(p)}, v4) & mask_;
+    };
     h.begin.assign(std::size_t{reta_size} + 1, 0);
     for (std::uint32_t p = range.first; p <= range.last; ++p) ++h.begin[list_of(p) + 1];
     h.shortest = *std::min_element(h.begin.begin() + 1, h.begin.end());
@@ -96,9 +69,9 @@ PortCursor PortPool::cursor(Endpoint remote, std::uint64_t seed) const {
   const bool v4 = remote.ip.is_v4();
   const PortTable::Half& half = table_->half(v4);
   PortCursor at;
-  at.remote = static_cast<std::uint16_t>(share(half.remote, remote.ip, v4) ^
-                                         half.remote_port[0][remote.port.raw() >> 8] ^
-                                         half.remote_port[1][remote.port.raw() & 0xff]);
+  const Ip zero = v4 ? Ip{Ip4{}} : Ip{};
+  at.remote = static_cast<std::uint16_t>(table_->toeplitz_.hash(remote.ip, zero, remote.port, Port{}) &
+                                         table_->mask_);
   std::mt19937_64 rng(seed);
   at.position = static_cast<std::uint32_t>(rng() % (any_ ? half.ports.size() : half.longest));
   at.entry = static_cast<std::uint16_t>(rng() % entries_.size());
@@ -109,9 +82,10 @@ std::uint32_t PortPool::ports_from(const PortCursor& at, Ip local) const {
   const bool v4 = local.is_v4();
   const PortTable::Half& half = table_->half(v4);
   if (any_) return static_cast<std::uint32_t>(half.ports.size());
+  const Sources::Block block{local, load_be<std::uint32_t>(local.bytes().data() + 12), 1, 0, v4};
   std::uint32_t n = 0;
   for (const std::uint32_t e : entries_) {
-    const std::uint32_t wanted = e ^ at.remote ^ share(half.local, local, v4);
+    const std::uint32_t wanted = e ^ at.remote ^ share_of_source(half.local, block, 0);
     n += half.begin[wanted + 1] - half.begin[wanted];
   }
   return n;

@@ -22,6 +22,7 @@
 #include "base/counters.hpp"
 #include "base/endian.hpp"
 #include "base/ip.hpp"
+#include "wire/toeplitz.hpp"
 
 namespace tern {
 
@@ -33,9 +34,9 @@ struct PortRange {
 // All ports of the range by their share of the hash, for one RSS key. Made at start-up, shared by all cores.
 class PortTable {
  public:
-  // `key`: at least 40 bytes; `reta_size`: a power of two up to 65,536. Else std::invalid_argument. `seed`
-  // sets the order in which the ports of a list are drawn.
-  PortTable(std::span<const std::byte> key, std::uint32_t reta_size, PortRange range, std::uint64_t seed);
+  // `reta_size`: a power of two up to 65,536, else std::invalid_argument. `seed` sets the order in which the
+  // ports of a list are drawn.
+  PortTable(const wire::Toeplitz& toeplitz, std::uint32_t reta_size, PortRange range, std::uint64_t seed);
 
   // Whether every index of the RETA can be reached from any tuple. If not (a key with a short period, a
   // narrow range of ports), some draws can't be had: a caller with several cores takes another key, and
@@ -47,18 +48,17 @@ class PortTable {
  private:
   friend class PortPool;
 
+  using ByteShares = std::array<std::array<std::uint16_t, 256>, 16>;
   struct Half { // the ports stand elsewhere in an IPv6 tuple, so each family has its own
     std::vector<std::uint16_t> ports; // list after list
     std::vector<std::uint32_t> begin; // of each list; one more at the end
-    std::array<std::array<std::uint16_t, 256>, 16>
-        local; // what each byte of an Ip contributes as the local address
-    std::array<std::array<std::uint16_t, 256>, 16> remote; // and as the remote one
-    std::array<std::array<std::uint16_t, 256>, 2> remote_port;
-    std::uint32_t shortest = 0; // list
+    ByteShares local{};               // what each byte of a local address contributes
+    std::uint32_t shortest = 0;       // list
     std::uint32_t longest = 0;
   };
   [[nodiscard]] const Half& half(bool v4) const { return halves_[v4 ? 0 : 1]; }
 
+  wire::Toeplitz toeplitz_;
   std::array<Half, 2> halves_;
   std::uint32_t mask_;
 };
@@ -176,13 +176,8 @@ class PortPool {
   [[nodiscard]] const Counters<PortCount>& counts() const { return counts_; }
 
  private:
-  using Bytes = std::array<std::array<std::uint16_t, 256>, 16>;
-  static std::uint32_t share(const Bytes& of, const Ip& ip, bool v4) {
-    std::uint32_t x = 0;
-    for (std::size_t i = v4 ? 12 : 0; i < 16; ++i) x ^= of[i][ip.bytes()[i]];
-    return x;
-  }
-  static std::uint32_t share_of_source(const Bytes& of, const Sources::Block& block, std::uint32_t offset) {
+  static std::uint32_t share_of_source(const PortTable::ByteShares& of, const Sources::Block& block,
+                                       std::uint32_t offset) {
     const std::uint32_t low = block.low + offset;
     std::uint32_t x =
         of[12][low >> 24] ^ of[13][low >> 16 & 0xff] ^ of[14][low >> 8 & 0xff] ^ of[15][low & 0xff];
