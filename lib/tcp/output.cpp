@@ -248,8 +248,12 @@ bool send_probe(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
 bool output(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   if (t.has(flag_abort_due)) return burst.full() || !emit_reset(env, t, now, burst);
   if (t.state == State::Closed) return false;
-  if (t.state == State::SynSent || t.state == State::SynReceived)
-    return t.has(flag_syn_due) && (burst.full() || !emit_syn(env, t, now, burst));
+  if (t.state == State::SynSent || t.state == State::SynReceived) {
+    if (t.has(flag_syn_due) && (burst.full() || !emit_syn(env, t, now, burst))) return true;
+    // §3.10.7.4, first and fourth: what is not acceptable draws a bare ACK in SYN-RECEIVED too.
+    return t.state == State::SynReceived && t.has(flag_ack_now) &&
+           (burst.full() || !emit(env, t, t.snd_nxt, 0, flag::ack, false, now, burst));
+  }
 
   bool more = send_lost(env, t, now, burst);
   if (!more && t.has(flag_tlp_due) && t.has(flag_has_recovery)) more = send_tail_probe(env, t, now, burst);

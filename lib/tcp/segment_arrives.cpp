@@ -10,6 +10,7 @@ using namespace detail;
 namespace detail {
 
 void reply_reset(const Env& env, const Segment& s, Outcome& out) {
+  if (s.h.has(flag::rst)) return; // §3.10.7.1: or two hosts that know nothing reset each other for ever
   env.count(Counter::reset_out);
   out.reply_reset = true;
   if (s.h.has(flag::ack)) {
