@@ -56,12 +56,17 @@ enum class Counter : std::uint8_t {
   handshake_done,
   accept_queue_full,
   listen_rst_out,
+  listen_rst_limited,
+  listen_rst_in,
+  listen_bad_flags,
+  listen_text_dropped,
   // TIME-WAIT.
   time_wait_in,
   time_wait_fin_again,
   time_wait_rst_ignored,
   time_wait_reused,
   time_wait_old_syn,
+  time_wait_old_segment,
   time_wait_expired,
   time_wait_evicted,
   // How connections ended.

@@ -1,0 +1,40 @@
+#include "tcp/cookie.hpp"
+
+namespace tern::tcp {
+
+namespace {
+
+// SipHash as a pseudo-random function: (purpose, number, half) under the master key. 17 bytes, which no
+// tuple's message is long, so that a derived key never equals a cookie's hash.
+SipKey derive(SipKey master, std::uint64_t purpose, std::uint64_t number) {
+  const auto half = [&](std::uint64_t which) {
+    Sip24 s{master};
+    s.word(purpose);
+    s.word(number);
+    return s.finish(which, 17);
+  };
+  return {half(0), half(1)};
+}
+
+constexpr std::uint64_t for_epochs = 0x65706f6368; // "epoch", "cooki", "isn": any three that differ
+constexpr std::uint64_t for_cookies = 0x636f6f6b69;
+constexpr std::uint64_t for_isn = 0x69736e;
+
+} // namespace
+
+CookieJar::CookieJar(SipKey master, std::uint32_t epoch)
+    : keys_{Sip24{master}, Sip24{master}, Sip24{master}, Sip24{master}}, epoch_(epoch), master_(master) {
+  rekey(epoch);
+}
+
+void CookieJar::rekey(std::uint32_t epoch) {
+  epoch_ = epoch;
+  for (const std::uint32_t e : {epoch - 1, epoch, epoch + 1})
+    keys_[e & 3] = Sip24{derive(master_, for_epochs, e)};
+}
+
+Secrets derive_secrets(SipKey master) {
+  return {.cookie = derive(master, for_cookies, 0), .isn = derive(master, for_isn, 0)};
+}
+
+} // namespace tern::tcp

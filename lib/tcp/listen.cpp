@@ -1,0 +1,130 @@
+#include "tcp/listen.hpp"
+
+#include "tcp/reply.hpp"
+
+namespace tern::tcp {
+
+namespace {
+
+namespace flag = wire::tcp_flag;
+using O = wire::TcpOptions;
+
+ListenVerdict drop(const Env& env, Counter why) {
+  env.count(why);
+  return ListenVerdict::Drop;
+}
+
+ListenVerdict reset(const Env& env, SynGate& gate, const Segment& s, Instant now, wire::Tcp& reply) {
+  if (!gate.reset_rate.take(now)) return drop(env, Counter::listen_rst_limited);
+  env.count(Counter::listen_rst_out);
+  reply = reset_for(s);
+  return ListenVerdict::Reply;
+}
+
+ListenVerdict make_record(const Env& env, const ListenRoom& room, const Segment& s, Origins origins,
+                          Instant now, ListenOutcome& out) {
+  out.record = make_syn_record(env.settings, s.h, origins, now);
+  out.reply = syn_ack(env.settings, out.record, room.mtu_mss, now);
+  return ListenVerdict::Record;
+}
+
+template <std::size_t N>
+ListenVerdict send_cookie(const Env& env, SynGate& gate, const ListenRoom& room, const TupleWords<N>& tuple,
+                          const Segment& s, Instant now, ListenOutcome& out) {
+  const SynOptions a = agree(env.settings, s.h);
+  const CookieFacts facts{a.peer_mss, a.snd_scale, a.scaled, a.sack, a.ecn};
+  const Cookie c = gate.jar.make(tuple, s.h.seq, facts, a.timestamps);
+  Timestamps ts;
+  if (a.timestamps)
+    ts = {CookieJar::timestamp_with(now.ms32() + gate.isn.ts_offset(tuple), c.ts_bits), s.h.options.ts_val};
+  out.reply = syn_ack_segment(env.settings, room.mtu_mss, c.iss, s.h.seq, a, ts);
+  gate.cookies_out = true;
+  gate.last_cookie_epoch = gate.jar.epoch();
+  env.count(Counter::syn_cookie_sent);
+  return ListenVerdict::Reply;
+}
+
+// Second step: any ACK is for something we never sent, unless it brings a cookie back.
+template <std::size_t N>
+ListenVerdict ack_arrives(const Env& env, SynGate& gate, CookieMode mode, const ListenRoom& room,
+                          const TupleWords<N>& tuple, const Segment& s, Instant now, ListenOutcome& out) {
+  const wire::Tcp& h = s.h;
+  if (h.has(flag::syn) || !gate.cookies_live(mode)) return reset(env, gate, s, now, out.reply);
+
+  const bool timestamps = env.settings.timestamps && (h.options.has & O::timestamps_bit) != 0;
+  std::optional<std::uint8_t> ts_bits;
+  if (timestamps) ts_bits = static_cast<std::uint8_t>(h.options.ts_ecr & CookieJar::timestamp_mask);
+  const std::optional<CookieFacts> facts = gate.jar.check(tuple, h.seq - 1, h.ack - 1, ts_bits);
+  if (!facts) {
+    env.count(Counter::syn_cookie_invalid);
+    // It may be text that overtook the ACK which proves the cookie: a reset would end what is about to begin.
+    if (s.len() != 0) return drop(env, Counter::listen_text_dropped);
+    return reset(env, gate, s, now, out.reply);
+  }
+  env.count(Counter::syn_cookie_valid);
+  if (!room.accept) return drop(env, Counter::accept_queue_full);
+  const Settings& set = env.settings;
+  const bool scaled = facts->scaled && set.window_scale;
+  out.handshake = {.iss = h.ack - 1,
+                   .irs = h.seq - 1,
+                   .peer_mss = facts->peer_mss,
+                   .snd_scale = scaled ? facts->snd_scale : std::uint8_t{0},
+                   .rcv_scale = scaled ? own_scale(set) : std::uint8_t{0},
+                   .scaled = scaled,
+                   .sack = facts->sack && set.sack,
+                   .timestamps = timestamps,
+                   .ecn = facts->ecn && set.ecn,
+                   .ts_recent = timestamps ? h.options.ts_val : 0,
+                   .ts_offset = timestamps ? gate.isn.ts_offset(tuple) : 0};
+  env.count(Counter::handshake_done);
+  return ListenVerdict::Complete;
+}
+
+} // namespace
+
+template <std::size_t N>
+ListenVerdict listen_arrives(const Env& env, SynGate& gate, CookieMode mode, const ListenRoom& room,
+                             const TupleWords<N>& tuple, const Segment& s, Instant now, ListenOutcome& out) {
+  const wire::Tcp& h = s.h;
+  // First, RST: nothing to reset. Second, ACK. Third, SYN; fourth, anything else is dropped.
+  if (h.has(flag::rst)) return drop(env, Counter::listen_rst_in);
+  if (h.has(flag::ack)) return ack_arrives(env, gate, mode, room, tuple, s, now, out);
+  // Differs: a SYN with FIN would be taken, and the FIN queued; no honest stack sends one, scanners do (as
+  // Linux).
+  if ((h.flags & (flag::syn | flag::fin)) != flag::syn) return drop(env, Counter::listen_bad_flags);
+
+  env.count(Counter::syn_in);
+  // Differs: text on a SYN may be queued until the handshake is done; we have nowhere to keep a stranger's
+  // bytes. The SYN-ACK does not acknowledge them, so they come again.
+  if (s.text != 0) env.count(Counter::listen_text_dropped);
+  if (!room.accept) return drop(env, Counter::accept_queue_full);
+  if (mode != CookieMode::Always && room.record && gate.syn_rate.take(now)) [[likely]]
+    return make_record(env, room, s, gate.isn.both(tuple, now), now, out);
+  if (mode == CookieMode::Never) return drop(env, Counter::syn_limit_drop);
+  return send_cookie(env, gate, room, tuple, s, now, out);
+}
+
+template <std::size_t N>
+ListenVerdict listen_reuses(const Env& env, SynGate& gate, const ListenRoom& room, const TupleWords<N>& tuple,
+                            Seq iss, const Segment& s, Instant now, ListenOutcome& out) {
+  env.count(Counter::syn_in);
+  if (!room.accept) return drop(env, Counter::accept_queue_full);
+  if (!room.record || !gate.syn_rate.take(now)) return drop(env, Counter::syn_limit_drop);
+  return make_record(env, room, s, {iss, gate.isn.ts_offset(tuple)}, now, out);
+}
+
+ListenVerdict closed_arrives(const Env& env, SynGate& gate, const Segment& s, Instant now, wire::Tcp& reply) {
+  if (s.h.has(flag::rst)) return drop(env, Counter::listen_rst_in);
+  return reset(env, gate, s, now, reply);
+}
+
+template ListenVerdict listen_arrives(const Env&, SynGate&, CookieMode, const ListenRoom&, const Tuple4&,
+                                      const Segment&, Instant, ListenOutcome&);
+template ListenVerdict listen_arrives(const Env&, SynGate&, CookieMode, const ListenRoom&, const Tuple6&,
+                                      const Segment&, Instant, ListenOutcome&);
+template ListenVerdict listen_reuses(const Env&, SynGate&, const ListenRoom&, const Tuple4&, Seq,
+                                     const Segment&, Instant, ListenOutcome&);
+template ListenVerdict listen_reuses(const Env&, SynGate&, const ListenRoom&, const Tuple6&, Seq,
+                                     const Segment&, Instant, ListenOutcome&);
+
+} // namespace tern::tcp

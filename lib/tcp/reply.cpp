@@ -1,0 +1,70 @@
+#include "tcp/reply.hpp"
+
+#include "wire/tcp_inl.hpp"
+
+namespace tern::tcp {
+
+namespace flag = wire::tcp_flag;
+using O = wire::TcpOptions;
+
+wire::Tcp reset_for(const Segment& s) {
+  wire::Tcp r;
+  if (s.h.has(flag::ack)) {
+    r.seq = s.h.ack;
+    r.flags = flag::rst;
+  } else {
+    r.ack = s.end();
+    r.flags = flag::rst | flag::ack;
+  }
+  return r;
+}
+
+wire::Tcp ack_segment(Seq seq, Seq ack, std::uint16_t window, const Timestamps* ts) {
+  wire::Tcp r;
+  r.seq = seq;
+  r.ack = ack;
+  r.flags = flag::ack;
+  r.window = window;
+  if (ts != nullptr) {
+    r.options.has = O::timestamps_bit;
+    r.options.ts_val = ts->val;
+    r.options.ts_ecr = ts->ecr;
+  }
+  return r;
+}
+
+wire::Tcp syn_ack_segment(const Settings& settings, std::uint16_t mtu_mss, Seq iss, Seq irs,
+                          const SynOptions& agreed, Timestamps ts) {
+  wire::Tcp r;
+  r.seq = iss;
+  r.ack = irs + 1;
+  r.flags =
+      static_cast<std::uint8_t>(flag::syn | flag::ack | (agreed.ecn ? flag::ece : 0)); // RFC 3168 §6.1.1
+  r.window = first_window(settings);
+  r.options.has = O::mss_bit;
+  r.options.mss = mtu_mss;
+  if (agreed.sack) r.options.has |= O::sack_permitted_bit;
+  if (agreed.scaled) {
+    r.options.has |= O::wscale_bit;
+    r.options.wscale = own_scale(settings);
+  }
+  if (agreed.timestamps) {
+    r.options.has |= O::timestamps_bit;
+    r.options.ts_val = ts.val;
+    r.options.ts_ecr = ts.ecr;
+  }
+  return r;
+}
+
+Packet build(const wire::Tcp& h, const PacketPool& pool, TcpCounters& counters) {
+  Packet p = pool.alloc();
+  std::byte* at = p ? p.append(static_cast<std::uint16_t>(wire::emitted_length(h))) : nullptr;
+  if (at == nullptr) {
+    counters.add(Counter::no_packet);
+    return {};
+  }
+  wire::emit_tcp(h, at);
+  return p;
+}
+
+} // namespace tern::tcp

@@ -1,0 +1,30 @@
+// A connection's addresses and ports as the words that keyed hashes eat.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace tern::tcp {
+
+// The bytes of a flow key as they lie: remote address, local address, remote port, local port, all in network
+// order. The hashes are the same on every machine that shares a key, because the order of bytes is the
+// wire's.
+template <std::size_t AddressWords>
+struct TupleWords {
+  std::array<std::uint64_t, AddressWords> addresses;
+  std::uint32_t ports;
+
+  static constexpr std::size_t bytes = AddressWords * 8 + 4;
+  [[nodiscard]] static TupleWords from(const void* key) {
+    TupleWords t;
+    std::memcpy(t.addresses.data(), key, AddressWords * 8);
+    std::memcpy(&t.ports, static_cast<const std::byte*>(key) + AddressWords * 8, 4);
+    return t;
+  }
+};
+using Tuple4 = TupleWords<1>; // of 12 bytes
+using Tuple6 = TupleWords<4>; // of 36 bytes
+
+} // namespace tern::tcp
