@@ -1,0 +1,77 @@
+#include "net/interface.hpp"
+
+#include <algorithm>
+
+namespace tern::net {
+namespace {
+
+std::uint32_t mask_of(unsigned length) {
+  const std::uint32_t host = length == 0 ? 0 : ~std::uint32_t{0} << (32 - length);
+  return byteswap(host);
+}
+
+} // namespace
+
+Interface::Interface(InterfaceSettings settings) : settings_(std::move(settings)) {
+  const bool any6 = std::any_of(settings_.addresses.begin(), settings_.addresses.end(),
+                                [](const Address& a) { return !a.ip.is_v4(); });
+  if (any6 && settings_.link_local) settings_.addresses.push_back({link_local_of(settings_.mac), 64});
+  std::vector<Prefix> all = settings_.pools;
+  for (const Address& a : settings_.addresses)
+    all.emplace_back(a.ip, a.ip.is_v4() ? std::uint8_t{32} : std::uint8_t{128});
+  for (const Prefix& p : all) {
+    if (p.base().is_v4())
+      blocks4_.push_back({p.base().v4().be().raw(), mask_of(p.length())});
+    else
+      blocks6_.push_back(p);
+  }
+  for (const Address& a : settings_.addresses)
+    if (a.ip.is_v4()) {
+      first4_ = a.ip.v4();
+      break;
+    }
+}
+
+bool Interface::owns(const Ip& ip) const {
+  if (ip.is_v4()) return owns(ip.v4());
+  return std::any_of(blocks6_.begin(), blocks6_.end(), [&](const Prefix& p) { return p.contains(ip); });
+}
+
+bool Interface::joined(const Ip& group) const {
+  static constexpr Ip all_nodes{Ip::Bytes{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+  if (blocks6_.empty()) return false;
+  if (group == all_nodes) return true;
+  // Whole prefixes have as many groups as there are low 24 bits: whether the target is ours is asked later
+  // anyway.
+  return std::any_of(blocks6_.begin(), blocks6_.end(), [&](const Prefix& p) {
+    return p.length() <= 104 ? solicited_node(group) == group : solicited_node(p.base()) == group;
+  });
+}
+
+bool Interface::is_broadcast(Ip4 ip) const {
+  if (ip.host() == 0xffffffff) return true;
+  return std::any_of(settings_.addresses.begin(), settings_.addresses.end(), [&](const Address& a) {
+    if (!a.ip.is_v4() || a.prefix_length > 30) return false;
+    const std::uint32_t mask = mask_of(a.prefix_length);
+    return ip.be().raw() == ((a.ip.v4().be().raw() & mask) | ~mask);
+  });
+}
+
+bool Interface::on_link(const Ip& ip) const {
+  if (!ip.is_v4() && is_link_local(ip)) return true;
+  return std::any_of(settings_.addresses.begin(), settings_.addresses.end(),
+                     [&](const Address& a) { return a.network().contains(ip); });
+}
+
+std::optional<Ip> Interface::source_for(const Ip& to) const {
+  std::optional<Ip> first;
+  for (const Address& a : settings_.addresses) {
+    if (a.ip.is_v4() != to.is_v4()) continue;
+    if (a.network().contains(to)) return a.ip;
+    // A link-local source reaches nobody beyond the link.
+    if (!first && (a.ip.is_v4() || !is_link_local(a.ip) || is_link_local(to))) first = a.ip;
+  }
+  return first;
+}
+
+} // namespace tern::net

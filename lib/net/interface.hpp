@@ -1,0 +1,68 @@
+// Who we are on a link: addresses, whole prefixes of them, MAC, MTU, VLAN.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/ip.hpp"
+#include "net/headers.hpp"
+
+namespace tern::net {
+
+// An address of ours and the network it is on ("10.0.0.1/24").
+struct Address {
+  Ip ip;
+  std::uint8_t prefix_length = 32;
+  [[nodiscard]] Prefix network() const { return {ip, prefix_length}; }
+};
+
+struct InterfaceSettings {
+  Mac mac{};
+  std::uint16_t mtu = 1500;
+  std::optional<std::uint16_t> vlan; // tag of every frame; none: untagged
+  std::vector<Address> addresses;
+  std::vector<Prefix> pools; // blocks every address of which is ours too: a benchmark client's sources
+  bool link_local = true;    // fe80:: made of the MAC, if there is any IPv6 address at all
+};
+
+// Immutable once made; read by every core.
+class Interface {
+ public:
+  explicit Interface(InterfaceSettings settings);
+
+  [[nodiscard]] const Mac& mac() const { return settings_.mac; }
+  [[nodiscard]] std::uint16_t mtu() const { return settings_.mtu; }
+  [[nodiscard]] const std::optional<std::uint16_t>& vlan() const { return settings_.vlan; }
+  [[nodiscard]] const std::vector<Address>& addresses() const { return settings_.addresses; }
+  // Bytes of an Ethernet header with its tag.
+  [[nodiscard]] std::uint16_t l2_length() const { return settings_.vlan ? 18 : 14; }
+
+  [[nodiscard]] bool owns(Ip4 ip) const {
+    if (ip == first4_) [[likely]]
+      return true;
+    for (const Block4& b : blocks4_)
+      if (((ip.be().raw() ^ b.base) & b.mask) == 0) return true;
+    return false;
+  }
+  [[nodiscard]] bool owns(const Ip& ip) const;
+  // A group of ours: all nodes, or the solicited-node group of an address of ours.
+  [[nodiscard]] bool joined(const Ip& group) const;
+  // A directed broadcast of one of our networks, or the limited one.
+  [[nodiscard]] bool is_broadcast(Ip4 ip) const;
+  [[nodiscard]] bool on_link(const Ip& ip) const;
+  // What we call ourselves towards `to`: an address on its network, else the first of its family.
+  [[nodiscard]] std::optional<Ip> source_for(const Ip& to) const;
+
+ private:
+  struct Block4 { // as they lie in memory: one xor and one and decide
+    std::uint32_t base;
+    std::uint32_t mask;
+  };
+  InterfaceSettings settings_;
+  Ip4 first4_;
+  std::vector<Block4> blocks4_;
+  std::vector<Prefix> blocks6_;
+};
+
+} // namespace tern::net

@@ -1,0 +1,146 @@
+#include "net/network.hpp"
+
+#include <algorithm>
+
+namespace tern::net {
+
+std::uint16_t Outbox::take(rte_mbuf** out, std::uint16_t n) {
+  const std::size_t k = std::min<std::size_t>(n, count_);
+  for (std::size_t i = 0; i < k; ++i) out[i] = frames_[i].release();
+  std::move(frames_.begin() + static_cast<std::ptrdiff_t>(k),
+            frames_.begin() + static_cast<std::ptrdiff_t>(count_), frames_.begin());
+  count_ -= k;
+  return static_cast<std::uint16_t>(k);
+}
+
+Network::Network(const Interface& self, Routes routes, PacketPool pool, const NetworkSettings& settings)
+    : self_(self),
+      routes_(std::move(routes)),
+      pool_(pool),
+      settings_(settings),
+      neighbours_(settings.neighbours, settings.key) {}
+
+void Network::control(Packet&& p, const Classified& c, Instant now) {
+  switch (c.kind) {
+    case Kind::arp:
+      arp(p, c, now);
+      break;
+    case Kind::icmp:
+      icmp(std::move(p), c);
+      break;
+    case Kind::icmp6:
+      icmp6(std::move(p), c, now);
+      break;
+    case Kind::fragment:
+      counters_.add(NetCounter::drop_fragment);
+      break;
+    case Kind::tcp:
+    case Kind::drop:
+      break; // the caller's
+  }
+}
+
+L2Header Network::l2_to(const Mac& to, std::uint16_t type) const {
+  return L2Header::make(to, self_.mac(), type, self_.vlan() ? &*self_.vlan() : nullptr);
+}
+
+void Network::put(Packet&& p) {
+  if (!outbox_.put(std::move(p))) counters_.add(NetCounter::drop_outbox_full);
+}
+
+Sending Network::no_room(Packet& segment) {
+  counters_.add(NetCounter::drop_no_headroom);
+  segment.reset();
+  return Sending::dropped;
+}
+
+Sending Network::send_unresolved(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos,
+                                 NeighbourRef& hop, Instant now) {
+  const auto next = routes_.next_hop(self_, dst);
+  if (!next) {
+    counters_.add(NetCounter::drop_no_route);
+    segment.reset();
+    return Sending::dropped;
+  }
+  bool evicted = false;
+  Neighbour& n = neighbours_.find_or_add(*next, evicted);
+  if (evicted) counters_.add(NetCounter::neighbours_evicted);
+  hop = neighbours_.ref(n);
+  if (n.state == NeighbourState::absent) {
+    n.state = NeighbourState::incomplete;
+    n.deadline = now + Neighbours::retransmit_time;
+    n.l2 = l2_to(Mac{}, next->is_v4() ? ether_type::ipv4 : ether_type::ipv6);
+    solicit(n);
+  }
+  if (!encapsulate(segment, n.l2, src, dst, tos)) return no_room(segment);
+  if (n.state != NeighbourState::incomplete) {
+    n.used = true;
+    return Sending::ready;
+  }
+  if (n.waiting_count == Neighbour::most_waiting) { // RFC 4861 §7.2.2: the new replaces the oldest
+    counters_.add(NetCounter::drop_resolve_queue);
+    std::move(n.waiting.begin() + 1, n.waiting.end(), n.waiting.begin());
+    --n.waiting_count;
+  }
+  n.waiting[n.waiting_count++] = std::move(segment);
+  return Sending::waiting;
+}
+
+void Network::learn(Neighbour& n, const Mac& mac, bool asked, Instant now) {
+  const bool changed =
+      n.mac != mac || n.state == NeighbourState::incomplete || n.state == NeighbourState::absent;
+  if (!changed && !asked) return;
+  n.mac = mac;
+  n.l2 = l2_to(mac, n.ip.is_v4() ? ether_type::ipv4 : ether_type::ipv6);
+  n.state = asked ? NeighbourState::reachable : NeighbourState::stale;
+  n.deadline = now + Neighbours::reachable_time;
+  n.solicits = 0;
+  n.used = false;
+  for (std::size_t i = 0; i < n.waiting_count; ++i) {
+    std::copy(mac.begin(), mac.end(), reinterpret_cast<std::uint8_t*>(n.waiting[i].data()));
+    put(std::move(n.waiting[i]));
+  }
+  n.waiting_count = 0;
+}
+
+// Who asks for us will be spoken to next (RFC 826; RFC 4861 §7.2.3): known, but not proven reachable.
+void Network::learn_from_request(const Ip& ip, const Mac& mac, Instant now) {
+  if (!self_.on_link(ip)) return; // nobody beyond the link may fill the table
+  bool evicted = false;
+  Neighbour& n = neighbours_.find_or_add(ip, evicted);
+  if (evicted) counters_.add(NetCounter::neighbours_evicted);
+  learn(n, mac, false, now);
+}
+
+void Network::tick(Instant now) {
+  for (Neighbour& n : neighbours_.all()) {
+    switch (n.state) {
+      case NeighbourState::absent:
+        continue;
+      case NeighbourState::reachable:
+        if (now >= n.deadline) {
+          n.state = NeighbourState::stale;
+          n.used = false;
+        }
+        continue;
+      case NeighbourState::stale:
+        if (!n.used) continue;
+        n.state = NeighbourState::probing;
+        n.solicits = 0;
+        break;
+      case NeighbourState::incomplete:
+      case NeighbourState::probing:
+        if (now < n.deadline) continue;
+        break;
+    }
+    if (n.solicits >= Neighbours::most_solicits) {
+      counters_.add(NetCounter::drop_unresolved, n.waiting_count);
+      neighbours_.remove(n);
+      continue;
+    }
+    n.deadline = now + Neighbours::retransmit_time;
+    solicit(n);
+  }
+}
+
+} // namespace tern::net

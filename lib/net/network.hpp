@@ -1,0 +1,127 @@
+// One core's network layer over one port: receives what classify found, answers what needs no TCP, and sends
+// segments.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/time.hpp"
+#include "net/classify.hpp"
+#include "net/counters.hpp"
+#include "net/encapsulate.hpp"
+#include "net/interface.hpp"
+#include "net/neighbours.hpp"
+#include "net/routes.hpp"
+
+namespace tern::net {
+
+// Frames that the layer itself wants sent: replies, solicitations, and what waited for an answer. Bounded;
+// the owner drains it once a poll.
+class Outbox {
+ public:
+  static constexpr std::size_t capacity = 64;
+  [[nodiscard]] bool put(Packet&& p) {
+    if (count_ == capacity) return false;
+    frames_[count_++] = std::move(p);
+    return true;
+  }
+  [[nodiscard]] std::size_t size() const { return count_; }
+  // Hands over up to n frames in order.
+  std::uint16_t take(rte_mbuf** out, std::uint16_t n);
+
+ private:
+  std::array<Packet, capacity> frames_;
+  std::size_t count_ = 0;
+};
+
+struct NetworkSettings {
+  std::uint32_t neighbours = 1024;
+  SipKey key; // from the system's randomness: where an address lands in the neighbour table
+  TxOffloads offloads;
+};
+
+enum class Sending : std::uint8_t { ready, waiting, dropped };
+
+class Network {
+ public:
+  Network(const Interface& self, Routes routes, PacketPool pool, const NetworkSettings& settings);
+
+  // Drops are counted; the packet stays the caller's to free.
+  [[nodiscard]] Classified classify(Packet& p) {
+    const Classified c = net::classify(p, self_, pool_);
+    if (c.kind == Kind::drop) [[unlikely]]
+      counters_.add(c.why);
+    return c;
+  }
+  // Everything that is not TCP: answers it, learns from it, or drops it with a reason.
+  void control(Packet&& p, const Classified& c, Instant now);
+
+  // Puts IP and Ethernet in front of a TCP segment. `ready`: it is whole, send it. `waiting`: it was taken,
+  // and comes out of the outbox once the next hop is known. `dropped`: it was freed and counted. `hop` is the
+  // connection's memory of its next hop.
+  [[nodiscard]] Sending send_tcp(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos,
+                                 NeighbourRef& hop, Instant now) {
+    Neighbour* n = neighbours_.get(hop);
+    if (n == nullptr || n->state == NeighbourState::incomplete) [[unlikely]]
+      return send_unresolved(segment, src, dst, tos, hop, now);
+    n->used = true;
+    return encapsulate(segment, n->l2, src, dst, tos) ? Sending::ready : no_room(segment);
+  }
+  // The peer behind this hop was heard of through what it acknowledged (RFC 4861 §7.3.1): no need to ask.
+  void confirm(NeighbourRef hop, Instant now) {
+    Neighbour* n = neighbours_.get(hop);
+    if (n != nullptr && n->state != NeighbourState::incomplete) {
+      n->state = NeighbourState::reachable;
+      n->deadline = now + Neighbours::reachable_time;
+    }
+  }
+
+  // Tells the link of our addresses (gratuitous ARP, unsolicited advertisements).
+  void announce();
+  // Ages neighbours, asks again, gives up. A few times a second.
+  void tick(Instant now);
+
+  void set_routes(Routes routes) { routes_ = std::move(routes); }
+  [[nodiscard]] Outbox& outbox() { return outbox_; }
+  [[nodiscard]] Neighbours& neighbours() { return neighbours_; }
+  [[nodiscard]] const Interface& self() const { return self_; }
+  [[nodiscard]] const NetCounters& counters() const { return counters_; }
+
+ private:
+  [[nodiscard]] bool encapsulate(Packet& segment, const L2Header& l2, const Ip& src, const Ip& dst,
+                                 std::uint8_t tos) {
+    return src.is_v4() ? encapsulate4(segment, l2, src.v4(), dst.v4(), next_id_++, tos, settings_.offloads)
+                       : encapsulate6(segment, l2, src, dst, tos, settings_.offloads);
+  }
+  Sending no_room(Packet& segment);
+  Sending send_unresolved(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos, NeighbourRef& hop,
+                          Instant now);
+
+  void arp(const Packet& p, const Classified& c, Instant now);
+  void icmp(Packet&& p, const Classified& c);
+  void icmp6(Packet&& p, const Classified& c, Instant now);
+  void echo_reply(Packet&& p, const Classified& c);
+  void solicited(const Packet& p, const Classified& c, Instant now);
+  void advertised(const Packet& p, const Classified& c, Instant now);
+
+  // A neighbour told us its MAC: `asked` if it may have been an answer to us.
+  void learn(Neighbour& n, const Mac& mac, bool asked, Instant now);
+  void learn_from_request(const Ip& ip, const Mac& mac, Instant now);
+  void solicit(Neighbour& n);
+  void send_arp(std::uint16_t operation, Ip4 sender, Ip4 target, const Mac& target_mac, const Mac& to);
+  void send_nd(std::uint8_t type, std::uint32_t flags, const Ip& src, const Ip& dst, const Ip& target,
+               const Mac& to);
+  [[nodiscard]] L2Header l2_to(const Mac& to, std::uint16_t type) const;
+  void put(Packet&& p);
+
+  const Interface& self_;
+  Routes routes_;
+  PacketPool pool_;
+  NetworkSettings settings_;
+  Neighbours neighbours_;
+  NetCounters counters_;
+  Outbox outbox_;
+  std::uint16_t next_id_ = 1;
+};
+
+} // namespace tern::net

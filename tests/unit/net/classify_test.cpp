@@ -1,0 +1,215 @@
+#include "net/classify.hpp"
+
+#include <gtest/gtest.h>
+
+#include "frames.hpp"
+
+namespace tern::net {
+namespace {
+
+using namespace test;
+using tern::test::TestPool;
+
+Interface self(std::optional<std::uint16_t> vlan = {}) {
+  InterfaceSettings s;
+  s.mac = our_mac;
+  s.vlan = vlan;
+  s.addresses = {{Ip{our4}, 24}, {our6, 64}};
+  s.pools = {*Prefix::parse("10.0.4.0/22")};
+  return Interface(s);
+}
+Classified classified(const Bytes& frame, const Interface& i = self(), std::size_t piece = SIZE_MAX) {
+  static TestPool t;
+  Packet p = packet(t.pool(), frame, piece);
+  return classify(p, i, t.pool());
+}
+NetCounter why(const Bytes& frame, const Interface& i = self()) {
+  const Classified c = classified(frame, i);
+  EXPECT_EQ(c.kind, Kind::drop);
+  return c.why;
+}
+Bytes spoiled(Bytes b, std::size_t at, unsigned value) {
+  b.at(at) = static_cast<std::byte>(value);
+  return b;
+}
+// The IPv4 header's checksum made right again.
+Bytes resummed(Bytes b) {
+  store(b.data() + 24, Be16{});
+  store(b.data() + 24,
+        wire::finish(wire::sum_bytes(b.data() + 14, 4U * (std::to_integer<unsigned>(b[14]) & 15U))));
+  return b;
+}
+
+TEST(Classify, Tcp4OnTheLeanWay) {
+  TestPool t;
+  Packet p = packet(t.pool(), tcp4_frame(payload(100)));
+  const Classified c = classify(p, self(), t.pool());
+  EXPECT_EQ(c.kind, Kind::tcp);
+  EXPECT_EQ(c.l4_offset, 34);
+  EXPECT_EQ(c.l4_length, 120U);
+  EXPECT_EQ(c.source(p), Ip{peer4});
+  EXPECT_EQ(c.destination(p), Ip{our4});
+  EXPECT_FALSE(c.v6);
+}
+
+TEST(Classify, Tcp6) {
+  TestPool t;
+  Packet p = packet(t.pool(), tcp6_frame(payload(99)));
+  const Classified c = classify(p, self(), t.pool());
+  EXPECT_EQ(c.kind, Kind::tcp);
+  EXPECT_EQ(c.l4_offset, 54);
+  EXPECT_EQ(c.l4_length, 119U);
+  EXPECT_EQ(c.source(p), peer6);
+  EXPECT_EQ(c.destination(p), our6);
+}
+
+TEST(Classify, AnAddressOfAPoolIsOurs) {
+  const Ip4 inside{10, 0, 7, 200};
+  EXPECT_EQ(classified(ether(ether_type::ipv4) + ip4(protocol::tcp, tcp(peer4, inside), peer4, inside)).kind,
+            Kind::tcp);
+  const Ip4 outside{10, 0, 8, 1};
+  EXPECT_EQ(why(ether(ether_type::ipv4) + ip4(protocol::tcp, tcp(peer4, outside), peer4, outside)),
+            NetCounter::drop_not_local);
+}
+
+TEST(Classify, EthernetPaddingIsTrimmed) {
+  TestPool t;
+  for (const Bytes& frame : {tcp4_frame(), tcp6_frame()}) {
+    Packet p = packet(t.pool(), frame + Bytes(6, std::byte{0xaa}));
+    const Classified c = classify(p, self(), t.pool());
+    EXPECT_EQ(c.kind, Kind::tcp);
+    EXPECT_EQ(p.length(), frame.size());
+  }
+}
+
+// Whatever the segments, the answer is the same.
+TEST(Classify, ChainsReadAsOnePiece) {
+  for (const std::size_t piece : {1U, 7U, 14U, 20U, 33U, 54U})
+    for (const Bytes& frame :
+         {tcp4_frame(payload(61)), tcp6_frame(payload(61)), arp(1, peer4, peer_mac, our4),
+          ether(ether_type::ipv4) + ip4(protocol::icmp, icmp4(8, payload(33)))}) {
+      const Classified whole = classified(frame);
+      const Classified pieces = classified(frame, self(), piece);
+      EXPECT_NE(whole.kind, Kind::drop);
+      EXPECT_EQ(pieces.kind, whole.kind);
+      EXPECT_EQ(pieces.l4_length, whole.l4_length);
+    }
+}
+
+TEST(Classify, TruncatedAtEveryByteIsADropAndNeverReadsOutside) {
+  for (const Bytes& frame :
+       {tcp4_frame(payload(8)), tcp6_frame(payload(8)), arp(1, peer4, peer_mac, our4),
+        ether(ether_type::ipv4) + ip4(protocol::icmp, icmp4(8, payload(8))),
+        ether(ether_type::ipv6) + ip6(protocol::icmp6, icmp6(128, payload(8), peer6, our6))})
+    for (std::size_t n = 0; n < frame.size(); ++n)
+      EXPECT_EQ(classified(Bytes(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(n))).kind,
+                Kind::drop)
+          << n;
+}
+
+TEST(Classify, EveryDropHasItsReason) {
+  const Bytes f4 = tcp4_frame(payload(10));
+  EXPECT_EQ(why(spoiled(f4, 0, 4)), NetCounter::drop_other_mac);
+  EXPECT_EQ(why(spoiled(f4, 12, 0x12)), NetCounter::drop_ether_type);
+  EXPECT_EQ(why(resummed(spoiled(f4, 14, 0x65))), NetCounter::drop_ip_version);
+  EXPECT_EQ(why(spoiled(f4, 14, 0x44)), NetCounter::drop_ip_header_length);
+  EXPECT_EQ(why(resummed(spoiled(f4, 16, 0x10))), NetCounter::drop_ip_total_length);
+  EXPECT_EQ(why(resummed(spoiled(f4, 17, 19))), NetCounter::drop_ip_total_length);
+  EXPECT_EQ(why(spoiled(f4, 22, 63)), NetCounter::drop_ip_checksum);
+  EXPECT_EQ(why(resummed(spoiled(f4, 26, 127))), NetCounter::drop_ip_source);
+  EXPECT_EQ(why(resummed(spoiled(f4, 26, 0))), NetCounter::drop_ip_source);
+  EXPECT_EQ(why(resummed(spoiled(f4, 26, 225))), NetCounter::drop_ip_source);
+  EXPECT_EQ(why(resummed(spoiled(f4, 29, 1))), NetCounter::drop_ip_source); // LAND
+  EXPECT_EQ(why(resummed(spoiled(f4, 33, 7))), NetCounter::drop_not_local);
+  EXPECT_EQ(why(resummed(spoiled(f4, 23, 17))), NetCounter::drop_protocol);
+  EXPECT_EQ(why(spoiled(f4, 60, 0xff)), NetCounter::drop_tcp_checksum);
+  EXPECT_EQ(why(resummed(spoiled(f4, 33, 255))), NetCounter::drop_tcp_broadcast);
+  EXPECT_EQ(why(spoiled(tcp6_frame(payload(10)), 70, 0xff)), NetCounter::drop_tcp_checksum);
+  EXPECT_EQ(why(spoiled(tcp6_frame(), 14, 0x40)), NetCounter::drop_ip_version);
+  EXPECT_EQ(why(spoiled(tcp6_frame(), 18, 0x10)), NetCounter::drop_ip_total_length);
+  EXPECT_EQ(why(spoiled(tcp6_frame(), 53, 9)), NetCounter::drop_ip_source); // source and destination the same
+  EXPECT_EQ(why(ether(ether_type::ipv4) + ip4(protocol::icmp, spoiled(icmp4(8, payload(8)), 9, 0xee))),
+            NetCounter::drop_icmp_checksum);
+}
+
+TEST(Classify, HardwareFindingsAreUsedButBadIsLookedAtAgain) {
+  TestPool t;
+  const Bytes wrong = spoiled(tcp4_frame(payload(10)), 60, 0xff);
+  Packet p = packet(t.pool(), wrong);
+  p.mbuf()->ol_flags = RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+  EXPECT_EQ(classify(p, self(), t.pool()).kind, Kind::tcp);
+  Packet q = packet(t.pool(), tcp4_frame(payload(10)));
+  q.mbuf()->ol_flags = RTE_MBUF_F_RX_L4_CKSUM_BAD;
+  EXPECT_EQ(classify(q, self(), t.pool()).kind, Kind::tcp);
+}
+
+TEST(Classify, Ipv4Options) {
+  const auto with = [](std::initializer_list<int> o) {
+    Bytes options;
+    for (const int v : o) options.push_back(static_cast<std::byte>(v));
+    return ether(ether_type::ipv4) + ip4(protocol::tcp, tcp(peer4, our4), peer4, our4, options);
+  };
+  EXPECT_EQ(classified(with({1, 1, 1, 0})).kind, Kind::tcp);
+  EXPECT_EQ(classified(with({148, 4, 0, 0})).kind, Kind::tcp); // router alert: skipped by its length
+  EXPECT_EQ(classified(with({148, 4, 0, 0})).l4_offset, 38);
+  for (const auto& bad : {with({131, 3, 4, 0}), with({137, 3, 4, 0}), with({7, 0, 0, 0}), with({7, 1, 0, 0}),
+                          with({7, 9, 0, 0}), with({1, 1, 1, 7})})
+    EXPECT_EQ(why(bad), NetCounter::drop_ip_options);
+}
+
+TEST(Classify, FragmentsAreNamedSo) {
+  EXPECT_EQ(classified(ether(ether_type::ipv4) +
+                       ip4(protocol::tcp, tcp(peer4, our4), peer4, our4, {}, more_fragments))
+                .kind,
+            Kind::fragment);
+  EXPECT_EQ(
+      classified(ether(ether_type::ipv4) + ip4(protocol::tcp, tcp(peer4, our4), peer4, our4, {}, 5)).kind,
+      Kind::fragment);
+  Bytes header(8);
+  header[0] = std::byte{protocol::tcp};
+  EXPECT_EQ(classified(ether(ether_type::ipv6) + ip6(protocol::fragment, header + tcp(peer6, our6))).kind,
+            Kind::fragment);
+}
+
+TEST(Classify, Ipv6ExtensionHeaders) {
+  const auto extension = [](std::uint8_t next, std::uint8_t length = 0) {
+    Bytes b(8U * (length + 1U));
+    b[0] = std::byte{next};
+    b[1] = std::byte{length};
+    return b;
+  };
+  const Bytes seg = tcp(peer6, our6);
+  const auto frame = [](std::uint8_t first, const Bytes& rest) {
+    return ether(ether_type::ipv6) + ip6(first, rest);
+  };
+  EXPECT_EQ(classified(frame(protocol::hop_by_hop,
+                             extension(protocol::destination) + extension(protocol::tcp, 2) + seg))
+                .kind,
+            Kind::tcp);
+  // Hop-by-hop anywhere but first; one that runs past the end; a routing header that asks us to forward.
+  EXPECT_EQ(
+      why(frame(protocol::destination, extension(protocol::hop_by_hop) + extension(protocol::tcp) + seg)),
+      NetCounter::drop_ip6_extensions);
+  EXPECT_EQ(why(frame(protocol::destination, spoiled(extension(protocol::tcp), 1, 200) + seg)),
+            NetCounter::drop_ip6_extensions);
+  EXPECT_EQ(why(frame(protocol::routing, spoiled(extension(protocol::tcp), 3, 1) + seg)),
+            NetCounter::drop_ip6_extensions);
+  Bytes endless;
+  for (int i = 0; i < 20; ++i) endless = endless + extension(protocol::destination);
+  EXPECT_EQ(why(frame(protocol::destination, endless + seg)), NetCounter::drop_ip6_extensions);
+}
+
+TEST(Classify, VlanIsOursOrNobodys) {
+  const auto tagged = [](std::uint16_t id) {
+    return ether(ether_type::vlan) + bytes_of(VlanTag{Be16{id}, Be16{ether_type::ipv4}}) +
+           ip4(protocol::tcp, tcp(peer4, our4));
+  };
+  EXPECT_EQ(classified(tagged(7), self(7)).kind, Kind::tcp);
+  EXPECT_EQ(classified(tagged(0x6007), self(7)).kind, Kind::tcp); // priority bits are not the identifier
+  EXPECT_EQ(why(tagged(8), self(7)), NetCounter::drop_vlan);
+  EXPECT_EQ(why(tagged(7)), NetCounter::drop_vlan);
+  EXPECT_EQ(why(tcp4_frame(), self(7)), NetCounter::drop_vlan);
+}
+
+} // namespace
+} // namespace tern::net
