@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 #include <random>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -233,6 +234,117 @@ TEST(FlowTable, RandomChangesAgreeWithAMap) {
   std::unordered_map<std::uint32_t, FlowRef> seen;
   f.table.for_each([&](FlowRef r) { EXPECT_TRUE(seen.emplace(r.index(), r).second); });
   EXPECT_EQ(seen, model);
+  for (const auto& [k, ref] : model) EXPECT_TRUE(f.table.erase(f.hash(four(k)), ref));
+  EXPECT_EQ(f.table.crowded_buckets(), 0U); // every move kept the books of who is away
+}
+
+// Hashes that choose their buckets, to lead an insert where chance hardly ever does.
+struct Map {
+  explicit Map(const FlowTable& t) : n(t.slots() / 10) {}
+  [[nodiscard]] std::uint32_t reduce(std::uint32_t h) const {
+    return static_cast<std::uint32_t>(std::uint64_t{h} * n >> 32);
+  }
+  [[nodiscard]] FlowHash hash(std::uint32_t bucket, std::uint32_t tag) const {
+    const std::uint64_t h = ((std::uint64_t{bucket} << 32) + (std::uint64_t{1} << 31)) / n;
+    EXPECT_EQ(reduce(static_cast<std::uint32_t>(h)), bucket);
+    return {h << 32 | tag};
+  }
+  [[nodiscard]] std::uint32_t other(std::uint32_t bucket, std::uint32_t tag) const {
+    return (reduce(tag * 0x9e3779b1U) + n - bucket) % n;
+  }
+  std::uint32_t n;
+};
+
+// Home P and second Q are full of entries whose other buckets, X and W, are full too: of entries that may
+// still go.
+TEST(FlowTable, InsertMovesTwoEntriesWhenNoSingleMoveMakesRoom) {
+  Fixture f(1000, 100);
+  const Map map(f.table);
+  constexpr std::uint32_t p = 3;
+  std::uint32_t a = 0, b = 0, c = 0, d = 0, e = 0, x = 0, q = 0, w = 0;
+  std::mt19937 random(1);
+  const auto apart = [&] {
+    return std::set<std::uint32_t>{p, x, q, w, map.other(x, b), map.other(w, e)}.size() == 6;
+  };
+  do {
+    for (auto* tag : {&a, &b, &c, &d, &e}) *tag = static_cast<std::uint32_t>(1 + random() % 0x7fff);
+    x = map.other(p, a), q = map.other(p, c), w = map.other(q, d);
+  } while (!apart());
+  std::uint32_t i = 0;
+  std::vector<FlowHash> hashes;
+  for (const auto& [bucket, tag] : {std::pair{p, a}, {x, b}, {q, d}, {w, e}})
+    for (int k = 0; k < 10; ++k) {
+      hashes.push_back(map.hash(bucket, tag));
+      ASSERT_TRUE(f.table.insert(hashes.back(), conn(i++)));
+    }
+  ASSERT_EQ(f.table.moves(), 0U);
+  hashes.push_back(map.hash(p, c));
+  ASSERT_TRUE(f.table.insert(hashes.back(), conn(i)));
+  EXPECT_EQ(f.table.moves(), 2U);
+  for (std::uint32_t k = 0; k < hashes.size(); ++k)
+    EXPECT_EQ(f.table.find(hashes[k], four(k), f.slabs), conn(k));
+  for (std::uint32_t k = 0; k < hashes.size(); ++k) EXPECT_TRUE(f.table.erase(hashes[k], conn(k)));
+  EXPECT_EQ(f.table.crowded_buckets(), 0U);
+}
+
+// What a reader on another core sees when the owner acts between any two of its loads, in an order that
+// always happens.
+TEST(FlowTable, ReaderWhoseRecordIsErasedAndWrittenOverMeanwhileDoesNotTakeIt) {
+  Fixture f(1000, 10);
+  const FlowHash h = f.hash(four(1));
+  ASSERT_TRUE(f.table.insert(h, conn(1)));
+  int calls = 0;
+  const auto read = f.table.read(h, [&](FlowRef ref) {
+    if (++calls == 1) {
+      EXPECT_TRUE(f.table.erase(h, ref));
+    }
+    return true; // the bytes still looked right
+  });
+  EXPECT_EQ(read, FlowTable::Read::absent);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(FlowTable, ReaderWhoseRecordIsReplacedMeanwhileTakesTheNewOne) {
+  Fixture f(1000, 10);
+  const FlowHash h = f.hash(four(1));
+  ASSERT_TRUE(f.table.insert(h, conn(1)));
+  FlowRef last;
+  const auto read = f.table.read(h, [&](FlowRef ref) {
+    if (ref == conn(1)) {
+      EXPECT_TRUE(f.table.replace(h, ref, conn(2)));
+    }
+    last = ref;
+    return true;
+  });
+  EXPECT_EQ(read, FlowTable::Read::found);
+  EXPECT_EQ(last, conn(2));
+}
+
+// The entry looked for goes from its second bucket to a slot of the first that the reader has already passed.
+TEST(FlowTable, ReaderLookedPastByAMovingEntryLooksAgain) {
+  Fixture f(1000, 30);
+  const FlowHash h = Map(f.table).hash(5, 77);
+  for (std::uint32_t i = 0; i < 11; ++i) ASSERT_TRUE(f.table.insert(h, conn(i))); // the last is away
+  bool moved = false;
+  const auto read = f.table.read(h, [&](FlowRef ref) {
+    if (ref == conn(9) && !moved) {
+      moved = true;
+      EXPECT_TRUE(f.table.erase(h, conn(0)));
+      EXPECT_TRUE(f.table.erase(h, conn(10)));
+      EXPECT_TRUE(f.table.insert(h, conn(10))); // where 0 was
+    }
+    return ref == conn(10);
+  });
+  EXPECT_TRUE(moved);
+  EXPECT_EQ(read, FlowTable::Read::found);
+}
+
+TEST(FlowTable, ReaderOfABucketThatNeverRestsGivesUp) {
+  Fixture f(1000, 30);
+  const FlowHash h = f.hash(four(1));
+  ASSERT_TRUE(f.table.insert(h, conn(1)));
+  const auto read = f.table.read(h, [&](FlowRef ref) { return f.table.replace(h, ref, ref); });
+  EXPECT_EQ(read, FlowTable::Read::busy);
 }
 
 // Once all is erased, no bucket believes that it still has entries elsewhere: misses read one line again.
