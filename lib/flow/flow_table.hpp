@@ -124,6 +124,20 @@ static_assert(sizeof(FlowBucket) == 64 && offsetof(FlowBucket, state) == 20 &&
 
 } // namespace detail
 
+// A burst of lookups on its way through the table's stages (see FlowTable::start). Its owner keeps several,
+// so that one waits for memory while another is worked on.
+struct FlowBurst {
+  static constexpr std::size_t most = 64;
+
+  std::array<FlowHash, most> hash;
+  std::array<std::uint32_t, most> bucket;
+  std::array<FlowRef, most> found;     // after finish(): the answers
+  std::array<std::uint8_t, most> away; // those whose home doesn't show their tag, but has entries away
+  std::uint32_t size = 0;
+  std::uint32_t away_size = 0;
+  std::uint64_t changes = 0; // the table's, at the start
+};
+
 // Two buckets per key, ten entries each. An entry lies in its home bucket if there was room, else in its
 // other one; if both are full, entries that are in the way are moved to their own other buckets, at most two
 // of them, found among at most 222 buckets. So a lookup reads at most two lines, an insert has a bound, and
@@ -134,7 +148,6 @@ static_assert(sizeof(FlowBucket) == 64 && offsetof(FlowBucket, state) == 20 &&
 class FlowTable {
  public:
   static constexpr unsigned load_percent = 85; // of all slots, at capacity
-  static constexpr std::size_t max_burst = 64;
 
   // Room for `capacity` flows, at 85% of the slots: 7.6 bytes each. Throws ArenaError.
   FlowTable(Arena& arena, std::uint32_t capacity, const std::string& name = "flow table buckets");
@@ -150,12 +163,27 @@ class FlowTable {
   template <class Key, FlowRecords<Key> Records>
   [[nodiscard]] FlowRef find(FlowHash hash, const Key& key, const Records& records) const;
 
-  // `found[i]` for `keys[i]`, in stages: buckets, tags, second buckets, records. For buckets that aren't
-  // cached yet: each stage prefetches for the next over the whole burst. The answers are those of this
-  // moment: once `changes()` has moved on, look up again before using one.
+  // A burst in four stages, each of which prefetches what the next reads: home buckets; tags, so records or
+  // second buckets; tags there, so records; compare. One burst alone waits for memory between them; whoever
+  // has the next burst in hand (a Core that receives ahead) lets its stages run in the gaps: start(k + 3),
+  // aim(k + 2), aim_away(k + 1), finish(k). The answers are those of finish(): once `changes()` has moved on,
+  // look up again before using one.
+  void start(FlowBurst& burst, std::span<const FlowHash> hashes) const;
+  template <class Records>
+  void aim(FlowBurst& burst, const Records& records) const;
+  template <class Records>
+  void aim_away(FlowBurst& burst, const Records& records) const;
   template <class Key, FlowRecords<Key> Records>
-  void find_burst(std::span<const FlowHash> hashes, std::span<const Key> keys, const Records& records,
-                  std::span<FlowRef> found) const;
+  void finish(FlowBurst& burst, std::span<const Key> keys, const Records& records) const;
+  // All four at once.
+  template <class Key, FlowRecords<Key> Records>
+  void find_burst(FlowBurst& burst, std::span<const FlowHash> hashes, std::span<const Key> keys,
+                  const Records& records) const {
+    start(burst, hashes);
+    aim(burst, records);
+    aim_away(burst, records);
+    finish(burst, keys, records);
+  }
 
   // The key must not be in the table, and the record must bear it already. False: the table is full.
   [[nodiscard]] bool insert(FlowHash hash, FlowRef ref);

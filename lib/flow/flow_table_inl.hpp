@@ -21,43 +21,59 @@ inline FlowRef FlowTable::find(FlowHash hash, const Key& key, const Records& rec
   return look(buckets_[other(at, tag)], tag | Bucket::away);
 }
 
-template <class Key, FlowRecords<Key> Records>
-inline void FlowTable::find_burst(std::span<const FlowHash> hashes, std::span<const Key> keys,
-                                  const Records& records, std::span<FlowRef> found) const {
-  TERN_DCHECK(hashes.size() == keys.size() && keys.size() == found.size() && keys.size() <= max_burst);
-  const std::size_t n = hashes.size();
-  std::array<std::uint32_t, max_burst> at;
-  std::array<std::uint8_t, max_burst>
-      elsewhere; // those whose home doesn't show their tag, but has entries away
-  std::size_t elsewhere_count = 0;
-  for (std::size_t i = 0; i < n; ++i) {
-    at[i] = home(hashes[i]);
-    __builtin_prefetch(&buckets_[at[i]]);
+inline void FlowTable::start(FlowBurst& burst, std::span<const FlowHash> hashes) const {
+  TERN_DCHECK(hashes.size() <= FlowBurst::most);
+  burst.size = static_cast<std::uint32_t>(hashes.size());
+  burst.away_size = 0;
+  burst.changes = changes_;
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    burst.hash[i] = hashes[i];
+    burst.bucket[i] = home(hashes[i]);
+    __builtin_prefetch(&buckets_[burst.bucket[i]]);
   }
-  for (std::size_t i = 0; i < n; ++i) {
-    const Bucket& b = buckets_[at[i]];
-    const unsigned m = b.match(tag_of(hashes[i]));
-    found[i] = FlowRef{};
-    if (m != 0) {
-      found[i] = FlowRef::from_raw(b.ref[std::countr_zero(m)]);
-      records.prefetch(found[i]);
-    } else if (b.has_away()) {
-      at[i] = other(at[i], tag_of(hashes[i]));
-      __builtin_prefetch(&buckets_[at[i]]);
-      elsewhere[elsewhere_count++] = static_cast<std::uint8_t>(i);
+}
+
+template <class Records>
+inline void FlowTable::aim(FlowBurst& burst, const Records& records) const {
+  std::uint32_t away_size = 0;
+  for (std::size_t i = 0; i < burst.size; ++i) {
+    const Bucket& b = buckets_[burst.bucket[i]];
+    const std::uint16_t tag = tag_of(burst.hash[i]);
+    if (const unsigned m = b.match(tag); m != 0) {
+      burst.found[i] = FlowRef::from_raw(b.ref[std::countr_zero(m)]);
+      records.prefetch(burst.found[i]);
+      continue;
     }
+    burst.found[i] = FlowRef{};
+    if (!b.has_away()) continue;
+    burst.bucket[i] = other(burst.bucket[i], tag);
+    __builtin_prefetch(&buckets_[burst.bucket[i]]);
+    burst.away[away_size++] = static_cast<std::uint8_t>(i);
   }
-  for (std::size_t k = 0; k < elsewhere_count; ++k) {
-    const std::size_t i = elsewhere[k];
-    const Bucket& b = buckets_[at[i]];
-    const unsigned m = b.match(tag_of(hashes[i]) | Bucket::away);
+  burst.away_size = away_size;
+}
+
+template <class Records>
+inline void FlowTable::aim_away(FlowBurst& burst, const Records& records) const {
+  for (std::size_t k = 0; k < burst.away_size; ++k) {
+    const std::size_t i = burst.away[k];
+    const Bucket& b = buckets_[burst.bucket[i]];
+    const unsigned m = b.match(tag_of(burst.hash[i]) | Bucket::away);
     if (m == 0) continue;
-    found[i] = FlowRef::from_raw(b.ref[std::countr_zero(m)]);
-    records.prefetch(found[i]);
+    burst.found[i] = FlowRef::from_raw(b.ref[std::countr_zero(m)]);
+    records.prefetch(burst.found[i]);
   }
-  for (std::size_t i = 0; i < n; ++i) {
-    // A tag may be shared (1 lookup in 3,000): then the plain way, which tries them all.
-    if (found[i] && !records.matches(found[i], keys[i])) found[i] = find(hashes[i], keys[i], records);
+}
+
+// What was aimed at may be gone or moved by now, or bear another's name (a tag is shared by 1 lookup in
+// 3,000), and what wasn't there may have come: then the plain way, whose lines are cached.
+template <class Key, FlowRecords<Key> Records>
+inline void FlowTable::finish(FlowBurst& burst, std::span<const Key> keys, const Records& records) const {
+  TERN_DCHECK(keys.size() == burst.size);
+  const bool stale = burst.changes != changes_;
+  for (std::size_t i = 0; i < burst.size; ++i) {
+    if (stale || (burst.found[i] && !records.matches(burst.found[i], keys[i])))
+      burst.found[i] = find(burst.hash[i], keys[i], records);
   }
 }
 

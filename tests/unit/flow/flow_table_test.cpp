@@ -129,10 +129,10 @@ TEST(FlowTable, KeysOfEqualHashAreToldApartByTheRecord) {
   for (std::uint32_t i = 0; i < 20; ++i) ASSERT_TRUE(f.table.insert(h, conn(i))); // all slots of both buckets
   for (std::uint32_t i = 0; i < 20; ++i) {
     EXPECT_EQ(f.table.find(h, four(i), f.slabs), conn(i));
-    FlowRef found;
+    FlowBurst burst;
     const FlowKey4 key = four(i);
-    f.table.find_burst({&h, 1}, std::span<const FlowKey4>{&key, 1}, f.slabs, {&found, 1});
-    EXPECT_EQ(found, conn(i));
+    f.table.find_burst(burst, {&h, 1}, std::span<const FlowKey4>{&key, 1}, f.slabs);
+    EXPECT_EQ(burst.found[0], conn(i));
   }
   EXPECT_FALSE(f.table.find(h, four(20), f.slabs));
   EXPECT_FALSE(
@@ -183,13 +183,49 @@ TEST(FlowTable, BurstGivesWhatSingleLookupsGiveAtFullLoad) {
       keys.push_back(four(i));
       hashes.push_back(f.hash(keys.back()));
     }
-    std::vector<FlowRef> found(keys.size());
-    f.table.find_burst(hashes, std::span<const FlowKey4>{keys}, f.slabs, found);
+    FlowBurst burst;
+    f.table.find_burst(burst, hashes, std::span<const FlowKey4>{keys}, f.slabs);
+    const auto& found = burst.found;
     for (std::uint32_t i = 0; i < keys.size(); ++i) {
       const std::uint32_t k = start + i;
       EXPECT_EQ(found[i], k < n ? conn(k) : FlowRef{}) << k;
       EXPECT_EQ(f.find4(k), found[i]);
     }
+  }
+}
+
+// A burst that was started before the table changed gives what is there when it is finished.
+TEST(FlowTable, BurstOnItsWaySeesWhatAnEarlierOneChanged) {
+  Fixture f(1000, 10);
+  std::vector<FlowKey4> keys;
+  std::vector<FlowHash> hashes;
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    keys.push_back(four(i));
+    hashes.push_back(f.hash(keys.back()));
+  }
+  for (const std::uint32_t i : {0U, 1U}) ASSERT_TRUE(f.table.insert(hashes[i], conn(i)));
+  for (int changed_after = 1; changed_after <= 3; ++changed_after) {
+    FlowBurst burst;
+    f.table.start(burst, hashes);
+    const auto change = [&](int stage) {
+      if (stage != changed_after) return;
+      EXPECT_TRUE(f.table.erase(hashes[0], conn(0)));
+      EXPECT_TRUE(f.table.replace(hashes[1], conn(1), {FlowKind::time_wait, 1}));
+      EXPECT_TRUE(f.table.insert(hashes[2], conn(2)));
+    };
+    change(1);
+    f.table.aim(burst, f.slabs);
+    change(2);
+    f.table.aim_away(burst, f.slabs);
+    change(3);
+    f.table.finish(burst, std::span<const FlowKey4>{keys}, f.slabs);
+    EXPECT_EQ(burst.found[0], FlowRef{}) << changed_after;
+    EXPECT_EQ(burst.found[1], (FlowRef{FlowKind::time_wait, 1})) << changed_after;
+    EXPECT_EQ(burst.found[2], conn(2)) << changed_after;
+    EXPECT_EQ(burst.found[3], FlowRef{}) << changed_after;
+    EXPECT_TRUE(f.table.insert(hashes[0], conn(0)));
+    EXPECT_TRUE(f.table.replace(hashes[1], {FlowKind::time_wait, 1}, conn(1)));
+    EXPECT_TRUE(f.table.erase(hashes[2], conn(2)));
   }
 }
 
