@@ -14,7 +14,7 @@ class TokenBucket {
   TokenBucket() = default; // lets everything pass
   // A rate of 0 lets nothing pass. A burst is at least 1.
   TokenBucket(std::uint32_t rate, std::uint32_t burst)
-      : interval_ns_(rate == 0 ? -1 : 1'000'000'000 / rate),
+      : interval_ns_(rate == 0 ? -1 : std::int64_t{1'000'000'000} / rate),
         slack_ns_(interval_ns_ * (burst == 0 ? 0 : static_cast<std::int64_t>(burst) - 1)) {}
 
   [[nodiscard]] bool take(Instant now) {

@@ -1,0 +1,278 @@
+#include "tcp/listen.hpp"
+
+#include <gtest/gtest.h>
+
+#include "machines.hpp"
+
+namespace tern::tcp::test {
+namespace {
+
+struct Listen : testing::Test, Host {
+  SynGate gate{derive_secrets(master), epoch};
+  CookieMode mode = CookieMode::Auto;
+  ListenRoom room;
+  ListenOutcome out;
+
+  ListenVerdict arrives(const wire::Tcp& h, std::uint32_t text = 0, Instant now = t0) {
+    out.reply = header(0xff, Seq{1}, Seq{2}); // whatever is not written shows
+    return listen_arrives(env, gate, mode, room, tuple4(), Segment{.h = h, .text = text}, now, out);
+  }
+  // A SYN answered by a cookie; the ACK that a peer sends back, `text_before` bytes into its stream.
+  wire::Tcp cookie_ack(const wire::Tcp& syn = full_syn(), std::uint32_t text_before = 0) {
+    EXPECT_EQ(arrives(syn), ListenVerdict::Reply);
+    EXPECT_EQ(out.reply.flags & ~flag::ece, flag::syn | flag::ack);
+    wire::Tcp h = header(flag::ack, syn.seq + 1 + text_before, out.reply.seq + 1);
+    if ((out.reply.options.has & O::timestamps_bit) != 0)
+      h = stamped(h, syn.options.ts_val + 3, out.reply.options.ts_val);
+    return h;
+  }
+};
+
+// ---- RFC 9293 §3.10.7.2, step by step.
+TEST_F(Listen, ResetIsIgnored) {
+  EXPECT_EQ(arrives(header(flag::rst, irs)), ListenVerdict::Drop);
+  EXPECT_EQ(arrives(header(flag::rst | flag::ack, irs, iss)), ListenVerdict::Drop);
+  EXPECT_EQ(arrives(header(flag::rst | flag::syn, irs)), ListenVerdict::Drop);
+  EXPECT_EQ(count(Counter::listen_rst_in), 3U);
+}
+
+TEST_F(Listen, AckIsReset) {
+  EXPECT_EQ(arrives(header(flag::ack, irs, iss), 10), ListenVerdict::Reply);
+  EXPECT_EQ(out.reply.flags, flag::rst);
+  EXPECT_EQ(out.reply.seq, iss);
+  EXPECT_EQ(count(Counter::syn_cookie_invalid), 0U); // no cookie is out: not even looked at
+}
+
+// Figure 11: an old duplicate SYN reached one of two listeners, whose SYN-ACK reaches the other: RST, back to
+// LISTEN.
+TEST_F(Listen, Figure11SynAckIsReset) {
+  EXPECT_EQ(arrives(header(flag::syn | flag::ack, irs, iss + 1)), ListenVerdict::Reply);
+  EXPECT_EQ(out.reply.flags, flag::rst);
+  EXPECT_EQ(out.reply.seq, iss + 1);
+}
+
+// Figure 10, from the side that lost its memory: text for a connection it does not know is answered by RST.
+TEST_F(Listen, Figure10TextOfAHalfOpenConnectionIsReset) {
+  EXPECT_EQ(arrives(header(flag::ack | flag::psh, Seq{0xffff'ff00}, Seq{100}), 512), ListenVerdict::Reply);
+  EXPECT_EQ(out.reply.flags, flag::rst);
+  EXPECT_EQ(out.reply.seq, Seq{100});
+}
+
+TEST_F(Listen, WhatHasNoFlagsOrFinAloneOrTextAloneIsDropped) {
+  EXPECT_EQ(arrives(header(0, irs)), ListenVerdict::Drop);
+  EXPECT_EQ(arrives(header(flag::fin, irs)), ListenVerdict::Drop);
+  EXPECT_EQ(arrives(header(flag::psh | flag::urg, irs), 10), ListenVerdict::Drop);
+  EXPECT_EQ(arrives(header(flag::syn | flag::fin, irs)), ListenVerdict::Drop);
+  EXPECT_EQ(count(Counter::listen_bad_flags), 4U);
+}
+
+TEST_F(Listen, SynTakesARecord) {
+  EXPECT_EQ(arrives(full_syn()), ListenVerdict::Record);
+  const Origins o = gate.isn.both(tuple4(), t0);
+  EXPECT_EQ(out.record.iss, o.iss);
+  EXPECT_EQ(out.record.irs, irs);
+  EXPECT_EQ(out.record.ts_offset, o.ts_offset);
+  EXPECT_EQ(out.reply, syn_ack(settings, out.record, room.mtu_mss, t0));
+  EXPECT_EQ(count(Counter::syn_in), 1U);
+}
+
+TEST_F(Listen, TextOnASynIsNotAcknowledged) {
+  EXPECT_EQ(arrives(full_syn(), 100), ListenVerdict::Record);
+  EXPECT_EQ(out.reply.ack, irs + 1);
+  EXPECT_EQ(count(Counter::listen_text_dropped), 1U);
+}
+
+// ---- CLOSED, §3.10.7.1.
+TEST_F(Listen, ClosedAnswersWithResetButNeverAReset) {
+  const auto closed = [&](const wire::Tcp& h, std::uint32_t text) {
+    return closed_arrives(env, gate, Segment{.h = h, .text = text}, t0, out.reply);
+  };
+  EXPECT_EQ(closed(header(flag::syn, Seq{0xffff'ffff}), 0), ListenVerdict::Reply);
+  EXPECT_EQ(out.reply.flags, flag::rst | flag::ack);
+  EXPECT_EQ(out.reply.seq, Seq{0});
+  EXPECT_EQ(out.reply.ack, Seq{0}); // SEG.LEN counts the SYN
+  EXPECT_EQ(closed(header(flag::syn | flag::fin, Seq{0xffff'fffe}), 5), ListenVerdict::Reply);
+  EXPECT_EQ(out.reply.ack, Seq{5});
+  EXPECT_EQ(closed(header(flag::ack, irs, iss), 5), ListenVerdict::Reply);
+  EXPECT_EQ(out.reply.flags, flag::rst);
+  EXPECT_EQ(out.reply.seq, iss);
+  EXPECT_EQ(closed(header(flag::rst, irs), 0), ListenVerdict::Drop);
+  EXPECT_EQ(closed(header(flag::rst | flag::ack, irs, iss), 0), ListenVerdict::Drop);
+}
+
+TEST_F(Listen, ResetsAreLimited) {
+  gate.reset_rate = TokenBucket{10, 3};
+  int sent = 0;
+  for (int i = 0; i < 100; ++i) sent += arrives(header(flag::ack, irs, iss)) == ListenVerdict::Reply ? 1 : 0;
+  for (int i = 0; i < 100; ++i)
+    sent += closed_arrives(env, gate, Segment{.h = header(flag::syn, irs)}, t0, out.reply) ==
+            ListenVerdict::Reply;
+  EXPECT_EQ(sent, 3);
+  EXPECT_EQ(count(Counter::listen_rst_out), 3U);
+  EXPECT_EQ(count(Counter::listen_rst_limited), 197U);
+  EXPECT_EQ(arrives(header(flag::ack, irs, iss), 0, t0 + Duration::ms(100)), ListenVerdict::Reply);
+}
+
+// ---- Limits.
+TEST_F(Listen, FullAcceptQueueDropsSynsAndCookieAcks) {
+  mode = CookieMode::Always;
+  const wire::Tcp ack = cookie_ack();
+  room.accept = false;
+  EXPECT_EQ(arrives(full_syn()), ListenVerdict::Drop);
+  EXPECT_EQ(arrives(ack), ListenVerdict::Drop);
+  EXPECT_EQ(count(Counter::accept_queue_full), 2U);
+  room.accept = true;
+  EXPECT_EQ(arrives(ack), ListenVerdict::Complete); // the peer's next try
+}
+
+TEST_F(Listen, AutoSendsACookieWhenRecordsAreOut) {
+  room.record = false;
+  EXPECT_EQ(arrives(full_syn()), ListenVerdict::Reply);
+  EXPECT_EQ(count(Counter::syn_cookie_sent), 1U);
+}
+
+TEST_F(Listen, AutoSendsACookieWhenSynsComeTooFast) {
+  gate.syn_rate = TokenBucket{1000, 2};
+  EXPECT_EQ(arrives(full_syn()), ListenVerdict::Record);
+  EXPECT_EQ(arrives(full_syn()), ListenVerdict::Record);
+  EXPECT_EQ(arrives(full_syn()), ListenVerdict::Reply);
+  EXPECT_EQ(arrives(full_syn(), 0, t0 + Duration::ms(1)), ListenVerdict::Record);
+}
+
+TEST_F(Listen, NeverDropsPastTheLimits) {
+  mode = CookieMode::Never;
+  EXPECT_EQ(arrives(full_syn()), ListenVerdict::Record);
+  room.record = false;
+  EXPECT_EQ(arrives(full_syn()), ListenVerdict::Drop);
+  EXPECT_EQ(count(Counter::syn_limit_drop), 1U);
+  EXPECT_EQ(count(Counter::syn_cookie_sent), 0U);
+}
+
+// ---- Cookies.
+TEST_F(Listen, CookieAckCompletesWithEveryOption) {
+  mode = CookieMode::Always;
+  settings.ecn = true;
+  wire::Tcp syn = full_syn();
+  syn.flags |= flag::ece | flag::cwr;
+  const wire::Tcp ack = cookie_ack(syn);
+  EXPECT_TRUE(out.reply.has(flag::ece));
+  EXPECT_EQ(arrives(ack, 100), ListenVerdict::Complete); // with the request on it
+  const Handshake& hs = out.handshake;
+  EXPECT_EQ(hs.iss, ack.ack - 1);
+  EXPECT_EQ(hs.irs, irs);
+  EXPECT_EQ(hs.peer_mss, 1460);
+  EXPECT_EQ(hs.snd_scale, 7);
+  EXPECT_EQ(hs.rcv_scale, 7);
+  EXPECT_TRUE(hs.scaled && hs.sack && hs.timestamps && hs.ecn);
+  EXPECT_FALSE(hs.timed);
+  EXPECT_EQ(hs.ts_recent, ack.options.ts_val);
+  EXPECT_EQ(hs.ts_offset, gate.isn.ts_offset(tuple4()));
+  EXPECT_EQ(count(Counter::syn_cookie_valid), 1U);
+  EXPECT_EQ(count(Counter::handshake_done), 1U);
+}
+
+TEST_F(Listen, CookieKeepsOptionsWithoutTimestampsToo) {
+  mode = CookieMode::Always;
+  wire::Tcp syn = full_syn();
+  syn.options.has &= static_cast<std::uint8_t>(~O::timestamps_bit);
+  EXPECT_EQ(arrives(cookie_ack(syn)), ListenVerdict::Complete);
+  EXPECT_TRUE(out.handshake.scaled && out.handshake.sack);
+  EXPECT_FALSE(out.handshake.timestamps);
+}
+
+TEST_F(Listen, CookieServesIpv6) {
+  mode = CookieMode::Always;
+  ASSERT_EQ(listen_arrives(env, gate, mode, room, tuple6(), Segment{.h = full_syn()}, t0, out),
+            ListenVerdict::Reply);
+  const wire::Tcp ack =
+      stamped(header(flag::ack, irs + 1, out.reply.seq + 1), 0xffff'fff3, out.reply.options.ts_val);
+  EXPECT_EQ(listen_arrives(env, gate, mode, room, tuple6(), Segment{.h = ack}, t0, out),
+            ListenVerdict::Complete);
+  EXPECT_EQ(listen_arrives(env, gate, mode, room, tuple6(9), Segment{.h = ack}, t0, out),
+            ListenVerdict::Reply);
+}
+
+TEST_F(Listen, CookieSynAckEqualsARecordsButForTheIsn) {
+  ASSERT_EQ(arrives(full_syn()), ListenVerdict::Record);
+  wire::Tcp of_record = out.reply;
+  room.record = false;
+  ASSERT_EQ(arrives(full_syn()), ListenVerdict::Reply);
+  const std::uint32_t behind = of_record.options.ts_val - out.reply.options.ts_val;
+  EXPECT_LT(behind, 64U); // never ahead of the clock
+  of_record.seq = out.reply.seq;
+  of_record.options.ts_val = out.reply.options.ts_val;
+  EXPECT_EQ(of_record, out.reply);
+}
+
+TEST_F(Listen, ForgedAckUnderLiveCookiesIsReset) {
+  mode = CookieMode::Always;
+  wire::Tcp ack = cookie_ack();
+  ack.ack += 1;
+  EXPECT_EQ(arrives(ack), ListenVerdict::Reply);
+  EXPECT_EQ(out.reply.flags, flag::rst);
+  EXPECT_EQ(count(Counter::syn_cookie_invalid), 1U);
+}
+
+TEST_F(Listen, TextThatOvertakesTheAckIsDroppedNotReset) {
+  mode = CookieMode::Always;
+  const wire::Tcp ack = cookie_ack();
+  wire::Tcp text = ack;
+  text.seq += 1460;
+  EXPECT_EQ(arrives(text, 1460), ListenVerdict::Drop);
+  wire::Tcp fin = text;
+  fin.flags |= flag::fin;
+  EXPECT_EQ(arrives(fin), ListenVerdict::Drop);
+  EXPECT_EQ(count(Counter::listen_text_dropped), 2U);
+  EXPECT_EQ(arrives(ack), ListenVerdict::Complete);
+}
+
+TEST_F(Listen, AutoLooksAtCookiesOnlyWhileOneCanBeGood) {
+  room.record = false;
+  const wire::Tcp ack = cookie_ack();
+  EXPECT_TRUE(gate.cookies_live(mode));
+  gate.jar.turn_to(epoch + 1);
+  EXPECT_TRUE(gate.cookies_live(mode));
+  EXPECT_EQ(arrives(ack), ListenVerdict::Complete);
+  gate.jar.turn_to(epoch + 2);
+  EXPECT_FALSE(gate.cookies_live(mode));
+  wire::Tcp text = ack;
+  text.seq += 5;
+  EXPECT_EQ(arrives(text, 5), ListenVerdict::Reply); // no longer dropped: RST
+  EXPECT_EQ(out.reply.flags, flag::rst);
+  EXPECT_EQ(count(Counter::syn_cookie_invalid), 0U);
+}
+
+TEST_F(Listen, SharedKeysFinishWhatAnotherMachineBegan) {
+  mode = CookieMode::Always;
+  const wire::Tcp ack = cookie_ack();
+  SynGate other{derive_secrets(master), epoch + 1}; // its clock is a little ahead
+  EXPECT_EQ(listen_arrives(env, other, CookieMode::Auto, room, tuple4(), Segment{.h = ack}, t0, out),
+            ListenVerdict::Reply); // it never sent one, and nobody told it that others might
+  other.shared_keys = true;
+  EXPECT_EQ(listen_arrives(env, other, CookieMode::Auto, room, tuple4(), Segment{.h = ack}, t0, out),
+            ListenVerdict::Complete);
+  EXPECT_EQ(out.handshake.ts_offset, gate.isn.ts_offset(tuple4()));
+  EXPECT_EQ(listen_arrives(env, other, CookieMode::Never, room, tuple4(), Segment{.h = ack}, t0, out),
+            ListenVerdict::Reply);
+}
+
+// ---- TIME-WAIT's reuse.
+TEST_F(Listen, ReuseTakesTheGivenIsnAndNeverACookie) {
+  mode = CookieMode::Always;
+  const auto reuses = [&] {
+    return listen_reuses(env, gate, room, tuple4(), iss, Segment{.h = full_syn()}, t0, out);
+  };
+  EXPECT_EQ(reuses(), ListenVerdict::Record);
+  EXPECT_EQ(out.record.iss, iss);
+  EXPECT_EQ(out.record.ts_offset, gate.isn.ts_offset(tuple4())); // the same clock as the old connection's
+  EXPECT_EQ(out.reply.seq, iss);
+  room.record = false;
+  EXPECT_EQ(reuses(), ListenVerdict::Drop);
+  EXPECT_EQ(count(Counter::syn_limit_drop), 1U);
+  room = {.accept = false};
+  EXPECT_EQ(reuses(), ListenVerdict::Drop);
+  EXPECT_EQ(count(Counter::syn_cookie_sent), 0U);
+}
+
+} // namespace
+} // namespace tern::tcp::test
