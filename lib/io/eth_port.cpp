@@ -92,12 +92,10 @@ rte_eth_conf to_conf(const PortPlan& p, const rte_eth_dev_info& info) {
   };
   rx(p.rx_ip_checksum == Where::hardware, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
   rx(p.rx_tcp_checksum == Where::hardware, RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
-  rx(p.vlan == Where::hardware, RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
   rx(p.scatter, RTE_ETH_RX_OFFLOAD_SCATTER);
   rx(p.rss_hash, RTE_ETH_RX_OFFLOAD_RSS_HASH);
   tx(p.tx_ip_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
   tx(p.tx_tcp_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
-  tx(p.vlan == Where::hardware, RTE_ETH_TX_OFFLOAD_VLAN_INSERT);
   tx(p.tso == Where::hardware, RTE_ETH_TX_OFFLOAD_TCP_TSO);
   tx(p.multi_segment_tx, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
   // Never MBUF_FAST_FREE: what is sent may be shared with a retransmission queue (lib/README.md).

@@ -42,7 +42,7 @@ TEST(Negotiate, EverythingIsTakenWhereItIsOffered) {
   EXPECT_EQ(describe(0, "net_grand", p),
             "port 0 net_grand: 2 queues, mtu 1500, rss hardware, rx-csum hardware, tx-csum hardware, tso "
             "hardware, ptype "
-            "hardware, vlan hardware, link interrupt, wake interrupt");
+            "hardware, vlan software, link interrupt, wake interrupt");
 }
 
 TEST(Negotiate, NothingIsAssumedWhereNothingIsOffered) {
