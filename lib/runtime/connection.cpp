@@ -1,0 +1,107 @@
+// What a handle does: find its record, call the engine, note what that wants.
+#include "runtime/connection.hpp"
+
+#include "runtime/shard.hpp"
+
+namespace tern {
+namespace {
+
+// A call on a live connection; `none` for a stale handle.
+template <class R, class F>
+R with(Shard* shard, std::uint32_t index, std::uint32_t generation, R none, F&& f) {
+  if (shard == nullptr) return none;
+  ConnectionRecord* r = shard->resolve(index, generation);
+  return r == nullptr ? none : f(*shard, *r);
+}
+
+// A call that may change the connection: what it wants is noted.
+template <class F>
+void change(Shard* shard, std::uint32_t index, std::uint32_t generation, F&& f) {
+  with(shard, index, generation, 0, [&](Shard& s, ConnectionRecord& r) {
+    tcp::Outcome out;
+    f(s, r, out);
+    s.note(r, out);
+    return 0;
+  });
+}
+
+// A send: whatever was taken goes out in this burst's output pass.
+template <class F>
+std::uint32_t sending(Shard* shard, std::uint32_t index, std::uint32_t generation, F&& f) {
+  return with(shard, index, generation, 0U, [&](Shard& s, ConnectionRecord& r) {
+    const std::uint32_t taken = f(s, r);
+    if (taken != 0) s.mark_dirty(r);
+    return taken;
+  });
+}
+
+} // namespace
+
+bool Connection::alive() const {
+  return with(shard_, index_, generation_, false,
+              [](Shard&, ConnectionRecord& r) { return !r.has(ConnectionRecord::over); });
+}
+
+std::uint32_t Connection::send(Payload& payload) {
+  return sending(shard_, index_, generation_, [&](Shard& s, ConnectionRecord& r) -> std::uint32_t {
+    return payload.empty() ? 0 : tcp::send_packet(s.env, r.tcb, payload.packet(), 0, s.now);
+  });
+}
+std::uint32_t Connection::send(StaticBytes bytes) {
+  return sending(shard_, index_, generation_,
+                 [&](Shard& s, ConnectionRecord& r) { return tcp::send_static(s.env, r.tcb, bytes.bytes(), s.now); });
+}
+std::uint32_t Connection::send(std::span<const std::byte> bytes) {
+  return sending(shard_, index_, generation_,
+                 [&](Shard& s, ConnectionRecord& r) { return tcp::send_copy(s.env, r.tcb, bytes, s.now); });
+}
+std::uint32_t Connection::send_space() const {
+  return with(shard_, index_, generation_, 0U,
+              [](Shard& s, ConnectionRecord& r) { return tcp::send_space(s.env, r.tcb); });
+}
+
+void Connection::close() {
+  change(shard_, index_, generation_,
+         [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) { tcp::close(s.env, r.tcb, s.now, out); });
+}
+void Connection::abort() {
+  change(shard_, index_, generation_,
+         [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) { tcp::abort(s.env, r.tcb, out); });
+}
+void Connection::pause_reading() {
+  change(shard_, index_, generation_,
+         [](Shard&, ConnectionRecord& r, tcp::Outcome&) { tcp::pause_reading(r.tcb); });
+}
+void Connection::resume_reading() {
+  change(shard_, index_, generation_, [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) {
+    tcp::resume_reading(s.env, r.tcb, out);
+    if (r.unread == nullptr) return;
+    r.set(ConnectionRecord::deliver_again);
+    s.mark_dirty(r);
+  });
+}
+
+Endpoint Connection::remote() const {
+  return with(shard_, index_, generation_, Endpoint{}, [](Shard&, ConnectionRecord& r) {
+    const Ip ip = r.has(ConnectionRecord::v6) ? r.remote6 : Ip{r.key.remote};
+    return Endpoint{ip, Port{r.key.remote_port.host()}};
+  });
+}
+Endpoint Connection::local() const {
+  return with(shard_, index_, generation_, Endpoint{}, [](Shard& s, ConnectionRecord& r) {
+    const Ip ip = r.has(ConnectionRecord::v6) ? s.key6(r).local : Ip{r.key.local};
+    return Endpoint{ip, Port{r.key.local_port.host()}};
+  });
+}
+tcp::State Connection::state() const {
+  return with(shard_, index_, generation_, tcp::State::Closed, [](Shard&, ConnectionRecord& r) { return r.tcb.state; });
+}
+
+std::uint64_t Connection::user() const {
+  return with(shard_, index_, generation_, std::uint64_t{0}, [](Shard&, ConnectionRecord& r) { return r.user; });
+}
+void Connection::set_user(std::uint64_t word) {
+  with(shard_, index_, generation_, 0, [&](Shard&, ConnectionRecord& r) { return r.user = word, 0; });
+}
+
+} // namespace tern

@@ -1,0 +1,100 @@
+// What a handler holds of a connection: a handle that can go stale but never dangle, and the bytes that move through it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/ip.hpp"
+#include "packet/packet.hpp"
+#include "tcp/segment.hpp"
+
+namespace tern {
+
+class Shard;
+using tcp::CloseReason;
+
+// Bytes that outlive every connection (a constant, a file mapped at start): sent without a copy, and retransmissions are
+// rebuilt from them, so that no packet is held. They must live until `run()` returns.
+class StaticBytes {
+ public:
+  constexpr StaticBytes() = default;
+  constexpr explicit StaticBytes(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  explicit StaticBytes(std::string_view text) : bytes_(std::as_bytes(std::span{text})) {}
+  [[nodiscard]] constexpr std::span<const std::byte> bytes() const { return bytes_; }
+  [[nodiscard]] constexpr std::size_t size() const { return bytes_.size(); }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+// Text that arrived, in order. What a handler leaves in it stays unread: it keeps the peer's window down, and comes again
+// with the next text or after resume_reading().
+class Payload {
+ public:
+  Payload() = default;
+  explicit Payload(Packet p) : packet_(std::move(p)) {}
+
+  [[nodiscard]] bool empty() const { return !packet_ || packet_.length() == 0; }
+  [[nodiscard]] std::uint32_t size() const { return packet_ ? packet_.length() : 0; }
+  // The first piece that lies in one run.
+  [[nodiscard]] std::span<const std::byte> front() const {
+    return packet_ ? packet_.bytes() : std::span<const std::byte>{};
+  }
+  // Copies from the front without taking it; how many bytes there were.
+  std::uint32_t peek(std::span<std::byte> to) const { return packet_ ? packet_.copy_out(0, to) : 0; }
+  void drop(std::uint32_t n) {
+    if (n >= size())
+      packet_.reset();
+    else
+      packet_.trim_front(n);
+  }
+  void drop_all() { packet_.reset(); }
+  [[nodiscard]] Packet& packet() { return packet_; }
+
+ private:
+  Packet packet_;
+};
+
+// Valid on its owner core only. Using it after the connection is gone does nothing and says so in its result.
+class Connection {
+ public:
+  Connection() = default;
+  Connection(Shard* shard, std::uint32_t index, std::uint32_t generation)
+      : shard_(shard), index_(index), generation_(generation) {}
+
+  [[nodiscard]] bool alive() const;
+  [[nodiscard]] explicit operator bool() const { return alive(); }
+
+  // How many bytes were taken. Less than asked: the send buffer is full, on_writable follows. What was not taken of a
+  // payload stays in it.
+  std::uint32_t send(Payload& payload);
+  std::uint32_t send(StaticBytes bytes);
+  std::uint32_t send(std::span<const std::byte> bytes); // copies
+  std::uint32_t send(std::string_view text) { return send(std::as_bytes(std::span{text})); }
+  [[nodiscard]] std::uint32_t send_space() const;
+
+  void close(); // our direction, after what is queued
+  void abort(); // RST
+  void pause_reading();
+  void resume_reading();
+
+  [[nodiscard]] Endpoint remote() const;
+  [[nodiscard]] Endpoint local() const;
+  [[nodiscard]] tcp::State state() const;
+
+  // One word of the handler's own; 0 at first. Of a stale handle: 0, and setting does nothing.
+  [[nodiscard]] std::uint64_t user() const;
+  void set_user(std::uint64_t word);
+
+  [[nodiscard]] std::uint32_t index() const { return index_; }
+  bool operator==(const Connection&) const = default;
+
+ private:
+  Shard* shard_ = nullptr;
+  std::uint32_t index_ = 0;
+  std::uint32_t generation_ = 0;
+};
+
+} // namespace tern

@@ -1,0 +1,152 @@
+// One core: a loop that runs every packet to completion. `Port` is a PacketPort, `Handler` a plain type (handler.hpp); both
+// are known at compile time, so a packet makes no virtual call.
+//
+//   receive a burst → classify, hash, prefetch → look up → segment_arrives → handler → output once per touched
+//   connection → transmit → timers
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "io/port.hpp"
+#include "net/network.hpp"
+#include "runtime/handler.hpp"
+#include "runtime/hops.hpp"
+#include "runtime/shard.hpp"
+#include "tcp/reply.hpp"
+#include "wire/tcp_inl.hpp"
+
+namespace tern {
+
+enum class ConnectError : std::uint8_t {
+  none,
+  no_record,  // the connection table is full
+  port_taken, // this pair of endpoints is in use, or rests in TIME-WAIT
+};
+
+struct Connecting {
+  Connection connection;
+  ConnectError error = ConnectError::none;
+};
+
+template <io::PacketPort Port, class Handler>
+class Core {
+ public:
+  Core(Shard& shard, net::Network& network, Port& port, io::QueueId queue, Handler& handler)
+      : shard_(shard), net_(network), port_(port), queue_(queue), handler_(handler) {}
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // One turn of the loop. True if there was anything to do.
+  bool poll(Instant now);
+
+  // ---- Active opens, from this core's thread only.
+  // Whether (local, remote) can be opened now: the port pool's probe.
+  template <class Key>
+  [[nodiscard]] bool taken(const Key& key);
+  template <class Key>
+  [[nodiscard]] Connecting connect(const Key& key);
+
+  [[nodiscard]] Shard& shard() { return shard_; }
+  [[nodiscard]] Instant now() const { return shard_.now; }
+
+ private:
+  using R = ConnectionRecord;
+  template <class Key>
+  using Tuple = std::conditional_t<std::is_same_v<Key, FlowKey4>, tcp::Tuple4, tcp::Tuple6>;
+  static constexpr std::uint16_t burst = io::burst_size;
+
+  struct Arrived {
+    Packet packet;
+    net::Classified c;
+  };
+
+  void receive(std::uint16_t count);
+  template <class Key>
+  void arrive(Arrived& a, const Key& key, FlowHash hash, FlowRef ref);
+  template <class Key>
+  void arrive_at_listener(const tcp::Segment& s, const Key& key, FlowHash hash);
+  template <class Key>
+  void arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& s, FlowHash hash);
+  template <class Key>
+  void arrive_at_time_wait(std::uint32_t index, const tcp::Segment& s, const Key& key, FlowHash hash);
+  void arrive_at_connection(R& r, const tcp::Segment& s);
+
+  template <class Key>
+  [[nodiscard]] tcp::ListenRoom room_of(const Listener& l);
+  template <class Key>
+  [[nodiscard]] std::uint8_t listener_for(const Key& key) const {
+    return shard_.listeners.find(Ip{key.local}, Port16(key.local_port));
+  }
+  static tern::Port Port16(Be16 p) { return tern::Port{p.host()}; }
+  template <class Key>
+  void keep_syn(const Key& key, FlowHash hash, std::uint8_t listener, const tcp::SynRecord&, FlowRef replaces);
+  template <class Key>
+  void complete(const Key& key, FlowHash hash, FlowRef from, std::uint8_t listener, std::uint16_t hop,
+                const tcp::Handshake&, const tcp::Segment&);
+  template <class Key>
+  void free_syn(SynSlot<Key>& slot) {
+    shard_.template syns<Key>().wheel.cancel(slot);
+    --shard_.listeners[slot.listener].opening;
+    slot.key = Key{};
+    shard_.template syns<Key>().slots.give_back(&slot);
+  }
+
+  void tell(R& r, tcp::Outcome& out);
+  void hand_over(R& r, Packet fresh);
+
+  void flush();
+  void flush_one(R& r);
+  void end_connection(R& r);
+  template <class Key>
+  void enter_time_wait(R& r, const Key& key);
+  void arm(R& r) {
+    if (const std::uint32_t at = tcp::next_deadline(r.tcb); at != 0) shard_.wheel.arm(r, at);
+  }
+
+  template <class Key>
+  void reply(const wire::Tcp& h, const Key& key, std::uint16_t& hop);
+  template <class Key>
+  void send(Packet p, const Key& key, bool ect, std::uint16_t& hop);
+  void queue_frame(rte_mbuf* m) {
+    if (tx_count_ == burst) transmit();
+    tx_[tx_count_++] = m;
+  }
+  void transmit() {
+    if (tx_count_ == 0) return;
+    shard_.counters.add(CoreCounter::tx_packets, tx_count_);
+    port_.tx_burst(queue_, tx_.data(), tx_count_);
+    tx_count_ = 0;
+  }
+
+  bool run_timers();
+  template <class Key>
+  bool run_family_timers(Tick tick);
+
+  // A reply without a record of its own finds its next hop by the last one used towards the address.
+  std::uint16_t& hop_towards(const FlowKey4& key) { return hops_.last_towards(key.remote); }
+  std::uint16_t& hop_towards(const FlowKey6&) { return scratch_hop_ = 0; }
+
+  Shard& shard_;
+  net::Network& net_;
+  Port& port_;
+  const io::QueueId queue_;
+  Handler& handler_;
+  Hops hops_;
+  std::uint16_t scratch_hop_ = 0;
+  std::uint16_t tx_count_ = 0;
+  Tick last_tick_ = 0;
+  std::array<rte_mbuf*, burst> tx_;
+  std::array<rte_mbuf*, burst> rx_;
+  std::array<Arrived, burst> arrived_;
+  std::array<FlowKey4, burst> keys_;
+  std::array<FlowHash, burst> hashes_;
+  std::array<FlowRef, burst> found_;
+  tcp::TxBurst out_;
+  tcp::ListenOutcome listen_out_;
+};
+
+} // namespace tern
+
+#include "runtime/core_inl.hpp"

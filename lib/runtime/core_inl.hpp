@@ -1,0 +1,511 @@
+// The loop of core.hpp: arrival, output, timers.
+#pragma once
+
+#include "runtime/core.hpp"
+
+namespace tern {
+
+template <io::PacketPort Port, class Handler>
+bool Core<Port, Handler>::poll(Instant now) {
+  shard_.now = now;
+  const std::uint16_t count = port_.rx_burst(queue_, rx_.data(), burst);
+  if (count != 0) receive(count);
+  bool busy = count != 0;
+  if (now.ms32() != last_tick_) {
+    last_tick_ = now.ms32();
+    busy = run_timers() || busy;
+    handler::tick(handler_, now);
+  } else if (shard_.wheel.backlog()) {
+    busy = run_timers();
+  }
+  if (shard_.dirty_count != 0) {
+    busy = true;
+    flush();
+  }
+  net::Outbox& box = net_.outbox();
+  while (box.size() != 0) {
+    transmit();
+    tx_count_ = box.take(tx_.data(), burst);
+  }
+  transmit();
+  port_.tx_flush(queue_);
+  shard_.counters.add(CoreCounter::polls);
+  if (!busy) shard_.counters.add(CoreCounter::polls_idle);
+  return busy;
+}
+
+// ---- Arrival
+
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::receive(std::uint16_t count) {
+  shard_.counters.add(CoreCounter::rx_packets, count);
+  for (std::uint16_t i = 0; i < count; ++i) rte_prefetch0(rte_pktmbuf_mtod(rx_[i], void*));
+  // Stage 1: classify and name. What is not TCP over IPv4 is rare and goes its whole way here.
+  std::uint16_t n = 0;
+  for (std::uint16_t i = 0; i < count; ++i) {
+    Arrived& a = arrived_[n];
+    a.packet = Packet{rx_[i]};
+    a.c = net_.classify(a.packet);
+    if (a.c.kind == net::Kind::tcp && !a.c.v6) [[likely]] {
+      const std::byte* l4 = a.packet.data() + a.c.l4_offset;
+      keys_[n] = {a.c.src4, a.c.dst4, Be16::from_raw(0), Be16::from_raw(0)};
+      std::memcpy(&keys_[n].remote_port, l4, 4); // source and destination port, as they lie
+      hashes_[n] = shard_.hasher(keys_[n]);
+      shard_.flows.prefetch(hashes_[n]);
+      ++n;
+    } else if (a.c.kind == net::Kind::tcp) {
+      FlowKey6 key{a.c.source(a.packet), a.c.destination(a.packet), {}, {}};
+      std::memcpy(&key.remote_port, a.packet.data() + a.c.l4_offset, 4);
+      const FlowHash hash = shard_.hasher(key);
+      arrive(a, key, hash, shard_.flows.find(hash, key, shard_));
+    } else if (a.c.kind == net::Kind::drop) {
+      a.packet.reset();
+    } else {
+      net_.control(std::move(a.packet), a.c, shard_.now);
+    }
+  }
+  // Stage 2: records, their misses overlapped over the burst.
+  shard_.flows.find_burst(std::span{hashes_.data(), n}, std::span<const FlowKey4>{keys_.data(), n}, shard_,
+                          std::span{found_.data(), n});
+  // Stage 3: each to its end. What an earlier packet of the burst changed makes the answers hints only.
+  const std::uint64_t changes = shard_.flows.changes();
+  for (std::uint16_t i = 0; i < n; ++i) {
+    const bool stale = shard_.flows.changes() != changes;
+    const FlowRef ref = stale ? shard_.flows.find(hashes_[i], keys_[i], shard_) : found_[i];
+    arrive(arrived_[i], keys_[i], hashes_[i], ref);
+  }
+}
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::arrive(Arrived& a, const Key& key, FlowHash hash, FlowRef ref) {
+  wire::Tcp h;
+  const std::byte* l4 = a.packet.data() + a.c.l4_offset;
+  const std::size_t here = a.packet.data_length() - a.c.l4_offset;
+  if (wire::parse_tcp({l4, std::min<std::size_t>(here, a.c.l4_length)}, h) != wire::Verdict::ok) [[unlikely]] {
+    shard_.counters.add(CoreCounter::drop_tcp_header);
+    return a.packet.reset();
+  }
+  tcp::Segment s{.h = h, .payload = nullptr, .text = a.c.l4_length - h.header_length, .ce = (a.c.tos & 3) == 3};
+  if (s.text != 0) {
+    a.packet.trim_front(static_cast<std::uint32_t>(a.c.l4_offset) + h.header_length);
+    s.payload = &a.packet;
+  }
+  if (!ref) {
+    arrive_at_listener(s, key, hash);
+  } else if (ref.kind() == FlowKind::connection) {
+    arrive_at_connection(shard_.connections.at(ref.index()), s);
+  } else if (ref.kind() == FlowKind::syn_received) {
+    auto& table = shard_.template syns<Key>();
+    const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : shard_.syn4.slots.capacity();
+    arrive_at_syn(*table.slots.at(ref.index() - base), s, hash);
+  } else {
+    arrive_at_time_wait(ref.index(), s, key, hash);
+  }
+  a.packet.reset();
+}
+
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::arrive_at_connection(R& r, const tcp::Segment& s) {
+  tcp::Outcome out;
+  tcp::segment_arrives(shard_.env, r.tcb, s, shard_.now, out);
+  tell(r, out);
+}
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+tcp::ListenRoom Core<Port, Handler>::room_of(const Listener& l) {
+  const ListenerSettings& s = l.settings;
+  return {.mtu_mss = shard_.template mtu_mss<Key>(),
+          .record = l.opening < s.backlog && shard_.template syns<Key>().slots.left() != 0,
+          .accept = l.open < s.connections && shard_.connections.used() < shard_.connections.capacity()};
+}
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::arrive_at_listener(const tcp::Segment& s, const Key& key, FlowHash hash) {
+  const std::uint8_t id = listener_for(key);
+  if (id == Listeners::none) {
+    shard_.counters.add(CoreCounter::drop_no_listener);
+    wire::Tcp h;
+    if (tcp::closed_arrives(shard_.env, shard_.gate, s, shard_.now, h) == tcp::ListenVerdict::Reply)
+      reply(h, key, hop_towards(key));
+    return;
+  }
+  const Listener& l = shard_.listeners[id];
+  tcp::ListenOutcome& out = listen_out_;
+  switch (tcp::listen_arrives(shard_.env, shard_.gate, l.settings.cookies, room_of<Key>(l), Tuple<Key>::from(&key), s,
+                              shard_.now, out)) {
+    case tcp::ListenVerdict::Drop:
+      return;
+    case tcp::ListenVerdict::Reply:
+      return reply(out.reply, key, hop_towards(key));
+    case tcp::ListenVerdict::Record:
+      return keep_syn(key, hash, id, out.record, FlowRef{});
+    case tcp::ListenVerdict::Complete:
+      return complete(key, hash, FlowRef{}, id, hop_towards(key), out.handshake, s);
+  }
+}
+
+// Keeps the record and sends its SYN-ACK. `replaces`: a TIME-WAIT record that gives its place to this handshake.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t listener, const tcp::SynRecord& facts,
+                                   FlowRef replaces) {
+  auto& table = shard_.template syns<Key>();
+  SynSlot<Key>* slot = table.slots.take();
+  if (slot == nullptr) return shard_.tcp_counters.add(tcp::Counter::drop_no_memory);
+  slot->key = key;
+  slot->facts = facts;
+  slot->listener = listener;
+  const FlowRef ref = shard_.ref_of(*slot);
+  if (!(replaces ? shard_.flows.replace(hash, replaces, ref) : shard_.flows.insert(hash, ref))) {
+    shard_.counters.add(CoreCounter::drop_no_flow_entry);
+    return table.slots.give_back(slot);
+  }
+  ++shard_.listeners[listener].opening;
+  const Duration first = tcp::first_syn_ack_timeout(shard_.env.settings);
+  table.wheel.arm(*slot, (shard_.now + first).ms32());
+  std::uint16_t& hop = hop_towards(key);
+  reply(listen_out_.reply, key, hop);
+  slot->hop = hop;
+}
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& s, FlowHash hash) {
+  const Listener& l = shard_.listeners[slot.listener];
+  wire::Tcp h;
+  switch (tcp::syn_received_arrives(shard_.env, slot.facts, s, shard_.template mtu_mss<Key>(), room_of<Key>(l).accept,
+                                    shard_.now, h)) {
+    case tcp::SynVerdict::Drop:
+      return;
+    case tcp::SynVerdict::Reply:
+      return reply(h, slot.key, slot.hop);
+    case tcp::SynVerdict::Closed:
+      shard_.flows.erase(hash, shard_.ref_of(slot));
+      return free_syn(slot);
+    case tcp::SynVerdict::Complete: {
+      const tcp::Handshake hs = tcp::handshake_of(shard_.env.settings, slot.facts);
+      return complete(slot.key, hash, shard_.ref_of(slot), slot.listener, slot.hop, hs, s);
+    }
+  }
+}
+
+// The peer has proved itself: a connection begins, with the segment that proved it.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::complete(const Key& key, FlowHash hash, FlowRef from, std::uint8_t listener, std::uint16_t hop,
+                                   const tcp::Handshake& hs, const tcp::Segment& s) {
+  R* r = shard_.connections.take();
+  if (r == nullptr) return shard_.counters.add(CoreCounter::drop_no_connection_record);
+  shard_.name(*r, key);
+  const FlowRef ref = shard_.ref_of(*r);
+  if (!(from ? shard_.flows.replace(hash, from, ref) : shard_.flows.insert(hash, ref))) {
+    shard_.counters.add(CoreCounter::drop_no_flow_entry);
+    return shard_.connections.give_back(*r);
+  }
+  tcp::open_passive(shard_.env, r->tcb, hs, shard_.template mtu_mss<Key>(), shard_.now);
+  r->hop = hop;
+  r->listener = listener;
+  ++shard_.listeners[listener].open;
+  if (from) {
+    const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : shard_.syn4.slots.capacity();
+    free_syn(*shard_.template syns<Key>().slots.at(from.index() - base));
+  }
+  arrive_at_connection(*r, s);
+}
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::arrive_at_time_wait(std::uint32_t index, const tcp::Segment& s, const Key& key, FlowHash hash) {
+  auto& streams = shard_.template time_waits<Key>().streams;
+  TimeWaitSlot<Key>& slot = streams.at(index);
+  const FlowRef ref{Shard::time_wait_kind<Key>(), index};
+  wire::Tcp h;
+  switch (tcp::time_wait_arrives(shard_.env, slot.facts, s, shard_.now, h)) {
+    case tcp::TimeWaitVerdict::Drop:
+      return;
+    case tcp::TimeWaitVerdict::Reply:
+      return reply(h, key, hop_towards(key));
+    case tcp::TimeWaitVerdict::Restart: {
+      const std::uint32_t moved = streams.restart(shard_.now.ms32(), index);
+      if (moved != streams.none) (void)shard_.flows.replace(hash, ref, {Shard::time_wait_kind<Key>(), moved});
+      return reply(h, key, hop_towards(key));
+    }
+    case tcp::TimeWaitVerdict::Reuse:
+      break;
+  }
+  const std::uint8_t id = listener_for(key);
+  if (id == Listeners::none) return reply(tcp::time_wait_ack(slot.facts, shard_.now), key, hop_towards(key));
+  // The record gives its place to the new handshake: an old segment that comes now is refused by that one's sequence
+  // space, which begins beyond the old connection's.
+  if (tcp::listen_reuses(shard_.env, shard_.gate, room_of<Key>(shard_.listeners[id]), Tuple<Key>::from(&key),
+                         slot.facts.next_iss(), s, shard_.now, listen_out_) != tcp::ListenVerdict::Record)
+    return;
+  const std::uint32_t held = shard_.template syns<Key>().slots.used();
+  keep_syn(key, hash, id, listen_out_.record, ref);
+  if (shard_.template syns<Key>().slots.used() != held) streams.kill(index);
+}
+
+// ---- What the engine says, told to the handler on the spot
+
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
+  if (out.events != 0) {
+    const Connection c = shard_.handle(r);
+    if (out.has(tcp::event_established)) {
+      if (r.listener != R::no_listener) {
+        r.set(R::told_open);
+        shard_.counters.add(CoreCounter::accepted);
+        handler::accepted(handler_, c);
+      } else {
+        handler::connected(handler_, c);
+      }
+    }
+    if (out.has(tcp::event_data)) hand_over(r, out.data.take());
+    if (out.has(tcp::event_peer_closed)) handler::peer_closed(handler_, c);
+    if (out.has(tcp::event_writable)) handler::writable(handler_, c);
+  }
+  if (out.reply_reset) {
+    wire::Tcp h;
+    h.seq = out.reset_seq;
+    h.ack = out.reset_ack;
+    h.flags = static_cast<std::uint8_t>(wire::tcp_flag::rst | (out.reset_has_ack ? wire::tcp_flag::ack : 0));
+    if (r.has(R::v6))
+      reply(h, shard_.key6(r), r.hop);
+    else
+      reply(h, r.key, r.hop);
+  }
+  shard_.note(r, out);
+}
+
+// Unread text and what came after it, in one payload; what the handler leaves is unread again.
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
+  Packet all = std::move(fresh);
+  if (r.unread != nullptr) {
+    Packet first{std::exchange(r.unread, nullptr)};
+    if (all && !first.chain(std::move(all))) shard_.counters.add(CoreCounter::unread_payload_dropped);
+    all = std::move(first);
+  }
+  if (!all) return;
+  const std::uint32_t offered = all.length();
+  Payload p{std::move(all)};
+  if (!r.tcb.has(tcp::flag_reading_paused)) handler::data(handler_, shard_.handle(r), p);
+  const std::uint32_t left = p.size();
+  if (left != 0) r.unread = p.packet().release();
+  if (left == offered) return;
+  tcp::Outcome out;
+  tcp::release_received(shard_.env, r.tcb, offered - left, out);
+  shard_.note(r, out);
+}
+
+// ---- Output: one pass over the connections that this turn touched
+
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::flush() {
+  // Closing connections may make the handler open others, which join the list while it is walked.
+  std::uint32_t again = 0;
+  for (std::uint32_t i = 0; i < shard_.dirty_count; ++i) {
+    const std::uint32_t index = shard_.dirty[i];
+    R& r = shard_.connections.at(index);
+    r.clear(R::dirty);
+    flush_one(r);
+    if (r.has(R::in_use) && r.has(R::dirty)) { // no packet was to be had: first of all in the next turn
+      TERN_DCHECK(again <= i);
+      shard_.dirty[again++] = index;
+    }
+  }
+  shard_.dirty_count = again;
+}
+
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::flush_one(R& r) {
+  if (r.has(R::deliver_again)) {
+    r.clear(R::deliver_again);
+    hand_over(r, Packet{});
+  }
+  bool more = true;
+  while (more) {
+    more = tcp::output(shard_.env, r.tcb, shard_.now, out_);
+    const std::size_t n = out_.size();
+    for (std::size_t i = 0; i < n; ++i) {
+      if (r.has(R::v6))
+        send(std::move(out_[i]), shard_.key6(r), out_.ect(i), r.hop);
+      else
+        send(std::move(out_[i]), r.key, out_.ect(i), r.hop);
+    }
+    out_.clear();
+    if (n == 0) break;
+  }
+  if (r.has(R::over)) return end_connection(r);
+  if (more) r.set(R::dirty);
+  arm(r);
+}
+
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::end_connection(R& r) {
+  static constexpr std::array counts{CoreCounter::closed_done,    CoreCounter::closed_done,
+                                     CoreCounter::closed_reset,   CoreCounter::closed_refused,
+                                     CoreCounter::closed_timed_out, CoreCounter::closed_aborted,
+                                     CoreCounter::closed_no_memory};
+  const CloseReason reason = r.tcb.reason;
+  shard_.counters.add(counts[static_cast<std::size_t>(reason)]);
+  if (r.unread != nullptr) hand_over(r, Packet{}); // the last chance to read it
+  if (r.has(R::told_open)) handler::closed(handler_, shard_.handle(r), reason);
+  if (r.has(R::v6))
+    enter_time_wait(r, shard_.key6(r));
+  else
+    enter_time_wait(r, r.key);
+}
+
+// Leaves the flow table, or leaves a TIME-WAIT record in its place; then the record is free.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::enter_time_wait(R& r, const Key& key) {
+  const FlowHash hash = shard_.hasher(key);
+  const FlowRef ref = shard_.ref_of(r);
+  bool replaced = false;
+  if (r.has(R::wants_time_wait)) {
+    auto& streams = shard_.template time_waits<Key>().streams;
+    std::uint32_t index = streams.append(shard_.now.ms32());
+    if (index == streams.none) { // the cap: the oldest gives way, counted
+      streams.evict_oldest(1, [&](std::uint32_t old, TimeWaitSlot<Key>& slot) {
+        shard_.flows.erase(shard_.hasher(slot.key), {Shard::time_wait_kind<Key>(), old});
+        shard_.tcp_counters.add(tcp::Counter::time_wait_evicted);
+      });
+      index = streams.append(shard_.now.ms32());
+    }
+    if (index != streams.none) {
+      TimeWaitSlot<Key>& slot = streams.at(index);
+      slot.key = key;
+      slot.facts = tcp::make_time_wait(shard_.env, tcp::time_wait_facts(r.tcb, shard_.now));
+      replaced = shard_.flows.replace(hash, ref, {Shard::time_wait_kind<Key>(), index});
+    }
+  }
+  if (!replaced) shard_.flows.erase(hash, ref);
+  shard_.free_connection(r);
+}
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::reply(const wire::Tcp& h, const Key& key, std::uint16_t& hop) {
+  Packet p = tcp::build(h, shard_.env.packets, shard_.tcp_counters);
+  if (!p) return shard_.counters.add(CoreCounter::drop_control_no_packet);
+  send(std::move(p), key, false, hop);
+}
+
+// Ports, IP and Ethernet around a segment, and into the transmit burst.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::send(Packet p, const Key& key, bool ect, std::uint16_t& hop) {
+  std::byte* at = p.data();
+  std::memcpy(at, &key.local_port, 2);
+  std::memcpy(at + 2, &key.remote_port, 2);
+  net::NeighbourRef ref = hops_.ref(hop);
+  const std::uint8_t tos = ect ? 2 : 0; // ECT(0)
+  const net::Sending sending = net_.send_tcp(p, Ip{key.local}, Ip{key.remote}, tos, ref, shard_.now);
+  hop = hops_.number(ref, hop);
+  if (sending == net::Sending::ready) [[likely]]
+    queue_frame(p.release());
+}
+
+// ---- Active opens
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+bool Core<Port, Handler>::taken(const Key& key) {
+  const FlowRef ref = shard_.flows.find(shard_.hasher(key), key, shard_);
+  if (!ref) return false;
+  if (ref.kind() != Shard::time_wait_kind<Key>()) return true;
+  return !tcp::may_reuse_for_active_open(shard_.template time_waits<Key>().streams.at(ref.index()).facts, shard_.now);
+}
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+Connecting Core<Port, Handler>::connect(const Key& key) {
+  const FlowHash hash = shard_.hasher(key);
+  const FlowRef old = shard_.flows.find(hash, key, shard_);
+  auto& streams = shard_.template time_waits<Key>().streams;
+  const tcp::Origins origins = shard_.gate.isn.both(Tuple<Key>::from(&key), shard_.now);
+  Seq iss = origins.iss;
+  if (old) {
+    if (old.kind() != Shard::time_wait_kind<Key>() ||
+        !tcp::may_reuse_for_active_open(streams.at(old.index()).facts, shard_.now)) {
+      shard_.counters.add(CoreCounter::connect_no_port);
+      return {{}, ConnectError::port_taken};
+    }
+    iss = streams.at(old.index()).facts.next_iss();
+  }
+  R* r = shard_.connections.take();
+  if (r == nullptr) {
+    shard_.counters.add(CoreCounter::connect_no_record);
+    return {{}, ConnectError::no_record};
+  }
+  shard_.name(*r, key);
+  const FlowRef ref = shard_.ref_of(*r);
+  if (!(old ? shard_.flows.replace(hash, old, ref) : shard_.flows.insert(hash, ref))) {
+    shard_.counters.add(CoreCounter::drop_no_flow_entry);
+    shard_.connections.give_back(*r);
+    return {{}, ConnectError::no_record};
+  }
+  if (old) streams.kill(old.index());
+  tcp::open_active(shard_.env, r->tcb, iss, origins.ts_offset, shard_.template mtu_mss<Key>(), shard_.now);
+  r->set(R::told_open);
+  r->hop = hop_towards(key);
+  shard_.counters.add(CoreCounter::connects);
+  shard_.mark_dirty(*r);
+  return {shard_.handle(*r), ConnectError::none};
+}
+
+// ---- Timers
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+bool Core<Port, Handler>::run_family_timers(Tick tick) {
+  auto& table = shard_.template syns<Key>();
+  const unsigned fired = table.wheel.poll(tick, [&](SynSlot<Key>& slot) {
+    const auto next = tcp::syn_ack_timer_fires(shard_.env, slot.facts);
+    if (!next) {
+      shard_.flows.erase(shard_.hasher(slot.key), shard_.ref_of(slot));
+      return free_syn(slot);
+    }
+    table.wheel.arm(slot, (shard_.now + *next).ms32());
+    reply(tcp::syn_ack(shard_.env.settings, slot.facts, shard_.template mtu_mss<Key>(), shard_.now), slot.key, slot.hop);
+  });
+  auto& streams = shard_.template time_waits<Key>().streams;
+  // The table's lines are fetched for a batch before the first is written.
+  struct Expiry {
+    Shard& shard;
+    FlowHash hashes[16];
+    void prefetch(unsigned lane, std::uint32_t, TimeWaitSlot<Key>& slot) {
+      hashes[lane] = shard.hasher(slot.key);
+      shard.flows.prefetch(hashes[lane]);
+    }
+    void expired(unsigned lane, std::uint32_t index, TimeWaitSlot<Key>&) {
+      shard.flows.erase(hashes[lane], {Shard::time_wait_kind<Key>(), index});
+    }
+  } expiry{shard_, {}};
+  constexpr unsigned most_expiries = 8192; // a tick; 8 million a second
+  const unsigned expired = streams.expire(tick, most_expiries, expiry);
+  if (expired != 0) shard_.tcp_counters.add(tcp::Counter::time_wait_expired, expired);
+  return fired + expired != 0;
+}
+
+template <io::PacketPort Port, class Handler>
+bool Core<Port, Handler>::run_timers() {
+  const Tick tick = shard_.now.ms32();
+  const unsigned fired = shard_.wheel.poll(tick, [&](R& r) {
+    tcp::Outcome out;
+    tcp::timer_fires(shard_.env, r.tcb, shard_.now, out);
+    tell(r, out);
+    if (!r.has(R::dirty)) arm(r);
+  });
+  const bool four = run_family_timers<FlowKey4>(tick);
+  const bool six = run_family_timers<FlowKey6>(tick);
+  if (tick % 256 == 0) net_.tick(shard_.now);
+  return fired != 0 || four || six;
+}
+
+} // namespace tern

@@ -1,0 +1,55 @@
+// What a handler may have. Every member is optional and found at compile time; a handler is a plain type, one object a core.
+//
+//   void on_accept(Connection)               a client's handshake is done
+//   void on_connected(Connection)            ours is
+//   void on_data(Connection, Payload&)       text; what is left in the payload stays unread and comes again
+//   void on_peer_closed(Connection)          no more text will come; without this member we close too
+//   void on_writable(Connection)             after a send that took less than asked
+//   void on_closed(Connection, CloseReason)  the end, told once to every connection that was opened; the handle's last
+//                                            moment. A connection in TIME-WAIT is closed for its handler
+//   void on_tick(Instant)                    once a poll that moved the millisecond clock
+#pragma once
+
+#include <concepts>
+
+#include "base/time.hpp"
+#include "runtime/connection.hpp"
+
+namespace tern::handler {
+
+template <class H>
+void accepted(H& h, Connection c) {
+  if constexpr (requires { h.on_accept(c); }) h.on_accept(c);
+}
+template <class H>
+void connected(H& h, Connection c) {
+  if constexpr (requires { h.on_connected(c); }) h.on_connected(c);
+}
+template <class H>
+void data(H& h, Connection c, Payload& p) {
+  if constexpr (requires { h.on_data(c, p); })
+    h.on_data(c, p);
+  else
+    p.drop_all();
+}
+template <class H>
+void peer_closed(H& h, Connection c) {
+  if constexpr (requires { h.on_peer_closed(c); })
+    h.on_peer_closed(c);
+  else
+    c.close();
+}
+template <class H>
+void writable(H& h, Connection c) {
+  if constexpr (requires { h.on_writable(c); }) h.on_writable(c);
+}
+template <class H>
+void closed(H& h, Connection c, CloseReason r) {
+  if constexpr (requires { h.on_closed(c, r); }) h.on_closed(c, r);
+}
+template <class H>
+void tick(H& h, Instant now) {
+  if constexpr (requires { h.on_tick(now); }) h.on_tick(now);
+}
+
+} // namespace tern::handler

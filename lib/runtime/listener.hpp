@@ -1,0 +1,64 @@
+// Who listens where. A core's own copy: few, looked at only by segments that belong to no connection.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/ip.hpp"
+#include "tcp/listen.hpp"
+
+namespace tern {
+
+struct ListenerSettings {
+  Ip ip;          // :: listens on every address of both families
+  Port first;     // a range, both ends included
+  Port last;
+  tcp::CookieMode cookies = tcp::CookieMode::Auto;
+  std::uint32_t backlog = 4096;            // SYN-RECEIVED records
+  std::uint32_t connections = 0xffff'ffff; // accepted at once
+};
+
+struct Listener {
+  ListenerSettings settings;
+  std::uint32_t opening = 0; // SYN-RECEIVED records
+  std::uint32_t open = 0;    // connections
+
+  [[nodiscard]] bool takes(const Ip& ip, Port port) const {
+    return port >= settings.first && port <= settings.last && (settings.ip == Ip{} || settings.ip == ip);
+  }
+};
+
+class Listeners {
+ public:
+  static constexpr std::size_t most = 254;
+  static constexpr std::uint8_t none = 0xff;
+
+  // False: there are too many.
+  [[nodiscard]] bool add(const ListenerSettings& s) {
+    if (all_.size() == most) return false;
+    all_.push_back({s});
+    return true;
+  }
+  void close_all() { open_ = false; } // a drain: what is open goes on, nothing new is taken
+
+  // An address's own listener goes before the wildcard's, whatever their order.
+  [[nodiscard]] std::uint8_t find(const Ip& ip, Port port) const {
+    std::uint8_t wild = none;
+    if (!open_) return none;
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (!all_[i].takes(ip, port)) continue;
+      if (all_[i].settings.ip != Ip{}) return static_cast<std::uint8_t>(i);
+      if (wild == none) wild = static_cast<std::uint8_t>(i);
+    }
+    return wild;
+  }
+  [[nodiscard]] Listener& operator[](std::uint8_t i) { return all_[i]; }
+  [[nodiscard]] const Listener& operator[](std::uint8_t i) const { return all_[i]; }
+  [[nodiscard]] std::size_t size() const { return all_.size(); }
+
+ private:
+  std::vector<Listener> all_;
+  bool open_ = true;
+};
+
+} // namespace tern

@@ -1,0 +1,84 @@
+#include "runtime/shard.hpp"
+
+namespace tern {
+namespace {
+
+std::uint32_t flow_entries(const ShardSettings& s) {
+  const std::uint64_t all = std::uint64_t{s.connections} + 2ULL * s.syn_records + s.time_wait_records + s.time_wait_records / 4;
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(all, 0xf000'0000));
+}
+
+} // namespace
+
+Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant at, const std::string& who)
+    : settings(s),
+      now(at),
+      side(s.long_connections),
+      env{settings.tcp, tcp_counters, packets, side.pools()},
+      gate(tcp::derive_secrets(s.secret), s.cookie_epoch),
+      connection_memory_(arena.take({who + " connections", s.connections, sizeof(ConnectionRecord)})),
+      wheel_memory_(arena.take({who + " timers", 1, sizeof(TimerWheel<ConnectionTimer>::Heads)})),
+      connections(connection_memory_.data(), s.connections),
+      flows(arena, flow_entries(s), who + " flow table"),
+      hasher(s.flow_seed),
+      wheel(static_cast<TimerWheel<ConnectionTimer>::Heads*>(wheel_memory_.data()), at.ms32()),
+      syn4(arena, s.syn_records, at.ms32(), who),
+      syn6(arena, s.syn_records, at.ms32(), who + " IPv6"),
+      time_wait4(arena, s.time_wait_records, static_cast<Tick>(s.tcp.time_wait.as_ms()), at.ms32(), who),
+      time_wait6(arena, s.time_wait_records / 4, static_cast<Tick>(s.tcp.time_wait.as_ms()), at.ms32(), who + " IPv6"),
+      dirty(std::make_unique<std::uint32_t[]>(s.connections)) {
+  gate.shared_keys = s.shared_secret;
+  if (s.syn_rate != 0) gate.syn_rate = TokenBucket(s.syn_rate, std::max(s.syn_rate / 10, 1U));
+  gate.reset_rate = TokenBucket(s.reset_rate, std::max(s.reset_rate / 10, 1U));
+}
+
+Shard::~Shard() {
+  for (std::uint32_t i = 0; i < connections.fresh(); ++i)
+    if (connections.at(i).has(ConnectionRecord::in_use)) free_connection(connections.at(i));
+}
+
+bool Shard::matches(FlowRef ref, const FlowKey6& key) const {
+  switch (ref.kind()) {
+    case FlowKind::connection: {
+      const ConnectionRecord& r = connections.at(ref.index());
+      return r.has(ConnectionRecord::v6) && r.key.remote_port == key.remote_port &&
+             r.key.local_port == key.local_port && r.remote6 == key.remote && key6(r).local == key.local;
+    }
+    case FlowKind::syn_received:
+      return ref.index() >= syn4.slots.capacity() && syn6.slots.at(ref.index() - syn4.slots.capacity())->key == key;
+    case FlowKind::time_wait:
+      return false;
+    case FlowKind::time_wait6:
+      return time_wait6.streams.peek(ref.index()).key == key;
+  }
+  return false;
+}
+
+std::uint32_t Shard::address6_index(const Ip& ip) const {
+  const auto& all = settings.addresses6;
+  return static_cast<std::uint32_t>(std::find(all.begin(), all.end(), ip) - all.begin());
+}
+
+void Shard::name(ConnectionRecord& r, const FlowKey6& key) {
+  r.set(ConnectionRecord::v6);
+  r.remote6 = key.remote;
+  r.key = {Ip4{}, Ip4{Be32{address6_index(key.local)}}, key.remote_port, key.local_port};
+}
+
+FlowKey6 Shard::key6(const ConnectionRecord& r) const {
+  return {r.remote6, settings.addresses6[r.key.local.host()], r.key.remote_port, r.key.local_port};
+}
+
+void Shard::free_connection(ConnectionRecord& r) {
+  wheel.cancel(r);
+  tcp::release(env, r.tcb);
+  if (r.unread != nullptr) {
+    counters.add(CoreCounter::unread_payload_dropped);
+    Packet{r.unread}.reset();
+    r.unread = nullptr;
+  }
+  if (r.listener != ConnectionRecord::no_listener) --listeners[r.listener].open;
+  connections.give_back(r);
+}
+
+} // namespace tern

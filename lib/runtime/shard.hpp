@@ -1,0 +1,206 @@
+// One core's share of everything that lives longer than a packet: records, flow table, timers, listeners. It knows no
+// port and no handler; `Core` (core.hpp) drives it. Nothing in it is shared for writing, nothing locks or waits.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/pool.hpp"
+#include "base/siphash.hpp"
+#include "base/time.hpp"
+#include "flow/arena.hpp"
+#include "flow/expiry_stream.hpp"
+#include "flow/flow_table.hpp"
+#include "flow/timer_wheel.hpp"
+#include "runtime/connection.hpp"
+#include "runtime/connection_slab.hpp"
+#include "runtime/counters.hpp"
+#include "runtime/listener.hpp"
+#include "tcp/engine.hpp"
+#include "tcp/side_memory.hpp"
+
+namespace tern {
+
+using ConnectionTimer = MemberTimer<ConnectionRecord, &ConnectionRecord::hook, &ConnectionRecord::due>;
+template <class Key>
+using SynTimer = MemberTimer<SynSlot<Key>, &SynSlot<Key>::hook, &SynSlot<Key>::due>;
+
+struct ShardSettings {
+  std::uint32_t connections = 16 * 1024;
+  std::uint32_t syn_records = 16 * 1024;      // per family
+  std::uint32_t time_wait_records = 256 * 1024; // IPv4; a quarter as many for IPv6
+  std::uint32_t long_connections = 4 * 1024;  // that may be long, lossy or out of order at once
+  tcp::Settings tcp;
+  std::uint16_t mtu = 1500;
+  SipKey secret{};     // of ISNs, timestamp offsets and cookies: drawn at random where it is not shared
+  bool shared_secret = false;
+  SipKey flow_seed{};  // of the flow table's hash
+  std::uint32_t syn_rate = 0;    // new SYN-RECEIVED records a second; 0: no limit
+  std::uint32_t reset_rate = 10'000; // RSTs a second for what belongs to nobody
+  std::uint32_t cookie_epoch = 0; // wall clock / 64 s at start
+  std::vector<Ip> addresses6; // our IPv6 addresses: records hold an index into these
+};
+
+// SYN-RECEIVED records of one family.
+template <class Key>
+struct SynTable {
+  SynTable(Arena& arena, std::uint32_t capacity, Tick now, const std::string& who)
+      : memory(arena.take({who + " SYN-RECEIVED", capacity, sizeof(SynSlot<Key>)})),
+        heads(arena.take({who + " SYN-RECEIVED timers", 1, sizeof(typename TimerWheel<SynTimer<Key>>::Heads)})),
+        slots(memory.data(), capacity),
+        wheel(static_cast<typename TimerWheel<SynTimer<Key>>::Heads*>(heads.data()), now) {}
+  ~SynTable() { unpoison(memory.data(), memory.size()); }
+  ArenaPiece memory;
+  ArenaPiece heads;
+  Pool<SynSlot<Key>> slots;
+  TimerWheel<SynTimer<Key>> wheel;
+};
+
+// TIME-WAIT records of one family.
+template <class Key>
+struct TimeWaitTable {
+  using Streams = ExpiryStreams<TimeWaitSlot<Key>>;
+  TimeWaitTable(Arena& arena, std::uint32_t limit, Tick lifetime, Tick now, const std::string& who)
+      : lifetimes{lifetime},
+        memory(arena.take({who + " TIME-WAIT", 1, Streams::bytes_for(limit, lifetimes)})),
+        streams(memory.data(), limit, lifetimes, now) {}
+  Tick lifetimes[1];
+  ArenaPiece memory;
+  Streams streams;
+};
+
+class Shard {
+ public:
+  Shard(Arena&, const ShardSettings&, PacketPool, Instant now, const std::string& who = "core 0");
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+  ~Shard();
+
+  // ---- For Connection (connection.cpp).
+  [[nodiscard]] ConnectionRecord* resolve(std::uint32_t index, std::uint32_t generation) const {
+    ConnectionRecord& r = connections.at(index);
+    return generation != 0 && r.generation == generation ? &r : nullptr;
+  }
+  [[nodiscard]] Connection handle(const ConnectionRecord& r) { return {this, connections.index_of(r), r.generation}; }
+  // After any call into the engine: what it wants is noted, and done in the output pass.
+  void note(ConnectionRecord& r, const tcp::Outcome& out) {
+    using R = ConnectionRecord;
+    if (out.has(tcp::event_closed)) r.set(R::over);
+    if (out.has(tcp::event_time_wait)) r.set(R::over | R::wants_time_wait);
+    if (out.output || r.has(R::over)) mark_dirty(r);
+  }
+  void mark_dirty(ConnectionRecord& r) {
+    if (r.has(ConnectionRecord::dirty)) return;
+    r.set(ConnectionRecord::dirty);
+    dirty[dirty_count++] = connections.index_of(r);
+  }
+
+  // ---- FlowRecords (flow_table.hpp): does a record bear this name?
+  void prefetch(FlowRef ref) const {
+    switch (ref.kind()) {
+      case FlowKind::connection: {
+        const auto* line = reinterpret_cast<const char*>(&connections.at(ref.index()));
+        __builtin_prefetch(line, 1);
+        __builtin_prefetch(line + 64, 1);
+        __builtin_prefetch(line + 128, 1);
+        return;
+      }
+      case FlowKind::syn_received:
+        return ref.index() < syn4.slots.capacity()
+                   ? __builtin_prefetch(syn4.slots.at(ref.index()), 1)
+                   : __builtin_prefetch(syn6.slots.at(ref.index() - syn4.slots.capacity()), 1);
+      case FlowKind::time_wait:
+        return __builtin_prefetch(&time_wait4.streams.peek(ref.index()));
+      case FlowKind::time_wait6:
+        return __builtin_prefetch(&time_wait6.streams.peek(ref.index()));
+    }
+  }
+  [[nodiscard]] bool matches(FlowRef ref, const FlowKey4& key) const {
+    switch (ref.kind()) {
+      case FlowKind::connection:
+        return same_flow(&connections.at(ref.index()).key, key);
+      case FlowKind::syn_received:
+        return ref.index() < syn4.slots.capacity() && same_flow(&syn4.slots.at(ref.index())->key, key);
+      case FlowKind::time_wait:
+        return same_flow(&time_wait4.streams.peek(ref.index()).key, key);
+      case FlowKind::time_wait6:
+        return false;
+    }
+    return false;
+  }
+  [[nodiscard]] bool matches(FlowRef ref, const FlowKey6& key) const;
+
+  // ---- Names of records.
+  void name(ConnectionRecord& r, const FlowKey4& key) { r.key = key; }
+  void name(ConnectionRecord& r, const FlowKey6& key);
+  [[nodiscard]] FlowKey6 key6(const ConnectionRecord& r) const;
+  // Which of our addresses a key's local one is; Core refuses what is none of them.
+  [[nodiscard]] std::uint32_t address6_index(const Ip& ip) const;
+
+  // ---- Life of records.
+  // The record's connection is over: everything it holds goes back. Not its place in the flow table.
+  void free_connection(ConnectionRecord& r);
+
+  template <class Key>
+  [[nodiscard]] SynTable<Key>& syns() {
+    if constexpr (std::is_same_v<Key, FlowKey4>)
+      return syn4;
+    else
+      return syn6;
+  }
+  template <class Key>
+  [[nodiscard]] TimeWaitTable<Key>& time_waits() {
+    if constexpr (std::is_same_v<Key, FlowKey4>)
+      return time_wait4;
+    else
+      return time_wait6;
+  }
+  template <class Key>
+  [[nodiscard]] FlowRef ref_of(const SynSlot<Key>& s) {
+    const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : syn4.slots.capacity();
+    return {FlowKind::syn_received, base + syns<Key>().slots.index_of(&s)};
+  }
+  [[nodiscard]] FlowRef ref_of(const ConnectionRecord& r) const {
+    return {FlowKind::connection, connections.index_of(r)};
+  }
+  template <class Key>
+  [[nodiscard]] static constexpr FlowKind time_wait_kind() {
+    return std::is_same_v<Key, FlowKey4> ? FlowKind::time_wait : FlowKind::time_wait6;
+  }
+  // Most text that the MTU leaves for a segment without options.
+  template <class Key>
+  [[nodiscard]] std::uint16_t mtu_mss() const {
+    return static_cast<std::uint16_t>(settings.mtu - (std::is_same_v<Key, FlowKey4> ? 40 : 60));
+  }
+
+  const ShardSettings settings;
+  Instant now;
+  tcp::TcpCounters tcp_counters;
+  CoreCounters counters;
+  tcp::SideMemory side;
+  tcp::Env env;
+  tcp::SynGate gate;
+  Listeners listeners;
+
+ private:
+  ArenaPiece connection_memory_;
+  ArenaPiece wheel_memory_;
+
+ public:
+  ConnectionSlab connections;
+  FlowTable flows;
+  FlowHasher hasher;
+  TimerWheel<ConnectionTimer> wheel;
+  SynTable<FlowKey4> syn4;
+  SynTable<FlowKey6> syn6;
+  TimeWaitTable<FlowKey4> time_wait4;
+  TimeWaitTable<FlowKey6> time_wait6;
+  std::unique_ptr<std::uint32_t[]> dirty; // connections that the output pass visits
+  std::uint32_t dirty_count = 0;
+};
+
+} // namespace tern
