@@ -47,11 +47,11 @@ inline void start_eal(unsigned megabytes = 256) {
 // A pool of its own for one test; at the end every packet must be back.
 class TestPool {
  public:
-  explicit TestPool(unsigned packets = 1023, std::uint16_t room = 2048) {
+  explicit TestPool(unsigned packets = 1023, std::uint16_t room = 2048, unsigned cache = 0) {
     start_eal();
     static unsigned serial = 0;
     const std::string name = "test" + std::to_string(serial++);
-    raw_ = rte_pktmbuf_pool_create(name.c_str(), packets, 0, 0,
+    raw_ = rte_pktmbuf_pool_create(name.c_str(), packets, cache, 0,
                                    static_cast<std::uint16_t>(room + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
     TERN_CHECK(raw_ != nullptr);
   }

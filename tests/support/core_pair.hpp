@@ -1,0 +1,64 @@
+// Two Cores joined by the in-memory pair, on one thread and a clock that the test moves.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <vector>
+
+#include "io/memory_pair.hpp"
+#include "runtime/core.hpp"
+#include "support/eal.hpp"
+
+namespace tern::test {
+
+template <class Handler>
+struct Node {
+  Node(io::MemoryPort& port, Ip4 ip, PacketPool pool, const ShardSettings& s, Instant now, Handler& h)
+      : self({.mac = port.mac(), .addresses = {{Ip{ip}, 24}}}),
+        network(self, net::Routes{}, pool, {.key = {1, 2}}),
+        shard(process_arena(), s, pool, now),
+        core(shard, network, port, 0, h) {}
+  net::Interface self;
+  net::Network network;
+  Shard shard;
+  Core<io::MemoryPort, Handler> core;
+};
+
+template <class Client, class Server>
+class CorePair {
+ public:
+  explicit CorePair(ShardSettings s = {}, unsigned cache = 0) : pool(8191, 2048, cache), pair(io::MemoryPairSettings{}), client(pair.a(), client_ip, pool.pool(), s, now, client_handler),
+        server(pair.b(), server_ip, pool.pool(), s, now, server_handler) {}
+
+  // Both cores turn until neither has anything to do.
+  void settle() {
+    for (int idle = 0; idle < 3;) {
+      const bool a = client.core.poll(now);
+      const bool b = server.core.poll(now);
+      idle = a || b ? 0 : idle + 1;
+    }
+  }
+  void run(Duration d, Duration step = Duration::ms(1)) {
+    const Instant end = now + d;
+    while (now < end) {
+      now = now + step;
+      settle();
+    }
+  }
+  FlowKey4 key(std::uint16_t local_port, std::uint16_t remote_port = 80) const {
+    return {server_ip, client_ip, Be16{remote_port}, Be16{local_port}};
+  }
+
+  static constexpr Ip4 client_ip{10, 0, 0, 1};
+  static constexpr Ip4 server_ip{10, 0, 0, 2};
+  Instant now = Instant::at_ns(5'000'000'000);
+  TestPool pool;
+  io::MemoryPair pair;
+  Client client_handler;
+  Server server_handler;
+  Node<Client> client;
+  Node<Server> server;
+};
+
+} // namespace tern::test
