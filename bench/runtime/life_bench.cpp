@@ -1,6 +1,6 @@
-// A connection's whole life, Core to Core in memory on one thread: open, 64-byte request, 64-byte response, close. Both
-// sides together, checksums in software on both, TIME-WAIT on. `live` connections are open at any time: as one closes the
-// next one opens. Cycles are of the time-stamp counter.
+// A connection's whole life, Core to Core in memory on one thread: open, 64-byte request, 64-byte response,
+// close. Both sides together, checksums in software on both, TIME-WAIT on. `live` connections are open at any
+// time: as one closes the next one opens. Cycles are of the time-stamp counter.
 #include <benchmark/benchmark.h>
 #include <rte_cycles.h>
 

@@ -10,17 +10,19 @@
 
 namespace tern {
 
-// Monotonic; its origin is the machine's monotonic clock's, so that instants of several processes on one machine can be
-// compared (and the timestamps of two that share keys agree).
+// Monotonic; its origin is the machine's monotonic clock's, so that instants of several processes on one
+// machine can be compared (and the timestamps of two that share keys agree).
 class TscClock {
   __extension__ using Wide = unsigned __int128;
 
  public:
   TscClock()
       : tsc_(rte_rdtsc()),
-        ns_(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+        ns_(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                std::chrono::steady_clock::now().time_since_epoch())
                 .count()),
-        ns_per_cycle_(static_cast<std::uint64_t>((1'000'000'000.0 / static_cast<double>(rte_get_tsc_hz())) * 4294967296.0)) {}
+        ns_per_cycle_(static_cast<std::uint64_t>((1'000'000'000.0 / static_cast<double>(rte_get_tsc_hz())) *
+                                                 4294967296.0)) {}
 
   [[nodiscard]] Instant now() const { return at(rte_rdtsc()); }
   [[nodiscard]] Instant at(std::uint64_t tsc) const {

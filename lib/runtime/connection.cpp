@@ -48,8 +48,9 @@ std::uint32_t Connection::send(Payload& payload) {
   });
 }
 std::uint32_t Connection::send(StaticBytes bytes) {
-  return sending(shard_, index_, generation_,
-                 [&](Shard& s, ConnectionRecord& r) { return tcp::send_static(s.env, r.tcb, bytes.bytes(), s.now); });
+  return sending(shard_, index_, generation_, [&](Shard& s, ConnectionRecord& r) {
+    return tcp::send_static(s.env, r.tcb, bytes.bytes(), s.now);
+  });
 }
 std::uint32_t Connection::send(std::span<const std::byte> bytes) {
   return sending(shard_, index_, generation_,
@@ -94,11 +95,13 @@ Endpoint Connection::local() const {
   });
 }
 tcp::State Connection::state() const {
-  return with(shard_, index_, generation_, tcp::State::Closed, [](Shard&, ConnectionRecord& r) { return r.tcb.state; });
+  return with(shard_, index_, generation_, tcp::State::Closed,
+              [](Shard&, ConnectionRecord& r) { return r.tcb.state; });
 }
 
 std::uint64_t Connection::user() const {
-  return with(shard_, index_, generation_, std::uint64_t{0}, [](Shard&, ConnectionRecord& r) { return r.user; });
+  return with(shard_, index_, generation_, std::uint64_t{0},
+              [](Shard&, ConnectionRecord& r) { return r.user; });
 }
 void Connection::set_user(std::uint64_t word) {
   with(shard_, index_, generation_, 0, [&](Shard&, ConnectionRecord& r) { return r.user = word, 0; });

@@ -1,4 +1,5 @@
-// What a handler holds of a connection: a handle that can go stale but never dangle, and the bytes that move through it.
+// What a handler holds of a connection: a handle that can go stale but never dangle, and the bytes that move
+// through it.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +16,8 @@ namespace tern {
 class Shard;
 using tcp::CloseReason;
 
-// Bytes that outlive every connection (a constant, a file mapped at start): sent without a copy, and retransmissions are
-// rebuilt from them, so that no packet is held. They must live until `run()` returns.
+// Bytes that outlive every connection (a constant, a file mapped at start): sent without a copy, and
+// retransmissions are rebuilt from them, so that no packet is held. They must live until `run()` returns.
 class StaticBytes {
  public:
   constexpr StaticBytes() = default;
@@ -29,8 +30,8 @@ class StaticBytes {
   std::span<const std::byte> bytes_;
 };
 
-// Text that arrived, in order. What a handler leaves in it stays unread: it keeps the peer's window down, and comes again
-// with the next text or after resume_reading().
+// Text that arrived, in order. What a handler leaves in it stays unread: it keeps the peer's window down, and
+// comes again with the next text or after resume_reading().
 class Payload {
  public:
   Payload() = default;
@@ -67,8 +68,8 @@ class Connection {
   [[nodiscard]] bool alive() const;
   [[nodiscard]] explicit operator bool() const { return alive(); }
 
-  // How many bytes were taken. Less than asked: the send buffer is full, on_writable follows. What was not taken of a
-  // payload stays in it.
+  // How many bytes were taken. Less than asked: the send buffer is full, on_writable follows. What was not
+  // taken of a payload stays in it.
   std::uint32_t send(Payload& payload);
   std::uint32_t send(StaticBytes bytes);
   std::uint32_t send(std::span<const std::byte> bytes); // copies

@@ -1,5 +1,5 @@
-// The connection records of one core: last in, first out, and type-stable, so that a stale handle reads a generation that
-// does not match rather than somebody else's memory.
+// The connection records of one core: last in, first out, and type-stable, so that a stale handle reads a
+// generation that does not match rather than somebody else's memory.
 #pragma once
 
 #include <cstdint>
@@ -64,7 +64,9 @@ class ConnectionSlab {
   }
   [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
   [[nodiscard]] std::uint32_t used() const { return used_; }
-  [[nodiscard]] std::uint32_t fresh() const { return fresh_; } // records at and above this index were never used
+  [[nodiscard]] std::uint32_t fresh() const {
+    return fresh_;
+  } // records at and above this index were never used
 
  private:
   ConnectionRecord* records_;

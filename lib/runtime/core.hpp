@@ -1,8 +1,8 @@
-// One core: a loop that runs every packet to completion. `Port` is a PacketPort, `Handler` a plain type (handler.hpp); both
-// are known at compile time, so a packet makes no virtual call.
+// One core: a loop that runs every packet to completion. `Port` is a PacketPort, `Handler` a plain type
+// (handler.hpp); both are known at compile time, so a packet makes no virtual call.
 //
-//   receive a burst → classify, hash, prefetch → look up → segment_arrives → handler → output once per touched
-//   connection → transmit → timers
+//   receive a burst → classify, hash, prefetch → look up → segment_arrives → handler → output once per
+//   touched connection → transmit → timers
 #pragma once
 
 #include <array>
@@ -81,7 +81,8 @@ class Core {
   }
   static tern::Port Port16(Be16 p) { return tern::Port{p.host()}; }
   template <class Key>
-  void keep_syn(const Key& key, FlowHash hash, std::uint8_t listener, const tcp::SynRecord&, FlowRef replaces);
+  void keep_syn(const Key& key, FlowHash hash, std::uint8_t listener, const tcp::SynRecord&,
+                FlowRef replaces);
   template <class Key>
   void complete(const Key& key, FlowHash hash, FlowRef from, std::uint8_t listener, std::uint16_t hop,
                 const tcp::Handshake&, const tcp::Segment&);

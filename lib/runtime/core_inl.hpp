@@ -82,11 +82,13 @@ void Core<Port, Handler>::arrive(Arrived& a, const Key& key, FlowHash hash, Flow
   wire::Tcp h;
   const std::byte* l4 = a.packet.data() + a.c.l4_offset;
   const std::size_t here = a.packet.data_length() - a.c.l4_offset;
-  if (wire::parse_tcp({l4, std::min<std::size_t>(here, a.c.l4_length)}, h) != wire::Verdict::ok) [[unlikely]] {
+  if (wire::parse_tcp({l4, std::min<std::size_t>(here, a.c.l4_length)}, h) != wire::Verdict::ok)
+      [[unlikely]] {
     shard_.counters.add(CoreCounter::drop_tcp_header);
     return a.packet.reset();
   }
-  tcp::Segment s{.h = h, .payload = nullptr, .text = a.c.l4_length - h.header_length, .ce = (a.c.tos & 3) == 3};
+  tcp::Segment s{
+      .h = h, .payload = nullptr, .text = a.c.l4_length - h.header_length, .ce = (a.c.tos & 3) == 3};
   if (s.text != 0) {
     a.packet.trim_front(static_cast<std::uint32_t>(a.c.l4_offset) + h.header_length);
     s.payload = &a.packet;
@@ -134,8 +136,8 @@ void Core<Port, Handler>::arrive_at_listener(const tcp::Segment& s, const Key& k
   }
   const Listener& l = shard_.listeners[id];
   tcp::ListenOutcome& out = listen_out_;
-  switch (tcp::listen_arrives(shard_.env, shard_.gate, l.settings.cookies, room_of<Key>(l), Tuple<Key>::from(&key), s,
-                              shard_.now, out)) {
+  switch (tcp::listen_arrives(shard_.env, shard_.gate, l.settings.cookies, room_of<Key>(l),
+                              Tuple<Key>::from(&key), s, shard_.now, out)) {
     case tcp::ListenVerdict::Drop:
       return;
     case tcp::ListenVerdict::Reply:
@@ -147,11 +149,12 @@ void Core<Port, Handler>::arrive_at_listener(const tcp::Segment& s, const Key& k
   }
 }
 
-// Keeps the record and sends its SYN-ACK. `replaces`: a TIME-WAIT record that gives its place to this handshake.
+// Keeps the record and sends its SYN-ACK. `replaces`: a TIME-WAIT record that gives its place to this
+// handshake.
 template <io::PacketPort Port, class Handler>
 template <class Key>
-void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t listener, const tcp::SynRecord& facts,
-                                   FlowRef replaces) {
+void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t listener,
+                                   const tcp::SynRecord& facts, FlowRef replaces) {
   auto& table = shard_.template syns<Key>();
   SynSlot<Key>* slot = table.slots.take();
   if (slot == nullptr) return shard_.tcp_counters.add(tcp::Counter::drop_no_memory);
@@ -176,8 +179,8 @@ template <class Key>
 void Core<Port, Handler>::arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& s, FlowHash hash) {
   const Listener& l = shard_.listeners[slot.listener];
   wire::Tcp h;
-  switch (tcp::syn_received_arrives(shard_.env, slot.facts, s, shard_.template mtu_mss<Key>(), room_of<Key>(l).accept,
-                                    shard_.now, h)) {
+  switch (tcp::syn_received_arrives(shard_.env, slot.facts, s, shard_.template mtu_mss<Key>(),
+                                    room_of<Key>(l).accept, shard_.now, h)) {
     case tcp::SynVerdict::Drop:
       return;
     case tcp::SynVerdict::Reply:
@@ -195,8 +198,8 @@ void Core<Port, Handler>::arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& 
 // The peer has proved itself: a connection begins, with the segment that proved it.
 template <io::PacketPort Port, class Handler>
 template <class Key>
-void Core<Port, Handler>::complete(const Key& key, FlowHash hash, FlowRef from, std::uint8_t listener, std::uint16_t hop,
-                                   const tcp::Handshake& hs, const tcp::Segment& s) {
+void Core<Port, Handler>::complete(const Key& key, FlowHash hash, FlowRef from, std::uint8_t listener,
+                                   std::uint16_t hop, const tcp::Handshake& hs, const tcp::Segment& s) {
   R* r = shard_.connections.take();
   if (r == nullptr) return shard_.counters.add(CoreCounter::drop_no_connection_record);
   shard_.name(*r, key);
@@ -218,7 +221,8 @@ void Core<Port, Handler>::complete(const Key& key, FlowHash hash, FlowRef from, 
 
 template <io::PacketPort Port, class Handler>
 template <class Key>
-void Core<Port, Handler>::arrive_at_time_wait(std::uint32_t index, const tcp::Segment& s, const Key& key, FlowHash hash) {
+void Core<Port, Handler>::arrive_at_time_wait(std::uint32_t index, const tcp::Segment& s, const Key& key,
+                                              FlowHash hash) {
   auto& streams = shard_.template time_waits<Key>().streams;
   TimeWaitSlot<Key>& slot = streams.at(index);
   const FlowRef ref{Shard::time_wait_kind<Key>(), index};
@@ -238,8 +242,8 @@ void Core<Port, Handler>::arrive_at_time_wait(std::uint32_t index, const tcp::Se
   }
   const std::uint8_t id = listener_for(key);
   if (id == Listeners::none) return reply(tcp::time_wait_ack(slot.facts, shard_.now), key, hop_towards(key));
-  // The record gives its place to the new handshake: an old segment that comes now is refused by that one's sequence
-  // space, which begins beyond the old connection's.
+  // The record gives its place to the new handshake: an old segment that comes now is refused by that one's
+  // sequence space, which begins beyond the old connection's.
   if (tcp::listen_reuses(shard_.env, shard_.gate, room_of<Key>(shard_.listeners[id]), Tuple<Key>::from(&key),
                          slot.facts.next_iss(), s, shard_.now, listen_out_) != tcp::ListenVerdict::Record)
     return;
@@ -346,8 +350,8 @@ void Core<Port, Handler>::flush_one(R& r) {
 
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::end_connection(R& r) {
-  static constexpr std::array counts{CoreCounter::closed_done,    CoreCounter::closed_done,
-                                     CoreCounter::closed_reset,   CoreCounter::closed_refused,
+  static constexpr std::array counts{CoreCounter::closed_done,      CoreCounter::closed_done,
+                                     CoreCounter::closed_reset,     CoreCounter::closed_refused,
                                      CoreCounter::closed_timed_out, CoreCounter::closed_aborted,
                                      CoreCounter::closed_no_memory};
   const CloseReason reason = r.tcb.reason;
@@ -370,7 +374,8 @@ void Core<Port, Handler>::enter_time_wait(R& r, const Key& key) {
   if (r.has(R::wants_time_wait)) {
     auto& streams = shard_.template time_waits<Key>().streams;
     std::uint32_t index = streams.append(shard_.now.ms32());
-    if (index == streams.none) { // the cap: the oldest gives way, counted
+    // At the cap the oldest gives way, counted; where holes hold the memory, up to a chunk of them must.
+    for (unsigned tries = 0; index == streams.none && tries < streams.chunk_slots && streams.size() != 0; ++tries) {
       streams.evict_oldest(1, [&](std::uint32_t old, TimeWaitSlot<Key>& slot) {
         shard_.flows.erase(shard_.hasher(slot.key), {Shard::time_wait_kind<Key>(), old});
         shard_.tcp_counters.add(tcp::Counter::time_wait_evicted);
@@ -419,7 +424,8 @@ bool Core<Port, Handler>::taken(const Key& key) {
   const FlowRef ref = shard_.flows.find(shard_.hasher(key), key, shard_);
   if (!ref) return false;
   if (ref.kind() != Shard::time_wait_kind<Key>()) return true;
-  return !tcp::may_reuse_for_active_open(shard_.template time_waits<Key>().streams.at(ref.index()).facts, shard_.now);
+  return !tcp::may_reuse_for_active_open(shard_.template time_waits<Key>().streams.at(ref.index()).facts,
+                                         shard_.now);
 }
 
 template <io::PacketPort Port, class Handler>
@@ -472,7 +478,8 @@ bool Core<Port, Handler>::run_family_timers(Tick tick) {
       return free_syn(slot);
     }
     table.wheel.arm(slot, (shard_.now + *next).ms32());
-    reply(tcp::syn_ack(shard_.env.settings, slot.facts, shard_.template mtu_mss<Key>(), shard_.now), slot.key, slot.hop);
+    reply(tcp::syn_ack(shard_.env.settings, slot.facts, shard_.template mtu_mss<Key>(), shard_.now), slot.key,
+          slot.hop);
   });
   auto& streams = shard_.template time_waits<Key>().streams;
   // The table's lines are fetched for a batch before the first is written.

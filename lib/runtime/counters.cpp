@@ -5,11 +5,31 @@
 namespace tern {
 
 const char* name_of(CoreCounter c) {
-  constexpr std::array names{"rx_packets", "rx_bytes", "tx_packets", "tx_bytes", "polls", "polls_idle", "accepted",
-                             "connects", "connect_no_port", "connect_no_record", "connect_no_route", "closed_done",
-                             "closed_reset", "closed_refused", "closed_timed_out", "closed_aborted", "closed_no_memory",
-                             "drop_tcp_header", "drop_no_listener", "drop_no_connection_record", "drop_no_flow_entry",
-                             "drop_control_no_packet", "unread_payload_dropped", "steer_handoff", "steer_ring_full"};
+  constexpr std::array names{"rx_packets",
+                             "rx_bytes",
+                             "tx_packets",
+                             "tx_bytes",
+                             "polls",
+                             "polls_idle",
+                             "accepted",
+                             "connects",
+                             "connect_no_port",
+                             "connect_no_record",
+                             "connect_no_route",
+                             "closed_done",
+                             "closed_reset",
+                             "closed_refused",
+                             "closed_timed_out",
+                             "closed_aborted",
+                             "closed_no_memory",
+                             "drop_tcp_header",
+                             "drop_no_listener",
+                             "drop_no_connection_record",
+                             "drop_no_flow_entry",
+                             "drop_control_no_packet",
+                             "unread_payload_dropped",
+                             "steer_handoff",
+                             "steer_ring_full"};
   static_assert(names.size() == CoreCounters::size);
   return names[static_cast<std::size_t>(c)];
 }

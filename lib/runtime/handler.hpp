@@ -1,11 +1,13 @@
-// What a handler may have. Every member is optional and found at compile time; a handler is a plain type, one object a core.
+// What a handler may have. Every member is optional and found at compile time; a handler is a plain type, one
+// object a core.
 //
 //   void on_accept(Connection)               a client's handshake is done
 //   void on_connected(Connection)            ours is
 //   void on_data(Connection, Payload&)       text; what is left in the payload stays unread and comes again
 //   void on_peer_closed(Connection)          no more text will come; without this member we close too
 //   void on_writable(Connection)             after a send that took less than asked
-//   void on_closed(Connection, CloseReason)  the end, told once to every connection that was opened; the handle's last
+//   void on_closed(Connection, CloseReason)  the end, told once to every connection that was opened; the
+//   handle's last
 //                                            moment. A connection in TIME-WAIT is closed for its handler
 //   void on_tick(Instant)                    once a poll that moved the millisecond clock
 #pragma once

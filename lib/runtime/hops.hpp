@@ -10,8 +10,9 @@
 
 namespace tern {
 
-// A number once given stands for one neighbour's record as it was then: if that changed hands since, the network layer
-// resolves anew and the record takes a new number. When all numbers are given out, 0 serves: it is resolved every time.
+// A number once given stands for one neighbour's record as it was then: if that changed hands since, the
+// network layer resolves anew and the record takes a new number. When all numbers are given out, 0 serves: it
+// is resolved every time.
 class Hops {
  public:
   Hops() : refs_(1) { refs_.reserve(1024); }

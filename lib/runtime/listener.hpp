@@ -10,8 +10,8 @@
 namespace tern {
 
 struct ListenerSettings {
-  Ip ip;          // :: listens on every address of both families
-  Port first;     // a range, both ends included
+  Ip ip;      // :: listens on every address of both families
+  Port first; // a range, both ends included
   Port last;
   tcp::CookieMode cookies = tcp::CookieMode::Auto;
   std::uint32_t backlog = 4096;            // SYN-RECEIVED records

@@ -51,7 +51,8 @@ struct alignas(64) ConnectionRecord {
   void set(unsigned m) { marks = static_cast<std::uint8_t>(marks | m); }
   void clear(unsigned m) { marks = static_cast<std::uint8_t>(marks & ~m); }
 };
-static_assert(offsetof(ConnectionRecord, tcb) == 32, "key and hook share line 0 with the Tcb's hottest fields");
+static_assert(offsetof(ConnectionRecord, tcb) == 32,
+              "key and hook share line 0 with the Tcb's hottest fields");
 static_assert(sizeof(ConnectionRecord) == 256);
 
 // A handshake that the peer has not proved yet: one line for IPv4.

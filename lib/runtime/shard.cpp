@@ -4,7 +4,8 @@ namespace tern {
 namespace {
 
 std::uint32_t flow_entries(const ShardSettings& s) {
-  const std::uint64_t all = std::uint64_t{s.connections} + 2ULL * s.syn_records + s.time_wait_records + s.time_wait_records / 4;
+  const std::uint64_t all =
+      std::uint64_t{s.connections} + 2ULL * s.syn_records + s.time_wait_records + s.time_wait_records / 4;
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(all, 0xf000'0000));
 }
 
@@ -25,7 +26,8 @@ Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant a
       syn4(arena, s.syn_records, at.ms32(), who),
       syn6(arena, s.syn_records, at.ms32(), who + " IPv6"),
       time_wait4(arena, s.time_wait_records, static_cast<Tick>(s.tcp.time_wait.as_ms()), at.ms32(), who),
-      time_wait6(arena, s.time_wait_records / 4, static_cast<Tick>(s.tcp.time_wait.as_ms()), at.ms32(), who + " IPv6"),
+      time_wait6(arena, s.time_wait_records / 4, static_cast<Tick>(s.tcp.time_wait.as_ms()), at.ms32(),
+                 who + " IPv6"),
       dirty(std::make_unique<std::uint32_t[]>(s.connections)) {
   gate.shared_keys = s.shared_secret;
   if (s.syn_rate != 0) gate.syn_rate = TokenBucket(s.syn_rate, std::max(s.syn_rate / 10, 1U));
@@ -45,7 +47,8 @@ bool Shard::matches(FlowRef ref, const FlowKey6& key) const {
              r.key.local_port == key.local_port && r.remote6 == key.remote && key6(r).local == key.local;
     }
     case FlowKind::syn_received:
-      return ref.index() >= syn4.slots.capacity() && syn6.slots.at(ref.index() - syn4.slots.capacity())->key == key;
+      return ref.index() >= syn4.slots.capacity() &&
+             syn6.slots.at(ref.index() - syn4.slots.capacity())->key == key;
     case FlowKind::time_wait:
       return false;
     case FlowKind::time_wait6:

@@ -1,5 +1,6 @@
-// One core's share of everything that lives longer than a packet: records, flow table, timers, listeners. It knows no
-// port and no handler; `Core` (core.hpp) drives it. Nothing in it is shared for writing, nothing locks or waits.
+// One core's share of everything that lives longer than a packet: records, flow table, timers, listeners. It
+// knows no port and no handler; `Core` (core.hpp) drives it. Nothing in it is shared for writing, nothing
+// locks or waits.
 #pragma once
 
 #include <algorithm>
@@ -31,18 +32,18 @@ using SynTimer = MemberTimer<SynSlot<Key>, &SynSlot<Key>::hook, &SynSlot<Key>::d
 
 struct ShardSettings {
   std::uint32_t connections = 16 * 1024;
-  std::uint32_t syn_records = 16 * 1024;      // per family
+  std::uint32_t syn_records = 16 * 1024;        // per family
   std::uint32_t time_wait_records = 256 * 1024; // IPv4; a quarter as many for IPv6
-  std::uint32_t long_connections = 4 * 1024;  // that may be long, lossy or out of order at once
+  std::uint32_t long_connections = 4 * 1024;    // that may be long, lossy or out of order at once
   tcp::Settings tcp;
   std::uint16_t mtu = 1500;
-  SipKey secret{};     // of ISNs, timestamp offsets and cookies: drawn at random where it is not shared
+  SipKey secret{}; // of ISNs, timestamp offsets and cookies: drawn at random where it is not shared
   bool shared_secret = false;
-  SipKey flow_seed{};  // of the flow table's hash
-  std::uint32_t syn_rate = 0;    // new SYN-RECEIVED records a second; 0: no limit
+  SipKey flow_seed{};                // of the flow table's hash
+  std::uint32_t syn_rate = 0;        // new SYN-RECEIVED records a second; 0: no limit
   std::uint32_t reset_rate = 10'000; // RSTs a second for what belongs to nobody
-  std::uint32_t cookie_epoch = 0; // wall clock / 64 s at start
-  std::vector<Ip> addresses6; // our IPv6 addresses: records hold an index into these
+  std::uint32_t cookie_epoch = 0;    // wall clock / 64 s at start
+  std::vector<Ip> addresses6;        // our IPv6 addresses: records hold an index into these
 };
 
 // SYN-RECEIVED records of one family.
@@ -50,7 +51,8 @@ template <class Key>
 struct SynTable {
   SynTable(Arena& arena, std::uint32_t capacity, Tick now, const std::string& who)
       : memory(arena.take({who + " SYN-RECEIVED", capacity, sizeof(SynSlot<Key>)})),
-        heads(arena.take({who + " SYN-RECEIVED timers", 1, sizeof(typename TimerWheel<SynTimer<Key>>::Heads)})),
+        heads(
+            arena.take({who + " SYN-RECEIVED timers", 1, sizeof(typename TimerWheel<SynTimer<Key>>::Heads)})),
         slots(memory.data(), capacity),
         wheel(static_cast<typename TimerWheel<SynTimer<Key>>::Heads*>(heads.data()), now) {}
   ~SynTable() { unpoison(memory.data(), memory.size()); }
@@ -85,7 +87,9 @@ class Shard {
     ConnectionRecord& r = connections.at(index);
     return generation != 0 && r.generation == generation ? &r : nullptr;
   }
-  [[nodiscard]] Connection handle(const ConnectionRecord& r) { return {this, connections.index_of(r), r.generation}; }
+  [[nodiscard]] Connection handle(const ConnectionRecord& r) {
+    return {this, connections.index_of(r), r.generation};
+  }
   // After any call into the engine: what it wants is noted, and done in the output pass.
   void note(ConnectionRecord& r, const tcp::Outcome& out) {
     using R = ConnectionRecord;

@@ -28,7 +28,10 @@ struct Node {
 template <class Client, class Server>
 class CorePair {
  public:
-  explicit CorePair(ShardSettings s = {}, unsigned cache = 0) : pool(8191, 2048, cache), pair(io::MemoryPairSettings{}), client(pair.a(), client_ip, pool.pool(), s, now, client_handler),
+  explicit CorePair(ShardSettings s = {}, unsigned cache = 0)
+      : pool(8191, 2048, cache),
+        pair(io::MemoryPairSettings{}),
+        client(pair.a(), client_ip, pool.pool(), s, now, client_handler),
         server(pair.b(), server_ip, pool.pool(), s, now, server_handler) {}
 
   // Both cores turn until neither has anything to do.

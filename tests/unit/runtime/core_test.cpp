@@ -47,7 +47,9 @@ struct Echo {
 
 using Pair = test::CorePair<Client, Server>;
 
-void listen(Shard& s) { ASSERT_TRUE(s.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}})); }
+void listen(Shard& s) {
+  ASSERT_TRUE(s.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
+}
 
 TEST(Core, OneRequestOneResponseCostsSixPackets) {
   Pair p;
@@ -56,11 +58,13 @@ TEST(Core, OneRequestOneResponseCostsSixPackets) {
   // The first connection also resolves addresses; the second shows what one costs.
   ASSERT_EQ(p.client.core.connect(p.key(1000)).error, ConnectError::none);
   p.settle();
-  const auto before = p.client.shard.counters.get(CoreCounter::tx_packets) + p.server.shard.counters.get(CoreCounter::tx_packets);
+  const auto before = p.client.shard.counters.get(CoreCounter::tx_packets) +
+                      p.server.shard.counters.get(CoreCounter::tx_packets);
   p.client_handler.text.clear();
   ASSERT_EQ(p.client.core.connect(p.key(1001)).error, ConnectError::none);
   p.settle();
-  const auto after = p.client.shard.counters.get(CoreCounter::tx_packets) + p.server.shard.counters.get(CoreCounter::tx_packets);
+  const auto after = p.client.shard.counters.get(CoreCounter::tx_packets) +
+                     p.server.shard.counters.get(CoreCounter::tx_packets);
   EXPECT_EQ(after - before, 6U);
   EXPECT_EQ(p.client_handler.text, "200");
   EXPECT_EQ(p.client_handler.closed, 2);
@@ -132,7 +136,8 @@ TEST(Core, StaleHandleDoesNothingAndSaysSo) {
   EXPECT_FALSE(c.alive());
   EXPECT_EQ(c.send("late"), 0U);
   EXPECT_EQ(c.state(), tcp::State::Closed);
-  ASSERT_EQ(p.client.core.connect(p.key(1001)).error, ConnectError::none); // the same record, another generation
+  ASSERT_EQ(p.client.core.connect(p.key(1001)).error,
+            ConnectError::none); // the same record, another generation
   EXPECT_FALSE(c.alive());
   p.settle();
 }
