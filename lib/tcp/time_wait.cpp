@@ -66,7 +66,7 @@ TimeWaitVerdict time_wait_arrives(const Env& env, TimeWaitRecord& r, const Segme
   }
   // Differs: an empty segment outside the window would be answered; between two ends in TIME-WAIT that could
   // go on for ever, and whoever sends one has nothing that our ACK would help.
-  if (s.len() == 0) return TimeWaitVerdict::Drop;
+  if (s.len() == 0) return env.count(Counter::time_wait_old_segment), TimeWaitVerdict::Drop;
 
   const bool dated = r.timestamps != 0 && has_timestamps(h);
   const bool old = dated && static_cast<std::int32_t>(h.options.ts_val - r.ts_recent) < 0;

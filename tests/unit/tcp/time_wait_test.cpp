@@ -84,6 +84,7 @@ TEST_F(TimeWait, OldTextIsAcknowledgedAndDies) {
 TEST_F(TimeWait, EmptySegmentsAreNeverAnswered) {
   for (const Seq s : {rcv_nxt, rcv_nxt - 1, rcv_nxt + 0x7000'0000})
     EXPECT_EQ(arrives(header(flag::ack, s, snd_nxt)), TimeWaitVerdict::Drop);
+  EXPECT_EQ(count(Counter::time_wait_old_segment), 3U);
 }
 
 // ---- The next incarnation, RFC 6191 §2: every case.
