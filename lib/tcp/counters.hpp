@@ -44,6 +44,7 @@ enum class Counter : std::uint8_t {
   // What could not be had.
   no_packet,
   no_recovery_record,
+  no_tx_log,
   no_queue_record,
   // The handshake's own machines.
   syn_in,

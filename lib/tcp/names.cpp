@@ -52,6 +52,7 @@ const char* name_of(Counter c) {
                              "ecn_reduced",
                              "no_packet",
                              "no_recovery_record",
+                             "no_tx_log",
                              "no_queue_record",
                              "syn_in",
                              "syn_duplicate",

@@ -10,6 +10,12 @@
 #include "base/seq.hpp"
 #include "base/time.hpp"
 #include "tcp/env.hpp"
+#include "tcp/recovery/cubic.hpp"
+#include "tcp/recovery/hystart.hpp"
+#include "tcp/recovery/newreno.hpp"
+#include "tcp/recovery/prr.hpp"
+#include "tcp/recovery/rack.hpp"
+#include "tcp/recovery/tx_log.hpp"
 #include "tcp/tcb.hpp"
 #include "wire/tcp.hpp"
 
@@ -35,9 +41,12 @@ struct AckVerdict {
   bool window_opened = false; // output may send more than before
   bool lost = false;          // next_lost() has something
   bool undone = false;        // a retransmission turned out spurious, cwnd was restored
-  std::uint32_t rtt_us = 0;   // a sample by transmit time, or 0
+  std::uint32_t rtt_us = 0;   // a sample for the RTO's estimator, at most one a round trip, or 0
 };
 
+//   Open ──RACK or third duplicate──▶ Fast ──snd.una reaches recover──▶ Open
+//   Open ──ECN echo, or a probe mended a loss──▶ Reduced ──the same──▶ Open
+//   any  ──RTO──▶ Loss ──the same──▶ Open;     Fast, Loss ──it was spurious──▶ Open, windows as they were
 class Recovery {
  public:
   // Takes over a connection that has `tcb.outstanding()` bytes in flight since `tcb.timed_at_us`. The
@@ -63,7 +72,8 @@ class Recovery {
   [[nodiscard]] SendRange tail_probe(const Tcb&) const;
   void on_tail_probe(Tcb&, Instant now);
 
-  // The next range that is marked lost and not yet sent again, at most one segment; none when all are.
+  // The next range that is marked lost and not yet sent again, at most one segment; none when all are, or
+  // when the window does not let it out.
   [[nodiscard]] std::optional<SendRange> next_lost(const Tcb&) const;
   // Bytes believed to be in the network (6675 SetPipe, with RACK's marks).
   [[nodiscard]] std::uint32_t in_flight(const Tcb&) const;
@@ -79,6 +89,89 @@ class Recovery {
   void on_idle(const Settings&, Tcb&, Instant now);
   // Gives back the log's blocks. Before the destructor.
   void release(const Env&);
+
+  // For tests and snapshots.
+  [[nodiscard]] const TxLog& log() const { return log_; }
+  [[nodiscard]] const Rack& rack() const { return rack_; }
+  [[nodiscard]] bool may_undo() const { return undo_valid_; }
+
+ private:
+  enum class Phase : std::uint8_t { Open, Reduced, Fast, Loss };
+  // RFC 5682: after a time-out, the head alone is sent again; then new text; what then arrives tells whether
+  // the time-out was spurious.
+  enum class Frto : std::uint8_t { Off, HeadSent, NewSent };
+  // What one ACK tells, gathered.
+  struct Ack {
+    Delivered d;
+    std::uint32_t delivered = 0; // bytes, cumulatively and selectively
+    std::uint32_t newly_lost = 0;
+    bool advanced = false; // snd.una moved
+    bool duplicate = false;
+    bool dsack = false;
+    Seq dsack_right;
+    bool spurious = false;
+    bool limited = false; // cwnd was what held the sender back
+  };
+
+  // Arrival of an ACK, in the order of on_ack.
+  void read_sack(const Env&, Tcb&, const AckInfo&, Ack&);
+  void on_dsack(const Env&, const Tcb&, const wire::SackBlock&);
+  void count_duplicates(const Env&, Tcb&, const AckInfo&, Ack&);
+  void find_lost(const Tcb&, Ack&, Instant now);
+  void end_probe(const Env&, Tcb&, const AckInfo&, const Ack&);
+  [[nodiscard]] bool was_spurious(const Tcb&, const AckInfo&, const Ack&, Instant now);
+  void continue_frto(const Tcb&, const Ack&);
+  void leave_phase(const Env&, Tcb&, const Ack&);
+  void mend_head(const Env&, Tcb&, Ack&);
+  void grow(const Env&, Tcb&, const Ack&, Instant now);
+  [[nodiscard]] std::uint32_t rtt_sample(const Tcb&, const AckInfo&, const Ack&);
+
+  // Congestion.
+  void reduce(const Env&, Tcb&);
+  void enter_fast(const Env&, Tcb&);
+  void enter_reduced(const Env&, Tcb&);
+  void pace_reduction(Tcb&, std::uint32_t delivered, bool safe);
+  void save_undo(const Tcb&);
+  void undo(const Env&, Tcb&);
+  void restart_after_idle(const Env&, Tcb&, Instant now);
+  void cover_gap(const Env&, Tcb&, Seq upto, Instant now);
+  void take_over(const Env&, Tcb&, SendRange, Instant now);
+  [[nodiscard]] RackFinding mark_by_rack(const Tcb&, Instant now);
+  [[nodiscard]] std::uint32_t held(const Tcb&) const; // bytes that the peer has above snd.una
+
+  TxLog log_;
+  Rack rack_;
+  Cubic cubic_;
+  HyStart hystart_;
+  Prr prr_;
+  NewReno reno_;
+  // What is restored if the reduction proves needless (RFC 4015): kept until the next one.
+  Cubic::Saved undo_cubic_{};
+  std::uint32_t undo_cwnd_ = 0;
+  std::uint32_t undo_ssthresh_ = 0;
+  std::uint32_t undo_ms_ = 0;   // when the first retransmission left (Eifel detection, RFC 3522)
+  Seq undo_marker_;             // snd.una when it began
+  std::uint16_t undo_left_ = 0; // retransmissions that no D-SACK has answered yet
+
+  Seq recover_;       // where the present phase ends; in Open, where the last one did
+  Seq limited_until_; // what is acknowledged below this was sent with cwnd full
+  Seq rtt_round_;     // the next sample for the estimator may come from here on
+  Seq tlp_end_;       // tlp_active_: RFC 8985's TLP.end_seq
+  std::uint32_t rack_deadline_us_ = 0;
+  std::uint32_t last_sent_ms_ = 0;
+  std::uint32_t seed_us_ = 0;     // when what was in flight before us left
+  std::uint32_t reno_sacked_ = 0; // a peer without SACK: duplicates, as bytes
+  std::uint8_t dup_acks_ = 0;
+  Phase phase_ = Phase::Open;
+  Frto frto_ = Frto::Off;
+  bool undo_valid_ : 1 = false;
+  bool undo_sent_ : 1 = false; // something was retransmitted since
+  bool tlp_active_ : 1 = false;
+  bool tlp_again_ : 1 = false;  // the probe was a retransmission
+  bool tlp_credit_ : 1 = false; // one new segment may leave whatever cwnd says
+  bool seeded_ : 1 = false;
+  bool seed_timed_ : 1 = false;
 };
+static_assert(sizeof(Recovery) <= 256, "a side record, not a second Tcb");
 
 } // namespace tern::tcp

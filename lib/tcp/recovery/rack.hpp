@@ -1,0 +1,50 @@
+// RACK's view of time (RFC 8985 §6): which transmission that has arrived left last, how long it took, and how
+// much reordering to bear. The marking itself is the log's work.
+#pragma once
+
+#include <cstdint>
+
+#include "base/seq.hpp"
+#include "tcp/recovery/tx_log.hpp"
+
+namespace tern::tcp {
+
+class Rack {
+ public:
+  static constexpr std::uint32_t dup_threshold = 3; // segments
+  static constexpr std::uint8_t persistence = 16;   // recoveries that a wider window outlives its reason
+
+  // Steps 1 to 3. `fack_before`: everything up to here had been delivered before this ACK, holes apart.
+  void learn(const Delivered&);
+  // A D-SACK came (§6.2 step 4): once a round trip, the window widens by a quarter of the least RTT.
+  void on_dsack(Seq una, Seq snd_nxt);
+  void on_recovery_exit();
+  // The reordering window. `eager`: in recovery, or DupThresh segments are held above a hole.
+  [[nodiscard]] std::uint32_t window_us(std::uint32_t srtt_us, bool eager) const;
+  [[nodiscard]] RackRule rule(std::uint32_t srtt_us, bool eager, std::uint32_t now_us) const {
+    return {sent_us_, end_, rtt_us_ + window_us(srtt_us, eager), now_us};
+  }
+  [[nodiscard]] bool started() const { return started_; } // something has been delivered
+  [[nodiscard]] bool reordering_seen() const { return reordering_; }
+  [[nodiscard]] std::uint32_t min_rtt_us() const { return min_rtt_us_; } // 0: unknown
+  [[nodiscard]] std::uint32_t rtt_us() const { return rtt_us_; }
+
+ private:
+  void take_rtt(std::uint32_t rtt_us, std::uint32_t now_us);
+
+  std::uint32_t sent_us_ = 0; // of the transmission that left last among those delivered
+  Seq end_;                   // and its right edge
+  std::uint32_t rtt_us_ = 0;
+  std::uint32_t min_rtt_us_ = 0;
+  std::uint32_t min_rtt_at_us_ = 0;
+  Seq fack_; // the highest right edge delivered
+  Seq dsack_round_;
+  bool started_ = false;
+  bool reordering_ = false;
+  bool dsack_round_set_ = false;
+  std::uint8_t multiplier_ = 1;
+  std::uint8_t persist_ = 0;
+};
+static_assert(sizeof(Rack) <= 36);
+
+} // namespace tern::tcp
