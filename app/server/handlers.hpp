@@ -1,0 +1,54 @@
+// What `tern server` answers: one small handler a mode.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "runtime/connection.hpp"
+
+namespace tern::app {
+
+struct Echo {
+  void on_data(Connection c, Payload& p) { c.send(p); } // what isn't taken stays in p, unread, and comes again
+  void on_writable(Connection c) { c.resume_reading(); }
+  void on_peer_closed(Connection c) { c.close(); }
+};
+
+struct Discard {
+  void on_data(Connection, Payload& p) { p.drop_all(); }
+};
+
+// RFC 864 in spirit: text for as long as the peer takes it.
+struct Chargen {
+  explicit Chargen(std::size_t size);
+  void on_accept(Connection c) { fill(c); }
+  void on_writable(Connection c) { fill(c); }
+  void fill(Connection c) {
+    while (c.send(StaticBytes{std::string_view{text}}) == text.size()) {}
+  }
+  std::string text;
+};
+
+// The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response. Requests may
+// be cut anywhere and pipelined; the parser's whole state is the connection's user word.
+class Http {
+ public:
+  enum class Closes : std::uint8_t { WhenAsked, AfterEach };
+  Http(std::size_t response_size, Closes closes);
+
+  void on_data(Connection c, Payload& p);
+  void on_writable(Connection c);
+  void on_peer_closed(Connection c) { c.close(); }
+
+ private:
+  void scan(Connection c, std::uint64_t& state, std::string_view text);
+  void answer(Connection c, std::uint64_t& state);
+  void send_owed(Connection c, std::uint64_t& state);
+
+  std::string keep_;  // a whole response that keeps the connection
+  std::string close_; // and one that ends it
+  Closes closes_;
+};
+
+} // namespace tern::app

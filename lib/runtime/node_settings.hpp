@@ -1,0 +1,52 @@
+// What every program built on Tern asks of its user: ports, addresses, memory, TCP. One schema for TOML and command line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/eal.hpp"
+#include "io/negotiation.hpp"
+#include "net/interface.hpp"
+#include "net/routes.hpp"
+#include "runtime/settings/schema.hpp"
+#include "tcp/listen.hpp"
+#include "tcp/settings.hpp"
+
+namespace tern {
+
+enum class IdlePolicy : std::uint8_t {
+  Busy,     // spins: the lowest latency, a whole core
+  Adaptive, // after a while without work, short sleeps
+};
+
+struct NodeSettings {
+  // ports
+  std::string port;
+  std::vector<unsigned> cores{};
+  std::vector<Prefix> ip; // an address with its network's length: "10.0.0.2/24"
+  std::optional<Ip> gateway;
+  std::optional<std::uint16_t> vlan;
+  std::string mac; // empty: the port's own
+  std::uint16_t mtu = 1500;
+  io::HugePages huge_pages = io::HugePages::automatic;
+  settings::Size packet_memory{128ULL << 20};
+  std::uint32_t connections = 100'000;
+  std::uint32_t time_wait_records = 1'000'000;
+  IdlePolicy idle = IdlePolicy::Adaptive;
+  io::Offload checksums = io::Offload::automatic;
+  // TCP
+  tcp::Settings tcp;
+  tcp::CookieMode cookies = tcp::CookieMode::Auto;
+};
+
+void declare_port_options(settings::Schema&, NodeSettings&);
+void declare_tcp_options(settings::Schema&, NodeSettings&);
+
+// The same as an interface of the port that was opened. Throws ConfigError.
+[[nodiscard]] net::InterfaceSettings interface_of(const NodeSettings&, const settings::Schema&, const net::Mac& port_mac,
+                                                  const std::string& driver);
+[[nodiscard]] net::Routes routes_of(const NodeSettings&);
+
+} // namespace tern

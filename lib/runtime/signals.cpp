@@ -1,0 +1,31 @@
+#include "runtime/signals.hpp"
+
+#include <atomic>
+#include <csignal>
+
+namespace tern {
+namespace {
+
+std::atomic<int> count{0};
+static_assert(std::atomic<int>::is_always_lock_free); // for the handler
+
+void on_signal(int) {
+  count.fetch_add(1, std::memory_order_relaxed);
+}
+
+} // namespace
+
+void catch_stop_signals() {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &action, nullptr);
+}
+
+int stop_signals() {
+  return count.load(std::memory_order_relaxed);
+}
+
+} // namespace tern

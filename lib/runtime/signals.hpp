@@ -1,0 +1,9 @@
+// SIGINT and SIGTERM: the first asks for an orderly end, the second for one at once.
+#pragma once
+
+namespace tern {
+
+void catch_stop_signals();
+[[nodiscard]] int stop_signals(); // how many came
+
+} // namespace tern

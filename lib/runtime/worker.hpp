@@ -1,0 +1,107 @@
+// One core's loop in a thread: clock, idle policy, drain.
+#pragma once
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <optional>
+#include <thread>
+
+#include "runtime/clock.hpp"
+#include "runtime/core.hpp"
+#include "runtime/node_settings.hpp"
+#include "runtime/signals.hpp"
+
+namespace tern {
+
+[[nodiscard]] inline SipKey random_key() {
+  SipKey k;
+  TERN_CHECK(getrandom(&k, sizeof k, 0) == static_cast<ssize_t>(sizeof k));
+  return k;
+}
+
+[[nodiscard]] inline std::uint32_t cookie_epoch_now() {
+  return static_cast<std::uint32_t>(std::time(nullptr) / tcp::CookieJar::epoch_seconds);
+}
+
+template <io::PacketPort Port, class Handler>
+class Worker {
+ public:
+  struct Settings {
+    ShardSettings shard;
+    net::NetworkSettings network;
+    IdlePolicy idle = IdlePolicy::Adaptive;
+    std::string name = "core 0";
+  };
+
+  Worker(Port& port, io::QueueId queue, const net::Interface& self, net::Routes routes, PacketPool pool,
+         const Settings& settings, Handler& handler)
+      : idle_(settings.idle),
+        network_(self, std::move(routes), pool, settings.network),
+        shard_(process_arena(), settings.shard, pool, clock_.now(), settings.name),
+        core_(shard_, network_, port, queue, handler) {
+    network_.announce();
+  }
+
+  [[nodiscard]] Core<Port, Handler>& core() { return core_; }
+  [[nodiscard]] Shard& shard() { return shard_; }
+  [[nodiscard]] net::Network& network() { return network_; }
+  [[nodiscard]] const TscClock& clock() const { return clock_; }
+
+  // Turns until `done(now)`; then drains: nothing new is accepted, what is open may finish for `patience`, the rest is
+  // reset. A second signal cuts the drain short.
+  template <class Done>
+  void run(Done&& done, Duration patience) {
+    while (!done(turn())) {}
+    shard_.listeners.close_all();
+    const Instant end = clock_.now() + patience;
+    while (shard_.connections.used() != 0 && stop_signals() < 2) {
+      if (turn() >= end) {
+        abort_all();
+        break;
+      }
+    }
+    turn();
+    turn();
+  }
+
+ private:
+  Instant turn() {
+    const Instant now = clock_.now();
+    if (now.ms32() / 1000 != last_second_) {
+      last_second_ = now.ms32() / 1000;
+      shard_.gate.jar.turn_to(cookie_epoch_now());
+    }
+    if (core_.poll(now)) {
+      quiet_ = 0;
+    } else if (idle_ == IdlePolicy::Adaptive && ++quiet_ > polls_before_sleep) {
+      rest();
+    }
+    return now;
+  }
+  // Short enough that whoever knocks is answered within a millisecond, long enough to cost next to nothing.
+  void rest() {
+    constexpr long most_ns = 400'000;
+    const timespec t{0, std::min<long>(most_ns, 20'000L * static_cast<long>(quiet_ - polls_before_sleep))};
+    nanosleep(&t, nullptr);
+  }
+  void abort_all() {
+    for (std::uint32_t i = 0; i < shard_.connections.fresh(); ++i) {
+      ConnectionRecord& r = shard_.connections.at(i);
+      if (r.has(ConnectionRecord::in_use)) shard_.handle(r).abort();
+    }
+  }
+
+  static constexpr std::uint32_t polls_before_sleep = 2000;
+  TscClock clock_;
+  IdlePolicy idle_;
+  std::uint32_t quiet_ = 0;
+  std::uint32_t last_second_ = 0;
+  net::Network network_;
+  Shard shard_;
+  Core<Port, Handler> core_;
+};
+
+} // namespace tern
