@@ -143,7 +143,7 @@ class Core {
   std::array<Arrived, burst> arrived_;
   std::array<FlowKey4, burst> keys_;
   std::array<FlowHash, burst> hashes_;
-  std::array<FlowRef, burst> found_;
+  FlowBurst lookup_;
   tcp::TxBurst out_;
   tcp::ListenOutcome listen_out_;
 };

@@ -65,13 +65,11 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
     }
   }
   // Stage 2: records, their misses overlapped over the burst.
-  shard_.flows.find_burst(std::span{hashes_.data(), n}, std::span<const FlowKey4>{keys_.data(), n}, shard_,
-                          std::span{found_.data(), n});
+  shard_.flows.find_burst(lookup_, std::span{hashes_.data(), n}, std::span<const FlowKey4>{keys_.data(), n}, shard_);
   // Stage 3: each to its end. What an earlier packet of the burst changed makes the answers hints only.
-  const std::uint64_t changes = shard_.flows.changes();
   for (std::uint16_t i = 0; i < n; ++i) {
-    const bool stale = shard_.flows.changes() != changes;
-    const FlowRef ref = stale ? shard_.flows.find(hashes_[i], keys_[i], shard_) : found_[i];
+    const bool stale = shard_.flows.changes() != lookup_.changes;
+    const FlowRef ref = stale ? shard_.flows.find(hashes_[i], keys_[i], shard_) : lookup_.found[i];
     arrive(arrived_[i], keys_[i], hashes_[i], ref);
   }
 }
