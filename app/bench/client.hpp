@@ -1,4 +1,5 @@
-// The client of a benchmark on one core: opens connections, asks, checks the answer, closes, and measures each step.
+// The client of a benchmark on one core: opens connections, asks, checks the answer, closes, and measures
+// each step.
 #pragma once
 
 #include <cstdint>
@@ -47,10 +48,10 @@ struct ClientPlan {
   std::string_view request;
   std::string_view response; // what is expected, byte for byte
   bool verify = false;
-  double cps = 0;             // 0: as many as can be
+  double cps = 0;                  // 0: as many as can be
   std::uint32_t in_progress = 256; // closed loop: so many are opening, asking or closing at once
-  std::uint32_t hold = 0;     // and so many more stay open, the oldest asking as a new one opens
-  std::uint64_t connections = 0; // 0: until stopped
+  std::uint32_t hold = 0;          // and so many more stay open, the oldest asking as a new one opens
+  std::uint64_t connections = 0;   // 0: until stopped
   Duration timeout = Duration::seconds(60);
   std::uint64_t seed = 1;
 };
@@ -78,7 +79,9 @@ class Client {
       if (due_ == Instant{}) due_ = now;
     } else {
       const std::uint64_t busy = live_ - held();
-      want = busy < plan_.in_progress ? std::min<std::uint32_t>(most_a_turn, plan_.in_progress - static_cast<std::uint32_t>(busy)) : 0;
+      want = busy < plan_.in_progress
+                 ? std::min<std::uint32_t>(most_a_turn, plan_.in_progress - static_cast<std::uint32_t>(busy))
+                 : 0;
     }
     for (; want != 0; --want) {
       if (plan_.connections != 0 && stats_.load.get(Load::attempted) >= plan_.connections) return;
@@ -187,8 +190,10 @@ class Client {
       if (!draw) continue;
       const Endpoint local = draw->local();
       const Connecting made = target.ip.is_v4()
-                                  ? core_->connect(FlowKey4{target.ip.v4(), local.ip.v4(), Be16{target.port.raw()}, Be16{local.port.raw()}})
-                                  : core_->connect(FlowKey6{target.ip, local.ip, Be16{target.port.raw()}, Be16{local.port.raw()}});
+                                  ? core_->connect(FlowKey4{target.ip.v4(), local.ip.v4(),
+                                                            Be16{target.port.raw()}, Be16{local.port.raw()}})
+                                  : core_->connect(FlowKey6{target.ip, local.ip, Be16{target.port.raw()},
+                                                            Be16{local.port.raw()}});
       if (made.error == ConnectError::port_taken) continue;
       if (made.error != ConnectError::none) break;
       State& s = states_[made.connection.index()];
@@ -214,7 +219,9 @@ class Client {
   }
   void check(State& s, std::span<const std::byte> piece) {
     const std::size_t end = s.got + piece.size();
-    if (end > plan_.response.size() || std::memcmp(piece.data(), plan_.response.data() + s.got, piece.size()) != 0) s.bad = true;
+    if (end > plan_.response.size() ||
+        std::memcmp(piece.data(), plan_.response.data() + s.got, piece.size()) != 0)
+      s.bad = true;
   }
   [[nodiscard]] Load cause(const State& s, CloseReason why) const {
     if (s.bad) return Load::bad_byte;
@@ -230,7 +237,8 @@ class Client {
     last_expiry_ = now;
     Shard& shard = core_->shard();
     for (std::uint32_t i = 0; i < shard.connections.fresh(); ++i)
-      if (states_[i].open && now - states_[i].since > plan_.timeout && (states_[i].asked || !states_[i].connected))
+      if (states_[i].open && now - states_[i].since > plan_.timeout &&
+          (states_[i].asked || !states_[i].connected))
         shard.handle(shard.connections.at(i)).abort();
   }
 
@@ -240,7 +248,7 @@ class Client {
   static constexpr std::uint16_t one_owner_[1] = {0};
   PortPool pool_;
   std::vector<PortCursor> cursors_;
-  std::vector<State> states_; // by the connection's index: reused as the records are, last in first out
+  std::vector<State> states_;      // by the connection's index: reused as the records are, last in first out
   std::deque<Connection> waiting_; // open and not asking yet, oldest first
   TheCore* core_ = nullptr;
   std::uint64_t live_ = 0;
@@ -254,7 +262,8 @@ class Client {
 // The answering side: the response to every whole request, then FIN.
 class Responder {
  public:
-  Responder(std::size_t request_size, std::string_view response) : request_size_(request_size), response_(response) {}
+  Responder(std::size_t request_size, std::string_view response)
+      : request_size_(request_size), response_(response) {}
   void on_data(Connection c, Payload& p) {
     const std::uint64_t got = (request_size_ == p.size() ? 0 : c.user()) + p.size();
     p.drop_all();

@@ -29,8 +29,8 @@ char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
 }
 
-// One more character of a search for `word`; true when it is complete. Both words begin with a character that stands
-// nowhere else in them, so a mismatch needs no table to go back by.
+// One more character of a search for `word`; true when it is complete. Both words begin with a character that
+// stands nowhere else in them, so a mismatch needs no table to go back by.
 bool advance(std::uint64_t& state, unsigned at, std::string_view word, char c) {
   std::uint64_t n = field(state, at);
   n = lower(c) == word[n] ? n + 1 : (lower(c) == word[0] ? 1 : 0);

@@ -10,7 +10,9 @@
 namespace tern::app {
 
 struct Echo {
-  void on_data(Connection c, Payload& p) { c.send(p); } // what isn't taken stays in p, unread, and comes again
+  void on_data(Connection c, Payload& p) {
+    c.send(p);
+  } // what isn't taken stays in p, unread, and comes again
   void on_writable(Connection c) { c.resume_reading(); }
   void on_peer_closed(Connection c) { c.close(); }
 };
@@ -25,13 +27,14 @@ struct Chargen {
   void on_accept(Connection c) { fill(c); }
   void on_writable(Connection c) { fill(c); }
   void fill(Connection c) {
-    while (c.send(StaticBytes{std::string_view{text}}) == text.size()) {}
+    while (c.send(StaticBytes{std::string_view{text}}) == text.size()) {
+    }
   }
   std::string text;
 };
 
-// The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response. Requests may
-// be cut anywhere and pipelined; the parser's whole state is the connection's user word.
+// The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response.
+// Requests may be cut anywhere and pipelined; the parser's whole state is the connection's user word.
 class Http {
  public:
   enum class Closes : std::uint8_t { WhenAsked, AfterEach };

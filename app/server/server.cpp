@@ -5,8 +5,8 @@
 
 #include "app/command.hpp"
 #include "app/server/handlers.hpp"
-#include "io/eth_port.hpp"
 #include "io/error.hpp"
+#include "io/eth_port.hpp"
 #include "runtime/settings/cli.hpp"
 #include "runtime/worker.hpp"
 
@@ -28,8 +28,9 @@ struct ServerSettings {
 void declare(settings::Schema& s, ServerSettings& v) {
   s.group("server", "What to answer");
   s.add("listen", v.listen, "ports to listen on, each a port or a range");
-  s.choice<Mode>("mode", v.mode, "what connections get",
-                 {{"http", Mode::Http}, {"echo", Mode::Echo}, {"discard", Mode::Discard}, {"chargen", Mode::Chargen}});
+  s.choice<Mode>(
+      "mode", v.mode, "what connections get",
+      {{"http", Mode::Http}, {"echo", Mode::Echo}, {"discard", Mode::Discard}, {"chargen", Mode::Chargen}});
   s.add("response_size", v.response_size, "bytes of an HTTP response's body", settings::Range{0U, 1U << 30});
   s.choice<Http::Closes>("close", v.closes, "who ends an HTTP connection",
                          {{"client", Http::Closes::WhenAsked}, {"server", Http::Closes::AfterEach}});
@@ -56,7 +57,8 @@ ShardSettings shard_of(const ServerSettings& v, const net::Interface& self) {
 }
 
 template <class Handler>
-int serve(const ServerSettings& v, io::EthPort& port, const net::Interface& self, rte_mempool* pool, Handler handler) {
+int serve(const ServerSettings& v, io::EthPort& port, const net::Interface& self, rte_mempool* pool,
+          Handler handler) {
   typename Worker<io::EthPort, Handler>::Settings ws;
   ws.shard = shard_of(v, self);
   ws.network.key = random_key();
@@ -66,7 +68,8 @@ int serve(const ServerSettings& v, io::EthPort& port, const net::Interface& self
   ws.idle = v.node.idle;
   Worker<io::EthPort, Handler> worker(port, 0, self, routes_of(v.node), PacketPool{pool}, ws, handler);
   for (const settings::PortRange& r : v.listen)
-    if (!worker.shard().listeners.add({.ip = Ip{}, .first = r.first, .last = r.last, .cookies = v.node.cookies}))
+    if (!worker.shard().listeners.add(
+            {.ip = Ip{}, .first = r.first, .last = r.last, .cookies = v.node.cookies}))
       throw settings::ConfigError("--listen", "more than 254 ranges; join neighbouring ones: 80-90");
   for (const ArenaReservation& r : process_arena().reservations()) fmt::print("{}\n", r.to_string());
   fmt::print("ready: {} on {}\n", port.describe(), self.addresses().front().ip.to_string());
@@ -101,7 +104,8 @@ int run(const settings::Schema& schema, const ServerSettings& v) {
   if (!eal.note().empty()) fmt::print("{}\n", eal.note());
   constexpr unsigned packet_bytes = 2048 + 128 + 256; // room, headroom, mbuf and its cache lines
   const unsigned packets = (megabytes << 20) / packet_bytes;
-  rte_mempool* pool = rte_pktmbuf_pool_create("tern", packets, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+  rte_mempool* pool =
+      rte_pktmbuf_pool_create("tern", packets, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
   if (pool == nullptr) throw settings::ConfigError("--packet-memory", "no memory for packets; ask for less");
   int code = 0;
   {

@@ -65,7 +65,8 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
     }
   }
   // Stage 2: records, their misses overlapped over the burst.
-  shard_.flows.find_burst(lookup_, std::span{hashes_.data(), n}, std::span<const FlowKey4>{keys_.data(), n}, shard_);
+  shard_.flows.find_burst(lookup_, std::span{hashes_.data(), n}, std::span<const FlowKey4>{keys_.data(), n},
+                          shard_);
   // Stage 3: each to its end. What an earlier packet of the burst changed makes the answers hints only.
   for (std::uint16_t i = 0; i < n; ++i) {
     const bool stale = shard_.flows.changes() != lookup_.changes;
@@ -373,7 +374,8 @@ void Core<Port, Handler>::enter_time_wait(R& r, const Key& key) {
     auto& streams = shard_.template time_waits<Key>().streams;
     std::uint32_t index = streams.append(shard_.now.ms32());
     // At the cap the oldest gives way, counted; where holes hold the memory, up to a chunk of them must.
-    for (unsigned tries = 0; index == streams.none && tries < streams.chunk_slots && streams.size() != 0; ++tries) {
+    for (unsigned tries = 0; index == streams.none && tries < streams.chunk_slots && streams.size() != 0;
+         ++tries) {
       streams.evict_oldest(1, [&](std::uint32_t old, TimeWaitSlot<Key>& slot) {
         shard_.flows.erase(shard_.hasher(slot.key), {Shard::time_wait_kind<Key>(), old});
         shard_.tcp_counters.add(tcp::Counter::time_wait_evicted);

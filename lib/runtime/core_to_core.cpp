@@ -39,11 +39,13 @@ double core_to_core_cycles(unsigned cpu_a, unsigned cpu_b) {
   };
   const auto ours = [&] {
     if (!pin_to(cpu_a)) good = false;
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(2); // a machine with one free core
+    const auto limit =
+        std::chrono::steady_clock::now() + std::chrono::seconds(2); // a machine with one free core
     for (std::uint32_t i = 0; i < trips; ++i) {
       const std::uint64_t start = rte_rdtsc();
       line.turn.store(2 * i + 1, std::memory_order_release);
-      while (line.turn.load(std::memory_order_acquire) != 2 * i + 2) {}
+      while (line.turn.load(std::memory_order_acquire) != 2 * i + 2) {
+      }
       each.push_back(static_cast<double>(rte_rdtsc() - start));
       if (i % 256 == 0 && std::chrono::steady_clock::now() > limit) break;
     }

@@ -29,25 +29,32 @@ void declare_port_options(settings::Schema& s, NodeSettings& n) {
   s.add("vlan", n.vlan, "VLAN tag of every frame");
   s.add("mac", n.mac, "our MAC address (default: the port's own)");
   s.add("mtu", n.mtu, "largest IP packet", Range<std::uint16_t>{576, 9000});
-  s.choice<io::HugePages>("huge_pages", n.huge_pages, "whether packets lie in huge pages",
-                          {{"auto", io::HugePages::automatic}, {"on", io::HugePages::required}, {"off", io::HugePages::never}});
-  s.add("packet_memory", n.packet_memory, "memory for packets", Range{settings::Size{16ULL << 20}, settings::Size{64ULL << 30}});
+  s.choice<io::HugePages>(
+      "huge_pages", n.huge_pages, "whether packets lie in huge pages",
+      {{"auto", io::HugePages::automatic}, {"on", io::HugePages::required}, {"off", io::HugePages::never}});
+  s.add("packet_memory", n.packet_memory, "memory for packets",
+        Range{settings::Size{16ULL << 20}, settings::Size{64ULL << 30}});
   s.add("connections", n.connections, "most connections at once", Range{1U, 100'000'000U});
-  s.add("time_wait_records", n.time_wait_records, "most connections remembered in TIME-WAIT; beyond it the oldest go",
-        Range{64U, 400'000'000U});
+  s.add("time_wait_records", n.time_wait_records,
+        "most connections remembered in TIME-WAIT; beyond it the oldest go", Range{64U, 400'000'000U});
   s.choice<IdlePolicy>("idle", n.idle, "with nothing to do: spin, or sleep for short spells",
                        {{"busy", IdlePolicy::Busy}, {"adaptive", IdlePolicy::Adaptive}});
-  s.choice<io::Offload>("checksum", n.checksums, "who computes checksums: the port where it can, or always we",
+  s.choice<io::Offload>("checksum", n.checksums,
+                        "who computes checksums: the port where it can, or always we",
                         {{"auto", io::Offload::automatic}, {"software", io::Offload::never}});
 }
 
 void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
   tcp::Settings& t = n.tcp;
   s.group("tcp", "How TCP behaves");
-  s.choice<tcp::CongestionControl>("cc", t.congestion, "congestion control",
-                                   {{"cubic", tcp::CongestionControl::Cubic}, {"newreno", tcp::CongestionControl::NewReno}});
-  s.choice<tcp::CookieMode>("syn_cookies", n.cookies, "SYN cookies: when records run out, for every SYN, or not at all",
-                            {{"auto", tcp::CookieMode::Auto}, {"always", tcp::CookieMode::Always}, {"never", tcp::CookieMode::Never}});
+  s.choice<tcp::CongestionControl>(
+      "cc", t.congestion, "congestion control",
+      {{"cubic", tcp::CongestionControl::Cubic}, {"newreno", tcp::CongestionControl::NewReno}});
+  s.choice<tcp::CookieMode>("syn_cookies", n.cookies,
+                            "SYN cookies: when records run out, for every SYN, or not at all",
+                            {{"auto", tcp::CookieMode::Auto},
+                             {"always", tcp::CookieMode::Always},
+                             {"never", tcp::CookieMode::Never}});
   s.add("time_wait", t.time_wait, "2MSL: how long a closed connection is remembered",
         Range{Duration::ms(1), Duration::seconds(1800)});
   s.add("rto_min", t.rto_min, "least retransmission timeout", Range{Duration::ms(1), Duration::seconds(60)});
@@ -57,21 +64,24 @@ void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
   s.add("delayed_ack", t.delayed_ack, "delay ACKs by up to 40 ms");
   s.add("nagle", t.nagle, "hold small segments back while others are unacknowledged");
   s.add("window", t.receive_buffer, "receive buffer of a connection, bytes", Range{2048U, 1U << 30});
-  s.add("send_buffer", t.send_buffer, "bytes a connection may have queued and unacknowledged", Range{2048U, 1U << 30});
+  s.add("send_buffer", t.send_buffer, "bytes a connection may have queued and unacknowledged",
+        Range{2048U, 1U << 30});
 }
 
-net::InterfaceSettings interface_of(const NodeSettings& n, const settings::Schema& s, const net::Mac& port_mac,
-                                    const std::string& driver) {
+net::InterfaceSettings interface_of(const NodeSettings& n, const settings::Schema& s,
+                                    const net::Mac& port_mac, const std::string& driver) {
   net::InterfaceSettings who;
   who.mac = port_mac;
-  // net_tap gives its kernel side the PMD's own MAC: be its neighbour, or the kernel takes our frames for its own.
+  // net_tap gives its kernel side the PMD's own MAC: be its neighbour, or the kernel takes our frames for its
+  // own.
   if (driver == "net_tap") who.mac[5] ^= 1;
   if (!n.mac.empty()) {
     const auto mac = parse_mac(n.mac);
     if (!mac) s.fail("mac", "'" + n.mac + "' is not a MAC address; write it as 02:00:00:00:00:01");
     who.mac = *mac;
   }
-  if (n.ip.empty()) s.fail("ip", "no address given; name at least one with its network's length, such as 10.0.0.2/24");
+  if (n.ip.empty())
+    s.fail("ip", "no address given; name at least one with its network's length, such as 10.0.0.2/24");
   for (const Prefix& p : n.ip) who.addresses.push_back({p.base(), p.length()});
   who.mtu = n.mtu;
   who.vlan = n.vlan;

@@ -1,4 +1,5 @@
-// What every program built on Tern asks of its user: ports, addresses, memory, TCP. One schema for TOML and command line.
+// What every program built on Tern asks of its user: ports, addresses, memory, TCP. One schema for TOML and
+// command line.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +46,8 @@ void declare_port_options(settings::Schema&, NodeSettings&);
 void declare_tcp_options(settings::Schema&, NodeSettings&);
 
 // The same as an interface of the port that was opened. Throws ConfigError.
-[[nodiscard]] net::InterfaceSettings interface_of(const NodeSettings&, const settings::Schema&, const net::Mac& port_mac,
-                                                  const std::string& driver);
+[[nodiscard]] net::InterfaceSettings interface_of(const NodeSettings&, const settings::Schema&,
+                                                  const net::Mac& port_mac, const std::string& driver);
 [[nodiscard]] net::Routes routes_of(const NodeSettings&);
 
 } // namespace tern

@@ -50,11 +50,12 @@ class Worker {
   [[nodiscard]] net::Network& network() { return network_; }
   [[nodiscard]] const TscClock& clock() const { return clock_; }
 
-  // Turns until `done(now)`; then drains: nothing new is accepted, what is open may finish for `patience`, the rest is
-  // reset. A second signal cuts the drain short.
+  // Turns until `done(now)`; then drains: nothing new is accepted, what is open may finish for `patience`,
+  // the rest is reset. A second signal cuts the drain short.
   template <class Done>
   void run(Done&& done, Duration patience) {
-    while (!done(turn())) {}
+    while (!done(turn())) {
+    }
     shard_.listeners.close_all();
     const Instant end = clock_.now() + patience;
     while (shard_.connections.used() != 0 && stop_signals() < 2) {
