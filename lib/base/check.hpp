@@ -1,6 +1,6 @@
 // TERN_CHECK holds always: for what start-up and rare paths rely on.
-// TERN_DCHECK holds in debug, sanitizer and simulation builds (NDEBUG not set): for the invariants of the packet path,
-// which no peer can ever trip.
+// TERN_DCHECK holds in debug, sanitizer and simulation builds (NDEBUG not set): for the invariants of the
+// packet path, which no peer can ever trip.
 #pragma once
 
 namespace tern {

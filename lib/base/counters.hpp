@@ -10,8 +10,8 @@ namespace tern {
 
 inline constexpr std::size_t cache_line = 64;
 
-// `E` is an enum class whose last enumerator is `count_`. One writer: increments are plain loads and stores, so they cost
-// what a plain increment costs; any thread may read a value that is whole, if not the newest.
+// `E` is an enum class whose last enumerator is `count_`. One writer: increments are plain loads and stores,
+// so they cost what a plain increment costs; any thread may read a value that is whole, if not the newest.
 template <class E>
 class alignas(cache_line) Counters {
  public:

@@ -10,16 +10,24 @@ namespace tern {
 
 static_assert(std::endian::native == std::endian::little, "tern is written for little-endian machines");
 
-[[nodiscard]] constexpr std::uint16_t byteswap(std::uint16_t v) { return __builtin_bswap16(v); }
-[[nodiscard]] constexpr std::uint32_t byteswap(std::uint32_t v) { return __builtin_bswap32(v); }
-[[nodiscard]] constexpr std::uint64_t byteswap(std::uint64_t v) { return __builtin_bswap64(v); }
+[[nodiscard]] constexpr std::uint16_t byteswap(std::uint16_t v) {
+  return __builtin_bswap16(v);
+}
+[[nodiscard]] constexpr std::uint32_t byteswap(std::uint32_t v) {
+  return __builtin_bswap32(v);
+}
+[[nodiscard]] constexpr std::uint64_t byteswap(std::uint64_t v) {
+  return __builtin_bswap64(v);
+}
 
-// Holds T in network order with alignment 1, so that a struct of these has the layout of the header it describes.
+// Holds T in network order with alignment 1, so that a struct of these has the layout of the header it
+// describes.
 template <std::unsigned_integral T>
 class Be {
  public:
   constexpr Be() = default;
-  constexpr Be(T host) : bytes_(std::bit_cast<Bytes>(byteswap(host))) {} // NOLINT: implicit by design, it is the same number
+  constexpr Be(T host)
+      : bytes_(std::bit_cast<Bytes>(byteswap(host))) {} // NOLINT: implicit by design, it is the same number
 
   [[nodiscard]] constexpr T host() const { return byteswap(std::bit_cast<T>(bytes_)); }
   [[nodiscard]] constexpr T raw() const { return std::bit_cast<T>(bytes_); } // as it lies in memory

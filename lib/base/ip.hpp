@@ -41,8 +41,8 @@ class Ip4 {
   Be32 v_;
 };
 
-// An address of either family: 16 bytes, IPv4 in its mapped form (::ffff:a.b.c.d, RFC 4291 §2.5.5.2), so one compare and
-// one hash serve both.
+// An address of either family: 16 bytes, IPv4 in its mapped form (::ffff:a.b.c.d, RFC 4291 §2.5.5.2), so one
+// compare and one hash serve both.
 class Ip {
  public:
   using Bytes = std::array<std::uint8_t, 16>;
@@ -79,7 +79,9 @@ class Prefix {
   constexpr Prefix() = default;
   constexpr Prefix(Ip base, std::uint8_t length) : base_(base), length_(length) {}
   [[nodiscard]] constexpr Ip base() const { return base_; }
-  [[nodiscard]] constexpr std::uint8_t length() const { return length_; } // within its own family: 0..32 or 0..128
+  [[nodiscard]] constexpr std::uint8_t length() const {
+    return length_;
+  } // within its own family: 0..32 or 0..128
   [[nodiscard]] bool contains(Ip ip) const;
   constexpr bool operator==(const Prefix&) const = default;
 

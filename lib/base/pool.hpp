@@ -1,4 +1,5 @@
-// A fixed pool of T over memory that somebody else reserved: last in, first out, so that what is in use stays in cache.
+// A fixed pool of T over memory that somebody else reserved: last in, first out, so that what is in use stays
+// in cache.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +37,8 @@ inline void unpoison([[maybe_unused]] void* p, [[maybe_unused]] std::size_t n) {
 #endif
 }
 
-// Records never seen yet are handed out in address order; freed ones come back first. `index_of`/`at` name a record by 32 bits.
+// Records never seen yet are handed out in address order; freed ones come back first. `index_of`/`at` name a
+// record by 32 bits.
 template <class T>
 class Pool {
  public:
@@ -49,7 +51,9 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  [[nodiscard]] static constexpr std::size_t bytes_for(std::uint32_t capacity) { return sizeof(Slot) * capacity; }
+  [[nodiscard]] static constexpr std::size_t bytes_for(std::uint32_t capacity) {
+    return sizeof(Slot) * capacity;
+  }
   static constexpr std::size_t alignment = alignof(T);
 
   // Null when all are taken.

@@ -5,8 +5,8 @@
 
 namespace tern {
 
-// A position on the circle. Two positions can be compared only when they are less than 2^31 apart, so the relation is
-// not transitive: there is no operator<, and a Seq is never a key of an ordered container.
+// A position on the circle. Two positions can be compared only when they are less than 2^31 apart, so the
+// relation is not transitive: there is no operator<, and a Seq is never a key of an ordered container.
 class Seq {
  public:
   constexpr Seq() = default;
@@ -35,7 +35,11 @@ class Seq {
   std::uint32_t v_ = 0;
 };
 
-[[nodiscard]] constexpr Seq later_of(Seq a, Seq b) { return a.before(b) ? b : a; }
-[[nodiscard]] constexpr Seq earlier_of(Seq a, Seq b) { return a.before(b) ? a : b; }
+[[nodiscard]] constexpr Seq later_of(Seq a, Seq b) {
+  return a.before(b) ? b : a;
+}
+[[nodiscard]] constexpr Seq earlier_of(Seq a, Seq b) {
+  return a.before(b) ? a : b;
+}
 
 } // namespace tern

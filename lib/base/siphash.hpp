@@ -20,7 +20,10 @@ template <int C, int D>
 class Sip {
  public:
   constexpr explicit Sip(SipKey k)
-      : v0_(k.k0 ^ 0x736f6d6570736575), v1_(k.k1 ^ 0x646f72616e646f6d), v2_(k.k0 ^ 0x6c7967656e657261), v3_(k.k1 ^ 0x7465646279746573) {}
+      : v0_(k.k0 ^ 0x736f6d6570736575),
+        v1_(k.k1 ^ 0x646f72616e646f6d),
+        v2_(k.k0 ^ 0x6c7967656e657261),
+        v3_(k.k1 ^ 0x7465646279746573) {}
 
   constexpr void word(std::uint64_t m) {
     v3_ ^= m;

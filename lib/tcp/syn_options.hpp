@@ -38,7 +38,8 @@ struct SynOptions {
 // The smallest shift that lets the largest buffer be promised (RFC 7323 §2.2).
 [[nodiscard]] constexpr std::uint8_t own_scale(const Settings& s) {
   const std::uint32_t windows = s.receive_buffer_max / 65535 + (s.receive_buffer_max % 65535 != 0 ? 1 : 0);
-  return static_cast<std::uint8_t>(std::min<int>(windows <= 1 ? 0 : static_cast<int>(std::bit_width(windows - 1)), 14));
+  return static_cast<std::uint8_t>(
+      std::min<int>(windows <= 1 ? 0 : static_cast<int>(std::bit_width(windows - 1)), 14));
 }
 // The window of a SYN-ACK: never scaled.
 [[nodiscard]] constexpr std::uint16_t first_window(const Settings& s) {

@@ -1,0 +1,12 @@
+#include "app/command.hpp"
+
+namespace tern::app {
+
+std::span<const Command> commands() {
+  static constexpr Command table[] = {
+      {"doctor", "what this machine can do, and the command that mends what it lacks", declare_doctor},
+  };
+  return table;
+}
+
+} // namespace tern::app

@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""The program's face: versions, help, exit codes, and that every mistake is one line that says what to do.
+
+usage: test_cli.py <path of tern>
+"""
+import json
+import re
+import subprocess
+import sys
+
+failed = False
+
+
+def run(*arguments):
+    return subprocess.run([sys.argv[1], *arguments], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
+
+
+def case(name, good, seen):
+    global failed
+    print(f"{'ok' if good else 'not ok'} - {name}")
+    if not good:
+        print(seen)
+        failed = True
+
+
+def mistake(name, arguments, line):
+    r = run(*arguments)
+    case(name, (r.returncode, r.stdout) == (2, "") and re.fullmatch(line + "\n", r.stderr), r)
+
+
+r = run("--version")
+case("version", r.returncode == 0 and re.fullmatch(r"tern \d+\.\d+\.\d+\n", r.stdout), r)
+r = run("--help")
+case("help lists the commands", r.returncode == 0 and "doctor" in r.stdout, r)
+r = run("doctor", "--help")
+case("a command has help", r.returncode == 0 and "--json" in r.stdout, r)
+r = run("doctor")
+case("doctor finds DPDK", r.returncode == 0 and re.search(r"^ok +DPDK +DPDK \d", r.stdout, re.M), r)
+r = run("doctor", "--json")
+case("doctor speaks JSON", r.returncode == 0 and json.loads(r.stdout)["findings"], r)
+mistake("no command", [], r"tern: a command is missing; 'tern --help' lists them")
+mistake("mistyped command", ["docter"], r"docter: no such command; did you mean 'doctor'\?; 'tern --help' lists them")
+mistake("mistyped command with options", ["docter", "--json"], r"docter: no such command; did you mean 'doctor'\?; .*")
+mistake("mistyped option", ["doctor", "--jsno"], r"--jsno: no such option; did you mean '--json'\?; 'tern doctor --help' lists them")
+mistake("word too many", ["doctor", "please"], r"please: not expected here; options start with --, and 'tern doctor --help' lists them")
+sys.exit(1 if failed else 0)
