@@ -47,7 +47,11 @@ void fill_sack(Tcb& t, wire::TcpOptions& o) {
   o.sack_count = n;
 }
 
-void fill_header(Tcb& t, wire::Tcp& h, Seq seq, std::uint8_t flags, Instant now) {
+bool owes_sack(const Tcb& t) {
+  return t.has(flag_sack) && t.has(flag_dsack | flag_has_reassembly);
+}
+
+void fill_header(Tcb& t, wire::Tcp& h, Seq seq, std::uint8_t flags, bool with_sack, Instant now) {
   h.seq = seq;
   h.ack = t.rcv_nxt;
   h.flags = flags;
@@ -57,7 +61,7 @@ void fill_header(Tcb& t, wire::Tcp& h, Seq seq, std::uint8_t flags, Instant now)
     h.options.ts_val = now.ms32() + t.ts_offset;
     h.options.ts_ecr = t.ts_recent;
   }
-  if (t.has(flag_sack) && t.has(flag_dsack | flag_has_reassembly)) fill_sack(t, h.options);
+  if (with_sack && owes_sack(t)) fill_sack(t, h.options);
   if (t.has(flag_ece)) h.flags |= flag::ece;
 }
 
@@ -73,10 +77,15 @@ bool push(const Env& env, Tcb& t, const wire::Tcp& h, std::uint32_t text, bool e
 // One segment of an open connection. It carries the ACK that is owed, whatever else it is for.
 bool emit(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t flags, bool ect, Instant now,
           TxBurst& burst) {
+  // RFC 6691 §2: options come out of the segment's size. Text that fills it leaves no room for SACK, which
+  // then goes in an ACK of its own; shorter text carries it.
+  constexpr std::uint32_t most_sack_bytes = 4 + 4 * 8;
+  const bool with_sack = text == 0 || text + most_sack_bytes <= t.mss;
   wire::Tcp h;
-  fill_header(t, h, seq, flags, now);
+  fill_header(t, h, seq, flags, with_sack, now);
   if (!push(env, t, h, text, ect, burst)) return false;
-  t.clear(flag_ack_now | flag_ack_delayed);
+  if (with_sack || !owes_sack(t)) t.clear(flag_ack_now);
+  t.clear(flag_ack_delayed);
   t.ack_at_ms = 0;
   t.unacked_segments = 0;
   t.last_ack_sent = t.rcv_nxt;
@@ -108,7 +117,7 @@ bool emit_syn(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
 
 bool emit_reset(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   wire::Tcp h;
-  fill_header(t, h, t.snd_nxt, flag::rst | flag::ack, now);
+  fill_header(t, h, t.snd_nxt, flag::rst | flag::ack, false, now);
   h.flags &= static_cast<std::uint8_t>(~flag::ece);
   h.options.sack_count = 0;
   if (!push(env, t, h, 0, false, burst)) return false;

@@ -189,7 +189,7 @@ TEST_F(Listen, CookieServesIpv6) {
   EXPECT_EQ(listen_arrives(env, gate, mode, room, tuple6(), Segment{.h = ack}, t0, out),
             ListenVerdict::Complete);
   EXPECT_EQ(listen_arrives(env, gate, mode, room, tuple6(9), Segment{.h = ack}, t0, out),
-            ListenVerdict::Reply);
+            ListenVerdict::Drop);
 }
 
 TEST_F(Listen, CookieSynAckEqualsARecordsButForTheIsn) {
@@ -204,13 +204,18 @@ TEST_F(Listen, CookieSynAckEqualsARecordsButForTheIsn) {
   EXPECT_EQ(of_record, out.reply);
 }
 
-TEST_F(Listen, ForgedAckUnderLiveCookiesIsReset) {
+TEST_F(Listen, AckThatProvesNoCookieIsDroppedWhileCookiesAreLive) {
   mode = CookieMode::Always;
   wire::Tcp ack = cookie_ack();
   ack.ack += 1;
-  EXPECT_EQ(arrives(ack), ListenVerdict::Reply);
-  EXPECT_EQ(out.reply.flags, flag::rst);
+  EXPECT_EQ(arrives(ack), ListenVerdict::Drop);
   EXPECT_EQ(count(Counter::syn_cookie_invalid), 1U);
+  // A bare ACK of a peer whose first flight was lost: no reset, or that flight's retransmission would find nobody.
+  wire::Tcp behind = cookie_ack();
+  behind.seq += 13'032;
+  EXPECT_EQ(arrives(behind), ListenVerdict::Drop);
+  behind.seq = behind.seq - 13'032;
+  EXPECT_EQ(arrives(behind), ListenVerdict::Complete);
 }
 
 TEST_F(Listen, TextThatOvertakesTheAckIsDroppedNotReset) {
