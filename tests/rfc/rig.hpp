@@ -1,0 +1,167 @@
+// One connection brought into any state by real segments, its numbers beside the wrap-around: what the tests
+// against the RFC's text poke at.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/invariants.hpp"
+#include "sim/records.hpp"
+#include "support/eal.hpp"
+#include "tcp/engine.hpp"
+#include "wire/tcp_inl.hpp"
+
+namespace tern::rfc {
+
+namespace flag = wire::tcp_flag;
+using tcp::State;
+
+// Ours and theirs: within the first few hundred bytes both streams cross 2^32.
+inline constexpr Seq our_iss{0xffff'ff40};
+inline constexpr Seq their_iss{0xffff'ffd0};
+inline constexpr std::uint16_t interface_mss = 1460;
+
+inline PacketPool packets() {
+  static test::TestPool pool{4095};
+  return pool.pool();
+}
+
+// A segment as it left the engine.
+struct Sent {
+  wire::Tcp h;
+  std::uint32_t text = 0;
+};
+
+class Rig {
+ public:
+  explicit Rig(tcp::Settings s = plain_settings()) : settings(s), records_({}) {}
+  Rig(const Rig&) = delete;
+  Rig& operator=(const Rig&) = delete;
+  ~Rig() {
+    outcome.data.clear();
+    tcp::release(env(), tcb);
+    EXPECT_EQ(records_.used(), 0u);
+  }
+
+  // No delay, no options: each test reads the bare protocol. Others ask for more.
+  static tcp::Settings plain_settings() {
+    tcp::Settings s;
+    s.nagle = false;
+    s.timestamps = false;
+    s.window_scale = false;
+    s.sack = false;
+    return s;
+  }
+
+  [[nodiscard]] tcp::Env env() { return {settings, counters, packets(), records_.side()}; }
+
+  // A segment arrives. `text` bytes are those of the peer's stream at that place.
+  void arrives(Seq seq, std::uint8_t flags, Seq ack, std::uint32_t text = 0, std::uint16_t window = 5000) {
+    wire::Tcp h;
+    h.seq = seq;
+    h.flags = flags;
+    h.ack = ack;
+    h.window = window;
+    arrives(h, text);
+  }
+  void arrives(const wire::Tcp& h, std::uint32_t text) {
+    begin();
+    Packet p;
+    if (text != 0) {
+      p = packets().alloc();
+      ASSERT_TRUE(p);
+      std::byte* at = p.append(static_cast<std::uint16_t>(text));
+      for (std::uint32_t i = 0; i < text; ++i) at[i] = stream_byte(h.seq + i);
+    }
+    const tcp::Segment s{.h = h, .payload = text != 0 ? &p : nullptr, .text = text};
+    if (by_rfc)
+      tcp::segment_arrives_by_rfc(env(), tcb, s, now, outcome);
+    else
+      tcp::segment_arrives(env(), tcb, s, now, outcome);
+    finish();
+  }
+  template <class Call>
+  void user(Call&& call) {
+    begin();
+    call();
+    finish();
+  }
+  // Time moves to the next deadline, and it fires. False if none is set.
+  bool timer_fires() {
+    const std::uint32_t at = tcp::next_deadline(tcb);
+    if (at == 0) return false;
+    const auto wait = static_cast<std::int32_t>(at - now.ms32());
+    now = now + Duration::ms(std::max(wait, 0));
+    begin();
+    tcp::timer_fires(env(), tcb, now, outcome);
+    finish();
+    return true;
+  }
+  void pass(Duration d) { now = now + d; }
+
+  // What the peer's stream holds at a sequence number: so that text can be checked wherever it was cut.
+  static std::byte stream_byte(Seq s) { return static_cast<std::byte>((s.raw() * 167) >> 3); }
+
+  tcp::Settings settings;
+  tcp::TcpCounters counters;
+  tcp::Tcb tcb;
+  Instant now = Instant{} + Duration::seconds(100);
+  bool by_rfc = false;
+  // Of the last event:
+  tcp::Outcome outcome;
+  std::vector<Sent> sent;
+  std::string received; // text handed to the user, all of it
+  bool stream_intact = true;
+  std::uint32_t delivered = 0;
+
+ private:
+  void begin() {
+    outcome.data.clear();
+    outcome = tcp::Outcome{};
+    sent.clear();
+    delivered = 0;
+    rcv_before_ = tcb.rcv_nxt;
+  }
+  void finish() {
+    if (outcome.has(tcp::event_data)) {
+      Packet p = outcome.data.take();
+      delivered = p.length();
+      std::vector<std::byte> bytes(delivered);
+      p.copy_out(0, bytes);
+      for (std::uint32_t i = 0; i < delivered; ++i) stream_intact &= bytes[i] == stream_byte(rcv_before_ + i);
+      tcp::Outcome release;
+      if (tcb.rcv_held >= delivered) tcp::release_received(env(), tcb, delivered, release);
+    }
+    tcp::TxBurst burst;
+    bool more = true;
+    while (more) {
+      more = tcp::output(env(), tcb, now, burst);
+      if (burst.size() == 0) break;
+      for (std::size_t i = 0; i < burst.size(); ++i) {
+        Sent s;
+        ASSERT_EQ(wire::parse_tcp(burst[i].bytes(), s.h), wire::Verdict::ok);
+        s.text = burst[i].length() - s.h.header_length;
+        sent.push_back(s);
+      }
+      burst.clear();
+    }
+    if (!tcp_over()) {
+      const auto broken = sim::broken_invariant(env(), tcb);
+      EXPECT_FALSE(broken) << *broken;
+    }
+  }
+  [[nodiscard]] bool tcp_over() const { return tcb.state == State::Closed; }
+
+  sim::Records records_;
+  Seq rcv_before_;
+};
+
+// Brings the connection into `state` as its life would: what was sent lies around the wrap-around, and where
+// the state lets something be outstanding, 200 bytes (and the FIN) are.
+void enter(Rig&, State);
+
+} // namespace tern::rfc
