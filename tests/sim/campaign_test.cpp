@@ -1,0 +1,54 @@
+#include "campaign.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "support/eal.hpp"
+
+namespace tern::campaign {
+namespace {
+
+PacketPool packets() {
+  static test::TestPool pool{16383};
+  return pool.pool();
+}
+
+// Seeds in slices, so that one that fails is found by its test's name and all of them keep meson's cores
+// busy.
+class Campaign : public ::testing::TestWithParam<int> {};
+
+TEST_P(Campaign, EveryByteArrivesOnceInOrderOrTheEndHasItsReason) {
+  constexpr int slice = 100;
+  double seconds = 0;
+  for (int i = 0; i < slice; ++i) {
+    const auto seed = static_cast<std::uint64_t>(GetParam() * slice + i);
+    const Result r = run(seed, packets());
+    seconds += r.seconds;
+    ASSERT_FALSE(r.wrong) << "tern-sim --seed " << seed << " --trace: " << *r.wrong << " (" << r.weather
+                          << ")";
+  }
+  RecordProperty("simulated_seconds", fmt::format("{:.0f}", seconds));
+}
+
+// An unoptimised build is run by everyone before every landing: fewer seeds there.
+#ifdef NDEBUG
+constexpr int slices = 40;
+#else
+constexpr int slices = 8;
+#endif
+INSTANTIATE_TEST_SUITE_P(Seeds, Campaign, ::testing::Range(0, slices));
+
+TEST(Campaign, OneSeedIsOneRun) {
+  std::uint64_t before = 0;
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const Result once = run(seed, packets());
+    const Result again = run(seed, packets());
+    EXPECT_EQ(once.fingerprint, again.fingerprint) << seed;
+    EXPECT_EQ(once.frames, again.frames);
+    EXPECT_NE(once.fingerprint, before);
+    before = once.fingerprint;
+  }
+}
+
+} // namespace
+} // namespace tern::campaign
