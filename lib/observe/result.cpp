@@ -1,0 +1,121 @@
+#include "observe/result.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace tern::observe {
+
+Failures& Failures::operator+=(const Failures& o) {
+  connect_timeout += o.connect_timeout;
+  refused += o.refused;
+  reset += o.reset;
+  response_timeout += o.response_timeout;
+  short_response += o.short_response;
+  bad_byte += o.bad_byte;
+  return *this;
+}
+
+Retransmitted& Retransmitted::operator+=(const Retransmitted& o) {
+  syn += o.syn;
+  syn_ack += o.syn_ack;
+  data += o.data;
+  fin += o.fin;
+  fast += o.fast;
+  rto += o.rto;
+  tlp += o.tlp;
+  spurious += o.spurious;
+  return *this;
+}
+
+namespace {
+double us(std::uint64_t ns) {
+  return static_cast<double>(ns) / 1000;
+}
+} // namespace
+
+Latency latency_of(const Latencies& l) {
+  return {.count = l.count(),
+          .mean = l.mean() / 1000,
+          .p50 = us(l.percentile(50)),
+          .p90 = us(l.percentile(90)),
+          .p99 = us(l.percentile(99)),
+          .p999 = us(l.percentile(99.9)),
+          .p9999 = us(l.percentile(99.99)),
+          .max = us(l.max())};
+}
+
+HistogramBars bars_of(const Latencies& l) {
+  HistogramBars out;
+  for (const auto& bar : l.bars()) out.push_back({us(bar.from), us(bar.to), bar.count});
+  return out;
+}
+
+std::string mode_of(const CoreToCore& c) {
+  if (c.before <= 0 || c.after <= 0) return "unknown";
+  // Near is some 180 cycles, far some 900 (measured): nothing lies about the middle.
+  constexpr double border = 450;
+  if ((c.before < border) != (c.after < border)) return "mixed";
+  return c.before < border ? "near" : "far";
+}
+
+namespace {
+
+class Findings {
+ public:
+  template <class... A>
+  void unless(bool right, fmt::format_string<A...> text, A&&... args) {
+    if (!right) lines.push_back(fmt::format(text, std::forward<A>(args)...));
+  }
+  std::vector<std::string> lines;
+};
+
+void check_latency(Findings& f, const std::string& where, const Latency& l) {
+  const bool rising =
+      l.p50 <= l.p90 && l.p90 <= l.p99 && l.p99 <= l.p999 && l.p999 <= l.p9999 && l.p9999 <= l.max;
+  f.unless(rising, "{}: percentiles do not rise", where);
+  f.unless(l.count != 0 || l.max == 0, "{}: a maximum of nothing", where);
+}
+
+void check_cores(Findings& f, const std::string& where, const std::vector<CoreLoad>& cores) {
+  for (const auto& c : cores)
+    f.unless(c.busy >= 0 && c.busy <= 1, "{}: core {} busy {} is no share of 1", where, c.core, c.busy);
+}
+
+} // namespace
+
+std::vector<std::string> contradictions(const Result& r) {
+  Findings f;
+  const Summary& s = r.summary;
+  const Connections& c = s.connections;
+  f.unless(c.attempted == c.completed + c.failed.total() + c.unfinished,
+           "connections: attempted {} is not completed {} + failed {} + unfinished {}", c.attempted,
+           c.completed, c.failed.total(), c.unfinished);
+  f.unless(c.established >= c.completed, "connections: established {} is less than completed {}",
+           c.established, c.completed);
+  f.unless(c.attempted >= c.established, "connections: attempted {} is less than established {}", c.attempted,
+           c.established);
+  f.unless(std::isfinite(s.cps) && s.cps >= 0, "cps is {}", s.cps);
+  f.unless(s.cookie_share >= 0 && s.cookie_share <= 1, "cookie_share {} is no share of 1", s.cookie_share);
+  f.unless(s.client_limited == !s.client_limited_reason.empty(), "client_limited and its reason disagree");
+  check_latency(f, "connect", s.latency_us.connect);
+  check_latency(f, "first_byte", s.latency_us.first_byte);
+  check_latency(f, "response", s.latency_us.response);
+  check_latency(f, "close", s.latency_us.close);
+  check_cores(f, "summary", s.cores);
+  double last = 0;
+  std::uint64_t completed = 0;
+  for (std::size_t i = 0; i < r.intervals.size(); ++i) {
+    const Interval& v = r.intervals[i];
+    f.unless(v.t > last && v.seconds > 0, "interval {}: time does not advance", i);
+    last = v.t;
+    completed += v.completed;
+    check_cores(f, fmt::format("interval {}", i), v.cores);
+  }
+  // Warm-up, ramp and drain may stand outside the intervals, never the other way.
+  f.unless(completed <= c.completed, "intervals hold {} completed connections, the run {}", completed,
+           c.completed);
+  return std::move(f.lines);
+}
+
+} // namespace tern::observe

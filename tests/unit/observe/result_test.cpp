@@ -1,0 +1,67 @@
+#include "observe/result.hpp"
+
+#include <gtest/gtest.h>
+
+#include "sample.hpp"
+
+namespace tern::observe {
+namespace {
+
+std::string only(const Result& r) {
+  const auto found = contradictions(r);
+  EXPECT_EQ(found.size(), 1U);
+  return found.empty() ? "" : found[0];
+}
+
+TEST(Contradictions, ASoundResultHasNone) {
+  EXPECT_TRUE(contradictions(sample_result()).empty());
+  EXPECT_TRUE(contradictions(Result{}).empty());
+}
+
+TEST(Contradictions, EveryAttemptIsAccountedFor) {
+  Result r = sample_result();
+  r.summary.connections.unfinished += 1;
+  EXPECT_NE(only(r).find("is not completed"), std::string::npos);
+  r = sample_result();
+  r.summary.connections.failed.bad_byte += 1;
+  EXPECT_NE(only(r).find("is not completed"), std::string::npos);
+}
+
+TEST(Contradictions, NothingIsCompletedThatWasNotEstablished) {
+  Result r = sample_result();
+  r.summary.connections.established = r.summary.connections.completed - 1;
+  EXPECT_NE(only(r).find("established"), std::string::npos);
+}
+
+TEST(Contradictions, IntervalsHoldNoMoreThanTheRun) {
+  Result r = sample_result();
+  r.intervals[0].completed += 1;
+  EXPECT_NE(only(r).find("intervals hold"), std::string::npos);
+}
+
+TEST(Contradictions, TimeAdvancesAndSharesAreShares) {
+  Result r = sample_result();
+  r.intervals[5].t = r.intervals[4].t;
+  EXPECT_EQ(only(r), "interval 5: time does not advance");
+  r = sample_result();
+  r.intervals[5].cores[1].busy = 1.2;
+  EXPECT_EQ(only(r), "interval 5: core 1 busy 1.2 is no share of 1");
+  r = sample_result();
+  r.summary.client_limited = true;
+  EXPECT_EQ(only(r), "client_limited and its reason disagree");
+  r = sample_result();
+  r.summary.latency_us.close.p50 = 1e9;
+  EXPECT_EQ(only(r), "close: percentiles do not rise");
+}
+
+TEST(CoreToCore, OnlyRunsOfOneModeAreComparable) {
+  EXPECT_EQ(mode_of({.before = 180, .after = 190}), "near");
+  EXPECT_EQ(mode_of({.before = 880, .after = 940}), "far");
+  EXPECT_EQ(mode_of({.before = 180, .after = 900}), "mixed");
+  EXPECT_EQ(mode_of({.before = 900, .after = 180}), "mixed");
+  EXPECT_EQ(mode_of({.before = 0, .after = 180}), "unknown");
+  EXPECT_EQ(mode_of({}), "unknown");
+}
+
+} // namespace
+} // namespace tern::observe

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""schema_test.py SAMPLE-REPORT: what the writer writes is what config/report.schema.json says, and the check can fail."""
+import copy
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "support"))
+import check_report  # noqa: E402
+
+
+def spoiled(report):
+    """(what, report with one thing wrong)"""
+    def change(what, edit):
+        r = copy.deepcopy(report)
+        edit(r)
+        return what, r
+    yield change("a field too many", lambda r: r["summary"].update(surprise=1))
+    yield change("a field missing", lambda r: r["summary"]["latency_us"]["connect"].pop("p999"))
+    yield change("text for a number", lambda r: r["summary"].update(cps="fast"))
+    yield change("no number at all", lambda r: r["summary"].update(cps=None))
+    yield change("a truth for a number", lambda r: r["summary"]["connections"].update(completed=True))
+    yield change("negative", lambda r: r["intervals"][0].update(live=-1))
+    yield change("a share beyond one", lambda r: r["summary"]["cores"][0].update(busy=1.01))
+    yield change("an unknown role", lambda r: r["intervals"][0]["cores"][0].update(role="judge"))
+    yield change("another schema", lambda r: r.update(schema=2))
+    yield change("a local time", lambda r: r.update(started="yesterday"))
+    yield change("a connection lost", lambda r: r["summary"]["connections"].update(unfinished=99))
+    yield change("a total that is no sum", lambda r: r["intervals"][0]["failed"].update(total=7))
+    yield change("a bar lost", lambda r: r["summary"]["histogram"]["response"].pop())
+    yield change("a setting that is no text", lambda r: r["config"].update(cps=5))
+
+
+def main(sample_report):
+    bad = 0
+    with tempfile.TemporaryDirectory(prefix="tern-schema-") as d:
+        subprocess.run([sample_report, d], check=True)
+        files = sorted(pathlib.Path(d).glob("*.json"))
+        assert len(files) == 4, files
+        for path in files:
+            for line in check_report.problems(json.loads(path.read_text())):
+                print(f"{path.name}: {line}")
+                bad = 1
+        for what, report in spoiled(json.loads((pathlib.Path(d) / "sample.json").read_text())):
+            if not check_report.problems(report):
+                print(f"not seen: {what}")
+                bad = 1
+    return bad
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
