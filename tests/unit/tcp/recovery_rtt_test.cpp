@@ -10,7 +10,7 @@ namespace {
 
 TEST(Rtt, NoSampleGivesInitialRto) {
   const Settings s;
-  const Tcb t;
+  const Tcb t{};
   EXPECT_FALSE(rtt::measured(t));
   EXPECT_EQ(rtt::rto(t, s), Duration::seconds(1));
 }
