@@ -18,6 +18,7 @@ std::optional<T> parse_number(std::string_view text, T max) {
 } // namespace
 
 std::optional<Ip> Ip::parse(std::string_view text) {
+  if (text.find('\0') != text.npos) return std::nullopt; // inet_pton would stop there and like what it saw
   const std::string z(text);
   in_addr four{};
   if (inet_pton(AF_INET, z.c_str(), &four) == 1) return Ip{Ip4{Be32::from_raw(four.s_addr)}};

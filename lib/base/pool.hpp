@@ -48,13 +48,17 @@ class Pool {
   }
   Pool(Pool&& o) noexcept { swap(o); }
   Pool& operator=(Pool&& o) noexcept { return swap(o), *this; }
+  ~Pool() {
+    if (slots_ != nullptr) unpoison(slots_, bytes_for(capacity_)); // the memory is its owner's again
+  }
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
   [[nodiscard]] static constexpr std::size_t bytes_for(std::uint32_t capacity) {
     return sizeof(Slot) * capacity;
   }
-  static constexpr std::size_t alignment = alignof(T);
+  // Of the memory: a free record holds a pointer, which may want more than T does.
+  static constexpr std::size_t alignment = alignof(T) > alignof(void*) ? alignof(T) : alignof(void*);
 
   // Null when all are taken.
   template <class... A>
