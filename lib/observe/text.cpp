@@ -1,0 +1,167 @@
+#include "observe/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
+#include "observe/units.hpp"
+
+namespace tern::observe {
+namespace {
+
+using Text = std::back_insert_iterator<std::string>;
+
+void count_line(Text out, std::string_view name, std::uint64_t n, std::uint64_t of) {
+  const double share = of == 0 ? 0 : static_cast<double>(n) / static_cast<double>(of);
+  fmt::format_to(out, "  {:<20}{:>17}{:>12}\n", name, grouped(n), of == 0 ? "" : short_share(share));
+}
+
+void head(Text out, const Result& r) {
+  const Summary& s = r.summary;
+  const auto clients =
+      std::count_if(s.cores.begin(), s.cores.end(), [](const auto& c) { return c.role == "client"; });
+  const auto servers =
+      std::count_if(s.cores.begin(), s.cores.end(), [](const auto& c) { return c.role == "server"; });
+  fmt::format_to(out, "tern {} {}: {:.1f} s measured", printable(r.version), printable(r.command), s.seconds);
+  if (clients != 0) fmt::format_to(out, ", {} client core{}", clients, clients == 1 ? "" : "s");
+  if (servers != 0) fmt::format_to(out, ", {} server core{}", servers, servers == 1 ? "" : "s");
+  fmt::format_to(out, "\n");
+  if (s.interrupted) fmt::format_to(out, "Ended early: {}\n", printable(s.interrupted_reason));
+  if (s.client_limited)
+    fmt::format_to(out, "The tester was the limit, not what it tested: {}\n",
+                   printable(s.client_limited_reason));
+}
+
+void connections(Text out, const Summary& s) {
+  const Connections& c = s.connections;
+  fmt::format_to(out, "\nConnections{:>26}/s\n", short_count(s.cps));
+  count_line(out, "attempted", c.attempted, 0);
+  count_line(out, "established", c.established, c.attempted);
+  count_line(out, "completed", c.completed, c.attempted);
+  if (c.unfinished != 0) count_line(out, "unfinished", c.unfinished, c.attempted);
+  count_line(out, "failed", c.failed.total(), c.attempted);
+  const std::pair<std::string_view, std::uint64_t> causes[] = {
+      {"  connect timeout", c.failed.connect_timeout},
+      {"  refused", c.failed.refused},
+      {"  reset", c.failed.reset},
+      {"  response timeout", c.failed.response_timeout},
+      {"  short response", c.failed.short_response},
+      {"  bad byte", c.failed.bad_byte}};
+  for (const auto& [name, n] : causes)
+    if (n != 0) count_line(out, name, n, c.attempted);
+  if (s.requests != c.completed) {
+    count_line(out, "requests", s.requests, 0);
+    fmt::format_to(out, "  {:<20}{:>15}/s\n", "requests", short_count(s.requests_per_second));
+  }
+  count_line(out, "most open", s.live_peak, 0);
+  count_line(out, "most in TIME-WAIT", s.time_wait_peak, 0);
+  if (s.cookie_share > 0)
+    fmt::format_to(out, "  {:<20}{:>17}\n", "came by cookie", short_share(s.cookie_share));
+}
+
+void latency_line(Text out, std::string_view name, const Latency& l) {
+  if (l.count == 0) return;
+  fmt::format_to(out, "  {:<12}", name);
+  for (const double v : {l.p50, l.p90, l.p99, l.p999, l.p9999, l.max})
+    fmt::format_to(out, "{:>10}", short_time_us(v));
+  fmt::format_to(out, "\n");
+}
+
+void latencies(Text out, const Summary& s) {
+  fmt::format_to(out, "\n{}\n",
+                 s.closed_loop ? "Service time (closed loop: a new connection waited for an old one)"
+                               : "Latency (counted from the intended start)");
+  fmt::format_to(out, "  {:<12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}\n", "", "p50", "p90", "p99", "p99.9",
+                 "p99.99", "max");
+  latency_line(out, "connect", s.latency_us.connect);
+  latency_line(out, "first byte", s.latency_us.first_byte);
+  latency_line(out, "response", s.latency_us.response);
+  latency_line(out, "close", s.latency_us.close);
+}
+
+void packets(Text out, const Summary& s) {
+  const Packets& p = s.packets;
+  fmt::format_to(out, "\nPackets\n");
+  fmt::format_to(out, "  {:<20}{:>17}{:>12}\n", "received", grouped(p.rx), short_bits(s.rx_bits_per_second));
+  fmt::format_to(out, "  {:<20}{:>17}{:>12}\n", "sent", grouped(p.tx), short_bits(s.tx_bits_per_second));
+  const Retransmitted& r = p.retransmitted;
+  count_line(out, "retransmitted", r.total(), p.tx);
+  if (r.total() != 0)
+    fmt::format_to(
+        out, "    SYN {}, SYN-ACK {}, data {}, FIN {}; fast {}, timeout {}, tail probe {}; needless {}\n",
+        grouped(r.syn), grouped(r.syn_ack), grouped(r.data), grouped(r.fin), grouped(r.fast), grouped(r.rto),
+        grouped(r.tlp), grouped(r.spurious));
+  if (p.out_of_order != 0) count_line(out, "out of order", p.out_of_order, p.rx);
+  if (p.duplicate != 0) count_line(out, "duplicate", p.duplicate, p.rx);
+  if (p.resteered != 0) count_line(out, "re-steered", p.resteered, p.rx);
+  if (p.tx_ring_full != 0) count_line(out, "waited for TX ring", p.tx_ring_full, p.tx);
+  for (const auto& [reason, n] : p.drops)
+    if (n != 0) fmt::format_to(out, "  dropped {:<29}{:>17}\n", printable(reason), grouped(n));
+}
+
+void cores(Text out, const Summary& s) {
+  if (!s.cores.empty())
+    fmt::format_to(out, "\nCores{:>26}{:>18}{:>14}{:>14}\n", "busy", "completed", "received", "sent");
+  for (const auto& c : s.cores)
+    fmt::format_to(out, "  {:<4}{:<14}{:>11}{:>18}{:>14}{:>14}\n", c.core, printable(c.role),
+                   short_share(c.busy), grouped(c.completed), short_count(static_cast<double>(c.rx_packets)),
+                   short_count(static_cast<double>(c.tx_packets)));
+  const auto& cycles = s.cycles_per_connection;
+  if (cycles.client > 0 || cycles.server > 0)
+    fmt::format_to(out, "  cycles per connection, without the port:");
+  if (cycles.client > 0) fmt::format_to(out, " client {:.0f}", cycles.client);
+  if (cycles.server > 0) fmt::format_to(out, " server {:.0f}", cycles.server);
+  if (cycles.client > 0 || cycles.server > 0) fmt::format_to(out, "\n");
+}
+
+void memory(Text out, const Summary& s) {
+  const Memory& m = s.memory;
+  if (m.rss_bytes == 0 && m.huge_bytes == 0 && m.reserved.empty()) return;
+  fmt::format_to(out, "\nMemory: {} resident, {} in huge pages",
+                 short_bytes(static_cast<double>(m.rss_bytes)),
+                 short_bytes(static_cast<double>(m.huge_bytes)));
+  if (m.page_bytes != 0)
+    fmt::format_to(out, "; records on pages of {}", short_bytes(static_cast<double>(m.page_bytes)));
+  fmt::format_to(out, "\n");
+  for (const auto& [what, bytes] : m.reserved)
+    fmt::format_to(out, "  {:<30}{:>12}\n", printable(what), short_bytes(static_cast<double>(bytes)));
+}
+
+void search(Text out, const Search& f) {
+  fmt::format_to(out, "\nSearch: held {}/s; stopped: {}\n", short_count(f.found_cps), printable(f.stopped));
+  fmt::format_to(out, "  {:>10}{:>10}{:>10}{:>10}\n", "offered", "got", "failed", "p99");
+  for (const auto& t : f.steps)
+    fmt::format_to(out, "  {:>10}{:>10}{:>10}{:>10}  {}\n", short_count(t.offered_cps), short_count(t.cps),
+                   short_share(t.loss), short_time_us(t.p99_us), t.held ? "held" : printable(t.reason));
+}
+
+void machine(Text out, const Machine& m) {
+  fmt::format_to(out, "\nMachine: {}, {} cores, {}, Linux {}, DPDK {}\n", printable(m.cpu), m.cores,
+                 short_bytes(static_cast<double>(m.memory_bytes)), printable(m.kernel), printable(m.dpdk));
+  const CoreToCore& c = m.core_to_core_cycles;
+  if (c.before > 0 || c.after > 0)
+    fmt::format_to(out,
+                   "  a cache line between its cores and back: {:.0f} cycles before, {:.0f} after ({})\n",
+                   c.before, c.after, mode_of(c));
+}
+
+} // namespace
+
+std::string summary_text(const Result& r) {
+  std::string text;
+  const Text out{text};
+  head(out, r);
+  connections(out, r.summary);
+  latencies(out, r.summary);
+  packets(out, r.summary);
+  cores(out, r.summary);
+  memory(out, r.summary);
+  if (r.summary.search) search(out, *r.summary.search);
+  machine(out, r.machine);
+  for (const auto& note : r.summary.notes) fmt::format_to(out, "Note: {}\n", printable(note));
+  return text;
+}
+
+} // namespace tern::observe

@@ -1,0 +1,199 @@
+#include "observe/text.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "observe/live.hpp"
+#include "observe/machine.hpp"
+#include "observe/units.hpp"
+#include "sample.hpp"
+
+namespace tern::observe {
+namespace {
+
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != text.npos;
+}
+
+std::vector<std::string> cut(const std::string& text, char by) {
+  std::vector<std::string> out;
+  std::istringstream in{text};
+  for (std::string part; std::getline(in, part, by);) out.push_back(part);
+  return out;
+}
+
+TEST(Units, ThreeDigitsAndTheNextUnitInTime) {
+  EXPECT_EQ(short_count(0), "0");
+  EXPECT_EQ(short_count(7), "7");
+  EXPECT_EQ(short_count(950), "950");
+  EXPECT_EQ(short_count(999.6), "1.00k");
+  EXPECT_EQ(short_count(12'345), "12.3k");
+  EXPECT_EQ(short_count(999'960), "1.00M");
+  EXPECT_EQ(short_count(2'912'000), "2.91M");
+  EXPECT_EQ(short_time_us(0), "0");
+  EXPECT_EQ(short_time_us(0.85), "850 ns");
+  EXPECT_EQ(short_time_us(13.94), "13.9 us");
+  EXPECT_EQ(short_time_us(1250), "1.25 ms");
+  EXPECT_EQ(short_time_us(61'000'000), "61.0 s");
+  EXPECT_EQ(short_bytes(1536), "1.50 KiB");
+  EXPECT_EQ(short_bits(9.87e9), "9.87 Gb/s");
+  EXPECT_EQ(grouped(0), "0");
+  EXPECT_EQ(grouped(999), "999");
+  EXPECT_EQ(grouped(1'234'567), "1,234,567");
+}
+
+TEST(Units, AlmostNothingIsNotNothingAndAlmostAllIsNotAll) {
+  EXPECT_EQ(short_share(0), "0%");
+  EXPECT_EQ(short_share(1), "100%");
+  EXPECT_EQ(short_share(0.97), "97%");
+  EXPECT_EQ(short_share(0.0312), "3.1%");
+  EXPECT_EQ(short_share(0.0012), "0.12%");
+  EXPECT_EQ(short_share(0.0000012), "0.00012%");
+  EXPECT_EQ(short_share(0.9999988), "99.99988%");
+}
+
+TEST(Units, WhatATerminalWouldActOnIsTakenOut) {
+  EXPECT_EQ(printable("a\x1b[2Jb\r\n\x7f"), "a?[2Jb???");
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "2J \xc2\xb5s"),
+            "?2J \xc2\xb5s"); // C1's CSI goes, the micro sign stays
+}
+
+TEST(SummaryText, SaysWhatWasFoundAndHowItWasMeasured) {
+  Result r = sample_result();
+  std::string text = summary_text(r);
+  EXPECT_TRUE(holds(text, "Service time (closed loop"));
+  EXPECT_TRUE(holds(text, grouped(r.summary.connections.attempted)));
+  EXPECT_TRUE(holds(text, "response timeout"));
+  EXPECT_FALSE(holds(text, "bad byte")); // none: no line
+  EXPECT_TRUE(holds(text, "client 612 server 574"));
+  EXPECT_TRUE(holds(text, "182 cycles before, 183 after (near)"));
+  EXPECT_FALSE(holds(text, "The tester was the limit"));
+  r.summary.closed_loop = false;
+  r.summary.client_limited = true;
+  r.summary.client_limited_reason = "client core busy 99%";
+  r.summary.search =
+      Search{.found_cps = 1.2e6, .stopped = "p99", .steps = {{.offered_cps = 2e6, .reason = "p99"}}};
+  text = summary_text(r);
+  EXPECT_TRUE(holds(text, "Latency (counted from the intended start)"));
+  EXPECT_TRUE(holds(text, "The tester was the limit, not what it tested: client core busy 99%"));
+  EXPECT_TRUE(holds(text, "Search: held 1.20M/s; stopped: p99"));
+}
+
+TEST(Csv, EveryLineHasEveryColumn) {
+  const Result r = sample_result({.seconds = 5});
+  const auto lines = cut(to_csv(r.intervals), '\n');
+  ASSERT_EQ(lines.size(), 6U);
+  const auto names = cut(lines[0], ',');
+  for (const auto& l : lines) EXPECT_EQ(cut(l, ',').size(), names.size());
+  const auto column = [&](const std::string& name) {
+    const auto at = std::find(names.begin(), names.end(), name);
+    EXPECT_NE(at, names.end()) << name;
+    return static_cast<std::size_t>(at - names.begin());
+  };
+  const auto third = cut(lines[3], ',');
+  EXPECT_EQ(third[column("t")], "3");
+  EXPECT_EQ(third[column("completed")], std::to_string(r.intervals[2].completed));
+  EXPECT_EQ(third[column("failed_total")], std::to_string(r.intervals[2].failed.total()));
+  EXPECT_DOUBLE_EQ(std::stod(third[column("latency_us_response_p99")]),
+                   r.intervals[2].latency_us.response.p99);
+  EXPECT_NEAR(std::stod(third[column("core1_busy")]), r.intervals[2].cores[1].busy, 1e-8);
+}
+
+TEST(Csv, NoIntervalsIsTheHeaderAlone) {
+  EXPECT_EQ(cut(to_csv({}), '\n').size(), 1U);
+}
+
+TEST(LiveLines, ColumnsStandUnderTheirNames) {
+  const auto v = sample_result({.seconds = 2}).intervals[0];
+  const std::string header = live_header();
+  const std::string line = live_line(v);
+  EXPECT_EQ(line.find(short_count(v.cps())) + short_count(v.cps()).size(), header.find("conn/s") + 6);
+  EXPECT_FALSE(holds(line, "\x1b"));
+}
+
+TEST(LiveLines, ManyCoresAreToldTogether) {
+  const auto v = sample_result({.seconds = 1, .cores = 32}).intervals[0];
+  EXPECT_TRUE(holds(live_line(v), " mean "));
+  EXPECT_LT(live_line(v).size(), 140U);
+}
+
+TEST(Screen, RedrawsWhatItDrewAndKeepsToTheTerminal) {
+  Screen screen{"tern bench", {.columns = 60}};
+  const auto r = sample_result({.seconds = 60});
+  const std::string first = screen.draw(r.intervals[0]);
+  EXPECT_EQ(first.substr(0, 4), "\x1b[1m"); // bold, not up: what stands above is not ours
+  const auto drawn = std::count(first.begin(), first.end(), '\n');
+  std::string last;
+  for (std::size_t i = 1; i < r.intervals.size(); ++i) last = screen.draw(r.intervals[i]);
+  EXPECT_EQ(last.substr(0, last.find('F') + 1), "\x1b[" + std::to_string(drawn) + "F");
+  for (const auto& line : cut(last, '\n')) {
+    std::size_t columns = 0;
+    bool escape = false;
+    for (const char c : line) {
+      if (c == '\x1b') escape = true;
+      if (!escape && (static_cast<unsigned char>(c) & 0xc0) != 0x80) ++columns;
+      if (escape && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))) escape = false;
+    }
+    EXPECT_LE(columns, 60U) << line;
+  }
+  EXPECT_TRUE(holds(last, "▁") || holds(last, "█"));
+}
+
+TEST(Screen, WithoutColourOrUnicodeItIsPlainAscii) {
+  Screen screen{"tern bench", {.columns = 100, .colour = false, .unicode = false}};
+  const std::string text = screen.draw(sample_result({.seconds = 1}).intervals[0]);
+  EXPECT_TRUE(
+      std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; }));
+  for (const char* colour : {"\x1b[1m", "\x1b[0m", "\x1b[32m"}) EXPECT_FALSE(holds(text, colour));
+}
+
+TEST(Live, APipeGetsLinesAndQuietNothing) {
+  const auto r = sample_result({.seconds = 25});
+  const auto written = [&](Live::Mode mode) {
+    std::FILE* f = std::tmpfile();
+    Live live{f, "tern bench", mode};
+    for (const auto& v : r.intervals) live.show(v);
+    std::string text(static_cast<std::size_t>(std::ftell(f)), '\0');
+    std::rewind(f);
+    EXPECT_EQ(std::fread(text.data(), 1, text.size(), f), text.size());
+    std::fclose(f);
+    return text;
+  };
+  const std::string lines = written(Live::Mode::automatic);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 25 + 2); // the header again after 20
+  EXPECT_FALSE(holds(lines, "\x1b"));
+  EXPECT_EQ(written(Live::Mode::quiet), "");
+}
+
+TEST(Machine, FactsAreThoseOfThisMachine) {
+  const Machine m = machine_facts();
+  EXPECT_FALSE(m.cpu.empty());
+  EXPECT_GE(m.cores, 1U);
+  EXPECT_GT(m.memory_bytes, 100U << 20);
+  EXPECT_FALSE(m.kernel.empty());
+  const Resident r = resident();
+  EXPECT_GT(r.rss_bytes, 1U << 20);
+  EXPECT_LT(r.rss_bytes, m.memory_bytes);
+  EXPECT_EQ(utc_now().size(), std::string{"2030-01-31T23:59:59Z"}.size());
+}
+
+TEST(CoreToCore, OneCoreOrOneThatIsNotThereIsNotMeasured) {
+  EXPECT_EQ(core_round_trip_cycles(0, 0), 0.0);
+  EXPECT_EQ(core_round_trip_cycles(0, 100'000), 0.0);
+}
+
+TEST(CoreToCore, ARoundTripTakesTensToThousandsOfCycles) {
+  if (machine_facts().cores < 2) return; // nothing to measure between
+  const double cycles = core_round_trip_cycles(0, 1);
+  if (cycles == 0) return; // pinned elsewhere by a cpuset, or a core was taken for a second
+  EXPECT_GT(cycles, 20);
+  EXPECT_LT(cycles, 1e6);
+}
+
+} // namespace
+} // namespace tern::observe
