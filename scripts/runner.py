@@ -246,7 +246,8 @@ def main():
     options.add_argument("--build", required=True, type=pathlib.Path)
     options.add_argument("--suites", default="meson,checks,install,port")
     options.add_argument("--limit", type=float, default=1500, help="seconds for everything")
-    options.add_argument("patterns", nargs="*")
+    options.add_argument("--without", default="", help="leave out the tests whose name begins so")
+    options.add_argument("patterns", nargs="*", help="only the tests whose name holds one of these")
     options = options.parse_args()
     build = options.build.resolve()
     os.environ.update(TERN_BUILD=str(build), TERN_ROOT=str(ROOT))
@@ -255,6 +256,8 @@ def main():
     threading.Thread(target=heartbeat, daemon=True).start()
 
     def wanted(name):
+        if options.without and name.startswith(options.without):
+            return False
         return not options.patterns or any(p in name for p in options.patterns)
 
     begun = time.monotonic()

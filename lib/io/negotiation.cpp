@@ -67,7 +67,8 @@ PortPlan negotiate(const PortCapabilities& can, const PortRequest& want) {
   p.tso = hardware_if(want.tso == Offload::automatic && can.tso && p.tx_tcp_checksum == Where::hardware &&
                       p.tx_ip_checksum == Where::hardware && can.multi_segment_tx);
   p.ptype = hardware_if(can.ptype);
-  // Tags are read and written in the frame, by net: a port that stripped them would hide what classify checks.
+  // Tags are read and written in the frame, by net: a port that stripped them would hide what classify
+  // checks.
   p.vlan = want.vlan ? Where::software : Where::off;
   p.link = hardware_if(can.link_interrupt);
   p.wake = hardware_if(can.rx_interrupt);

@@ -168,8 +168,7 @@ TEST(DoctorReport, ThisMachineIsExaminedWhole) {
   for (const char* topic : {"DPDK", "PMDs", "huge pages", "memory", "privileges", "namespaces", "TUN/TAP",
                             "cores", "NUMA", "TSC"})
     EXPECT_FALSE(about(r, topic).detail.empty()) << topic;
-  for (const Finding& f : r)
-    EXPECT_TRUE(f.state != State::missing || !f.fix.empty()) << f.topic;
+  for (const Finding& f : r) EXPECT_TRUE(f.state != State::missing || !f.fix.empty()) << f.topic;
 }
 
 } // namespace
