@@ -219,7 +219,8 @@ class Tally:
         count = len(result.passed) + len(failed) + len(skipped)
         say(f"   {word} {test.name} ({count} case{'s' * (count != 1)}, {result.seconds:.1f} s)")
         if failed and result.output:
-            tail = "\n".join("      | " + l for l in result.output.rstrip().splitlines()[-40:])
+            tail = "\n".join(["      | " + l for l in result.output.rstrip().splitlines()
+                             if not re.match(r"(ok - |\[ +(OK|RUN) )", l)][-40:])
             say(tail)
         for name, why in skipped.items():
             say(f"      SKIPPED {name}: {why}")
