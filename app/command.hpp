@@ -18,5 +18,6 @@ struct Command {
 [[nodiscard]] std::span<const Command> commands(); // the table: commands.cpp
 
 Run declare_doctor(CLI::App& app);
+Run declare_explain(CLI::App& app);
 
 } // namespace tern::app

@@ -21,11 +21,15 @@ EngineHost::EngineHost(std::string name, Ip4 address, PacketPool packets, const 
       gate_(tcp::derive_secrets(s.key), 0) {}
 
 EngineHost::~EngineHost() {
+  watcher = {};
   crash();
 }
 
 void EngineHost::crash() {
-  for (auto& [id, c] : connections_) tcp::release(env(), c->tcb);
+  for (auto& [id, c] : connections_) {
+    say_state(c->tcb.state, State::Closed);
+    tcp::release(env(), c->tcb);
+  }
   connections_.clear();
   by_tuple_.clear();
   syns_.clear();

@@ -54,7 +54,9 @@ Broken reassembly_broken(const Tcb& t) {
     HOLDS(i->right.at_or_before(t.rcv_adv));
     HOLDS(i->text.length() == i->right.since(i->left));
     if (before != nullptr && !i->left.after(before->right))
-      return fmt::format("ranges [{}, {}) and [{}, {}) of {} segments", before->left.since(t.rcv_nxt), before->right.since(t.rcv_nxt), i->left.since(t.rcv_nxt), i->right.since(t.rcv_nxt), before->text.length());
+      return fmt::format("ranges [{}, {}) and [{}, {}) of {} segments", before->left.since(t.rcv_nxt),
+                         before->right.since(t.rcv_nxt), i->left.since(t.rcv_nxt), i->right.since(t.rcv_nxt),
+                         before->text.length());
   }
   HOLDS(n == r.ranges);
   HOLDS(r.tail == before);

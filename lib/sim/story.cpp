@@ -279,10 +279,10 @@ std::string Stage::ladder() const {
         middle = right ? with("-", ">", '-') : with("<", "-", '-');
         break;
       case Rung::Kind::leaves:
-        middle = right ? "-" + near + r.middle + "> ..." : "... <" + r.middle + near + "-";
+        middle = right ? "-" + near + r.middle + "-> ..." : "... <-" + r.middle + near + "-";
         break;
       case Rung::Kind::arrives:
-        middle = right ? "... " + r.middle + near + "->" : "<-" + near + r.middle + " ...";
+        middle = right ? "... -" + r.middle + near + "->" : "<-" + near + r.middle + "- ...";
         break;
       case Rung::Kind::lost:
         middle = right ? "-" + near + r.middle + "--X lost" : "lost X--" + r.middle + near + "-";

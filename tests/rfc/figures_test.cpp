@@ -100,6 +100,7 @@ TEST_P(Figure, Nine_HalfOpenDiscoveredByTheOneThatCrashed) {
   s.a_connects();
   s.run(Duration::ms(500));
   EXPECT_EQ(since(s, n), (Steps{
+                             "CLOSED |  | ESTABLISHED",
                              "SYN-SENT | --> <SEQ=400><CTL=SYN> | ESTABLISHED",
                              "SYN-SENT | <-- <SEQ=301><ACK=101><CTL=ACK> | ESTABLISHED",
                              "SYN-SENT | --> <SEQ=101><CTL=RST> | CLOSED",
@@ -116,8 +117,9 @@ TEST_P(Figure, Ten_HalfOpenDiscoveredByTheOtherSide) {
   s.say(Side::b, "data");
   s.run(Duration::seconds(1));
   EXPECT_EQ(since(s, n), (Steps{
-                             "ESTABLISHED | <-- <SEQ=301><ACK=101><DATA=4><CTL=ACK> | ESTABLISHED",
-                             "ESTABLISHED | --> <SEQ=101><CTL=RST> | CLOSED",
+                             "CLOSED |  | ESTABLISHED",
+                             "CLOSED | <-- <SEQ=301><ACK=101><DATA=4><CTL=ACK> | ESTABLISHED",
+                             "CLOSED | --> <SEQ=101><CTL=RST> | CLOSED",
                          }));
   EXPECT_EQ(s.actor_b.reason, tcp::CloseReason::Reset);
 }

@@ -1,0 +1,41 @@
+// The stories of `tern explain`, each as its golden file has it. After a change that is meant:
+// TERN_GOLDEN=write build/debug/tests/sim/sim-tests --gtest_filter='*Story*', and read the difference.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "sim/story.hpp"
+#include "support/eal.hpp"
+
+namespace tern::sim {
+namespace {
+
+class Story : public ::testing::TestWithParam<sim::Story> {};
+
+TEST_P(Story, IsToldAsItsGoldenFileHasIt) {
+  static test::TestPool pool{1023};
+  const std::string told = tell(GetParam(), pool.pool());
+  EXPECT_EQ(told, tell(GetParam(), pool.pool())); // and always the same
+  EXPECT_EQ(pool.used(), 0u);
+  const std::string path = std::string{TERN_GOLDEN_DIR} + "/" + std::string{GetParam().name} + ".txt";
+  if (const char* write = std::getenv("TERN_GOLDEN"); write != nullptr && std::string{write} == "write") {
+    std::ofstream{path} << told;
+    return;
+  }
+  std::ifstream in{path};
+  std::stringstream golden;
+  golden << in.rdbuf();
+  EXPECT_EQ(told, golden.str()) << path;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Story, ::testing::ValuesIn(stories()), [](const auto& i) {
+  std::string name{i.param.name};
+  for (char& c : name)
+    if (c == '-') c = '_';
+  return name;
+});
+
+} // namespace
+} // namespace tern::sim
