@@ -5,6 +5,8 @@
 //   touched connection → transmit → timers
 #pragma once
 
+#include <rte_cycles.h>
+
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -50,6 +52,8 @@ class Core {
 
   [[nodiscard]] Shard& shard() { return shard_; }
   [[nodiscard]] Instant now() const { return shard_.now; }
+  // TSC cycles spent inside the port's receive and transmit since the start, empty polls aside.
+  [[nodiscard]] std::uint64_t port_cycles() const { return port_cycles_; }
 
  private:
   using R = ConnectionRecord;
@@ -117,7 +121,9 @@ class Core {
   void transmit() {
     if (tx_count_ == 0) return;
     shard_.counters.add(CoreCounter::tx_packets, tx_count_);
+    const std::uint64_t start = rte_rdtsc();
     port_.tx_burst(queue_, tx_.data(), tx_count_);
+    port_cycles_ += rte_rdtsc() - start;
     tx_count_ = 0;
   }
 
@@ -136,6 +142,7 @@ class Core {
   Handler& handler_;
   Hops hops_;
   std::uint16_t scratch_hop_ = 0;
+  std::uint64_t port_cycles_ = 0;
   std::uint16_t tx_count_ = 0;
   Tick last_tick_ = 0;
   std::array<rte_mbuf*, burst> tx_;

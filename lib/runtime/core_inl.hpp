@@ -8,8 +8,12 @@ namespace tern {
 template <io::PacketPort Port, class Handler>
 bool Core<Port, Handler>::poll(Instant now) {
   shard_.now = now;
+  const std::uint64_t start = rte_rdtsc();
   const std::uint16_t count = port_.rx_burst(queue_, rx_.data(), burst);
-  if (count != 0) receive(count);
+  if (count != 0) {
+    port_cycles_ += rte_rdtsc() - start;
+    receive(count);
+  }
   bool busy = count != 0;
   if (now.ms32() != last_tick_) {
     last_tick_ = now.ms32();

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <ctime>
 #include <optional>
@@ -49,6 +50,8 @@ class Worker {
   [[nodiscard]] Shard& shard() { return shard_; }
   [[nodiscard]] net::Network& network() { return network_; }
   [[nodiscard]] const TscClock& clock() const { return clock_; }
+  // TSC cycles of turns that found work; any thread may read.
+  [[nodiscard]] std::uint64_t busy_cycles() const { return busy_cycles_.load(std::memory_order_relaxed); }
 
   // Turns until `done(now)`; then drains: nothing new is accepted, what is open may finish for `patience`,
   // the rest is reset. A second signal cuts the drain short.
@@ -68,20 +71,23 @@ class Worker {
     turn();
   }
 
- private:
+  // One turn; the time it began.
   Instant turn() {
     const Instant now = clock_.now();
     if (now.ms32() / 1000 != last_second_) {
       last_second_ = now.ms32() / 1000;
       shard_.gate.jar.turn_to(cookie_epoch_now());
     }
+    const std::uint64_t start = rte_rdtsc();
     if (core_.poll(now)) {
+      busy_cycles_.store(busy_cycles_.load(std::memory_order_relaxed) + rte_rdtsc() - start, std::memory_order_relaxed);
       quiet_ = 0;
     } else if (idle_ == IdlePolicy::Adaptive && ++quiet_ > polls_before_sleep) {
       rest();
     }
     return now;
   }
+ private:
   // Short enough that whoever knocks is answered within a millisecond, long enough to cost next to nothing.
   void rest() {
     constexpr long most_ns = 400'000;
@@ -99,6 +105,7 @@ class Worker {
   TscClock clock_;
   IdlePolicy idle_;
   std::uint32_t quiet_ = 0;
+  std::atomic<std::uint64_t> busy_cycles_{0};
   std::uint32_t last_second_ = 0;
   net::Network network_;
   Shard shard_;
