@@ -17,7 +17,9 @@ struct Command {
 
 [[nodiscard]] std::span<const Command> commands(); // the table: commands.cpp
 
+Run declare_bench(CLI::App& app);
 Run declare_doctor(CLI::App& app);
 Run declare_explain(CLI::App& app);
+Run declare_server(CLI::App& app);
 
 } // namespace tern::app

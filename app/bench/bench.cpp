@@ -11,6 +11,7 @@
 #include "app/command.hpp"
 #include "io/error.hpp"
 #include "io/memory_pair.hpp"
+#include "io/packet_memory.hpp"
 #include "observe/json.hpp"
 #include "runtime/core_to_core.hpp"
 #include "runtime/settings/cli.hpp"
@@ -34,15 +35,23 @@ io::Impairment impairment_of(const settings::Schema& schema, const BenchSettings
     const std::string_view text = eq == std::string_view::npos ? "" : one.substr(eq + 1);
     const auto share = settings::Value<settings::Percent>::parse(text);
     const auto time = settings::Value<Duration>::parse(text);
-    if (name == "loss" && share) harm.loss = share->share;
-    else if (name == "duplicate" && share) harm.duplicate = share->share;
-    else if (name == "corrupt" && share) harm.corrupt = share->share;
-    else if (name == "reorder" && share) harm.reorder = share->share;
-    else if (name == "delay" && time) harm.delay = *time;
-    else if (name == "jitter" && time) harm.jitter = *time;
+    if (name == "loss" && share)
+      harm.loss = share->share;
+    else if (name == "duplicate" && share)
+      harm.duplicate = share->share;
+    else if (name == "corrupt" && share)
+      harm.corrupt = share->share;
+    else if (name == "reorder" && share)
+      harm.reorder = share->share;
+    else if (name == "delay" && time)
+      harm.delay = *time;
+    else if (name == "jitter" && time)
+      harm.jitter = *time;
     else
-      schema.fail("impair", fmt::format("'{}' is not understood; write loss=1%, delay=1ms, jitter=1ms, reorder=0.1%, "
-                                        "duplicate=0.1% or corrupt=0.01%, separated by commas", one));
+      schema.fail("impair",
+                  fmt::format("'{}' is not understood; write loss=1%, delay=1ms, jitter=1ms, reorder=0.1%, "
+                              "duplicate=0.1% or corrupt=0.01%, separated by commas",
+                              one));
   }
   return harm;
 }
@@ -54,8 +63,8 @@ std::uint64_t free_memory() {
   return 1ULL << 30;
 }
 
-// TIME-WAIT at millions of closes a second is the largest memory of all: room for as many as the run can close in 2MSL, or
-// a quarter of what is free.
+// TIME-WAIT at millions of closes a second is the largest memory of all: room for as many as the run can
+// close in 2MSL, or a quarter of what is free.
 std::uint32_t time_wait_records(const settings::Schema& schema, const BenchSettings& b) {
   if (schema.given("time_wait_records")) return b.node.time_wait_records;
   const double cps = b.cps.is_max() ? 4e6 : static_cast<double>(b.cps.per_second) * 1.1;
@@ -72,7 +81,8 @@ ShardSettings shard_settings(const settings::Schema& schema, const BenchSettings
   s.connections = b.concurrency + 4 * b.in_progress + 4096;
   s.syn_records = std::min(b.concurrency / 4 + 4 * b.in_progress + 4096, 1U << 22);
   s.time_wait_records = server ? time_wait_records(schema, b) : 65536;
-  s.long_connections = b.response_size > 1400 || b.request_size > 1400 ? std::min(s.connections, 65536U) : 4096;
+  s.long_connections =
+      b.response_size > 1400 || b.request_size > 1400 ? std::min(s.connections, 65536U) : 4096;
   s.tcp = b.node.tcp;
   s.secret = random_key();
   s.flow_seed = random_key();
@@ -96,9 +106,16 @@ struct RegisteredThread {
 template <class Port>
 class Pair {
  public:
-  Pair(const settings::Schema& schema, const BenchSettings& b, Port& a, Port& z, io::MemoryPort& raw_a, io::MemoryPort& raw_z,
-      rte_mempool* pool, observe::Result& result)
-      : schema_(schema), b_(b), client_port_(a), server_port_(z), raw_client_(raw_a), raw_server_(raw_z), pool_(pool), result_(result) {
+  Pair(const settings::Schema& schema, const BenchSettings& b, Port& a, Port& z, io::MemoryPort& raw_a,
+       io::MemoryPort& raw_z, rte_mempool* pool, observe::Result& result)
+      : schema_(schema),
+        b_(b),
+        client_port_(a),
+        server_port_(z),
+        raw_client_(raw_a),
+        raw_server_(raw_z),
+        pool_(pool),
+        result_(result) {
     request_.assign(b.request_size, 'q');
     response_.resize(b.response_size);
     for (std::size_t i = 0; i < response_.size(); ++i) response_[i] = static_cast<char>('!' + i % 90);
@@ -154,10 +171,13 @@ class Pair {
     std::vector<net::Route> routes;
     for (const Prefix& p : b_.sources) routes.push_back({p, Ip{client_ip}});
     Responder responder(request_.size(), response_);
-    Worker<Port, Responder> worker(server_port_, 0, self, net::Routes{routes}, PacketPool{pool_}, worker_settings<Responder>(true),
-                                   responder);
-    TERN_CHECK(worker.shard().listeners.add(
-        {.ip = Ip{}, .first = tern::Port{80}, .last = tern::Port{80}, .cookies = b_.node.cookies, .backlog = 0xffff'ffff}));
+    Worker<Port, Responder> worker(server_port_, 0, self, net::Routes{routes}, PacketPool{pool_},
+                                   worker_settings<Responder>(true), responder);
+    TERN_CHECK(worker.shard().listeners.add({.ip = Ip{},
+                                             .first = tern::Port{80},
+                                             .last = tern::Port{80},
+                                             .cookies = b_.node.cookies,
+                                             .backlog = 0xffff'ffff}));
     ready_.arrive_and_wait();
     std::uint32_t turns = 0;
     std::uint64_t peak = 0;
@@ -175,14 +195,15 @@ class Pair {
     const Shard& s = worker.shard();
     const auto accepted = s.counters.get(CoreCounter::accepted);
     if (accepted != 0)
-      result_.summary.cookie_share =
-          static_cast<double>(s.tcp_counters.get(tcp::Counter::syn_cookie_valid)) / static_cast<double>(accepted);
+      result_.summary.cookie_share = static_cast<double>(s.tcp_counters.get(tcp::Counter::syn_cookie_valid)) /
+                                     static_cast<double>(accepted);
     server_over_.arrive_and_wait();
   }
 
   void ask() {
     const RegisteredThread thread(client_cpu_);
-    net::InterfaceSettings who{.mac = raw_client_.mac(), .addresses = {{Ip{client_ip}, 24}}, .pools = b_.sources};
+    net::InterfaceSettings who{
+        .mac = raw_client_.mac(), .addresses = {{Ip{client_ip}, 24}}, .pools = b_.sources};
     const net::Interface self(who);
     const auto ws = worker_settings<TheClient>(false);
     TheClient handler(plan_, stats_, ws.shard.connections);
@@ -204,7 +225,8 @@ class Pair {
     busy_when_stopped_ = worker.busy_cycles();
     handler.stop();
     // The live ones finish or time out; a second signal leaves at once.
-    while (handler.live() != 0 && stop_signals() < 2 && worker.clock().now() - now < b_.timeout + Duration::seconds(1))
+    while (handler.live() != 0 && stop_signals() < 2 &&
+           worker.clock().now() - now < b_.timeout + Duration::seconds(1))
       move_time(client_port_, worker.turn());
     const Instant end = worker.turn();
     handler.give_up(end);
@@ -225,7 +247,8 @@ class Pair {
         static_cast<double>(side.busy_cycles - side.port_cycles) / done;
     observe::CoreLoad load{.core = side.core, .role = side.role};
     const double seconds = static_cast<double>(measured_.load(std::memory_order_acquire)) * 1e-9;
-    load.busy = std::min(1.0, static_cast<double>(side.busy_cycles) / (seconds * static_cast<double>(rte_get_tsc_hz())));
+    load.busy = std::min(
+        1.0, static_cast<double>(side.busy_cycles) / (seconds * static_cast<double>(rte_get_tsc_hz())));
     load.completed = client ? stats_.load.get(Load::completed) : 0;
     load.rx_packets = side.shard->counters.get(CoreCounter::rx_packets);
     load.tx_packets = side.shard->counters.get(CoreCounter::tx_packets);
@@ -243,23 +266,31 @@ class Pair {
     std::uint64_t server_busy = 0;
     double t = 0;
     while (!client_done_.load(std::memory_order_acquire)) {
-      const double next = std::min(t + b_.interval.as_seconds(), std::max(b_.duration.as_seconds(), t + 0.05));
-      while (std::chrono::steady_clock::now() < wake(static_cast<std::int64_t>(next * 1e9)) && stop_signals() == 0 &&
-             !client_done_.load(std::memory_order_acquire))
+      const double next =
+          std::min(t + b_.interval.as_seconds(), std::max(b_.duration.as_seconds(), t + 0.05));
+      while (std::chrono::steady_clock::now() < wake(static_cast<std::int64_t>(next * 1e9)) &&
+             stop_signals() == 0 && !client_done_.load(std::memory_order_acquire))
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
       const double now = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
       observe::Interval i = sample(before, t, now);
       const double cycles = i.seconds * static_cast<double>(rte_get_tsc_hz());
       const std::uint64_t cb = client_busy_.load(std::memory_order_relaxed);
       const std::uint64_t sb = server_busy_.load(std::memory_order_relaxed);
-      i.cores = {{.core = client_cpu_, .role = "client", .busy = std::min(1.0, static_cast<double>(cb - client_busy) / cycles)},
-                 {.core = server_cpu_, .role = "server", .busy = std::min(1.0, static_cast<double>(sb - server_busy) / cycles)}};
+      i.cores = {{.core = client_cpu_,
+                  .role = "client",
+                  .busy = std::min(1.0, static_cast<double>(cb - client_busy) / cycles)},
+                 {.core = server_cpu_,
+                  .role = "server",
+                  .busy = std::min(1.0, static_cast<double>(sb - server_busy) / cycles)}};
       client_busy = cb, server_busy = sb;
       t = now;
       if (i.seconds > 0.05) {
         if (!b_.quiet)
-          fmt::print("{:6.1f} s  {:>9.0f} cps  {:>8} live  {:>10} time-wait  {:>6} failed  core busy {:.0f}% {:.0f}%\n", now, i.cps(),
-                     i.live, i.time_wait, i.failed.total(), i.cores[0].busy * 100, i.cores[1].busy * 100);
+          fmt::print(
+              "{:6.1f} s  {:>9.0f} cps  {:>8} live  {:>10} time-wait  {:>6} failed  core busy {:.0f}% "
+              "{:.0f}%\n",
+              now, i.cps(), i.live, i.time_wait, i.failed.total(), i.cores[0].busy * 100,
+              i.cores[1].busy * 100);
         std::fflush(stdout);
         result_.intervals.push_back(i);
       }
@@ -286,7 +317,8 @@ class Pair {
     i.completed -= before.completed, i.requests -= before.requests;
     const observe::Failures& f = before.failed;
     i.failed.connect_timeout -= f.connect_timeout, i.failed.refused -= f.refused, i.failed.reset -= f.reset;
-    i.failed.response_timeout -= f.response_timeout, i.failed.short_response -= f.short_response, i.failed.bad_byte -= f.bad_byte;
+    i.failed.response_timeout -= f.response_timeout, i.failed.short_response -= f.short_response,
+        i.failed.bad_byte -= f.bad_byte;
     i.live = stats_.live.load(std::memory_order_relaxed);
     i.time_wait = time_wait_.load(std::memory_order_relaxed);
     before = total;
@@ -301,7 +333,8 @@ class Pair {
     s.cps = s.seconds > 0 ? static_cast<double>(completed_when_stopped_) / s.seconds : 0;
     s.requests = l.get(Load::requests);
     s.requests_per_second = s.seconds > 0 ? static_cast<double>(s.requests) / s.seconds : 0;
-    s.connections = {l.get(Load::attempted), l.get(Load::established), l.get(Load::completed), l.get(Load::unfinished), failures_of(l)};
+    s.connections = {l.get(Load::attempted), l.get(Load::established), l.get(Load::completed),
+                     l.get(Load::unfinished), failures_of(l)};
     s.closed_loop = b_.cps.is_max();
     for (const auto& i : result_.intervals) s.live_peak = std::max(s.live_peak, i.live);
     const auto put = [](const observe::Histogram& h, observe::Latency& at, observe::HistogramBars& bars) {
@@ -313,13 +346,16 @@ class Pair {
     put(stats_.first_byte, s.latency_us.first_byte, s.histogram.first_byte);
     put(stats_.response, s.latency_us.response, s.histogram.response);
     put(stats_.close, s.latency_us.close, s.histogram.close);
-    const double busy = static_cast<double>(busy_when_stopped_) / (s.seconds * static_cast<double>(rte_get_tsc_hz()));
+    const double busy =
+        static_cast<double>(busy_when_stopped_) / (s.seconds * static_cast<double>(rte_get_tsc_hz()));
     if (!s.closed_loop && (busy > 0.95 || l.get(Load::late) > l.get(Load::attempted) / 100)) {
       s.client_limited = true;
-      s.client_limited_reason = fmt::format("its core was {:.0f}% busy, {} of {} opens were more than 1 ms late", busy * 100,
-                                            l.get(Load::late), l.get(Load::attempted));
+      s.client_limited_reason =
+          fmt::format("its core was {:.0f}% busy, {} of {} opens were more than 1 ms late", busy * 100,
+                      l.get(Load::late), l.get(Load::attempted));
     }
-    if (const auto n = l.get(Load::no_port)) s.notes.push_back(fmt::format("{} opens waited for a free port or record", n));
+    if (const auto n = l.get(Load::no_port))
+      s.notes.push_back(fmt::format("{} opens waited for a free port or record", n));
   }
 
   const settings::Schema& schema_;
@@ -357,12 +393,10 @@ int run(const settings::Schema& schema, const BenchSettings& b) {
   io::EalSettings eal_settings;
   eal_settings.huge_pages = b.node.huge_pages;
   const auto megabytes = static_cast<unsigned>(b.node.packet_memory.n >> 20);
-  eal_settings.memory_mb = megabytes + 32;
+  eal_settings.memory_mb = io::eal_megabytes_for(megabytes);
   const io::Eal eal(eal_settings);
   if (!eal.note().empty()) fmt::print("{}\n", eal.note());
-  constexpr unsigned packet_bytes = 2048 + 128 + 256;
-  rte_mempool* pool = rte_pktmbuf_pool_create("bench", (megabytes << 20) / packet_bytes, 512, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-  if (pool == nullptr) throw settings::ConfigError("--packet-memory", "no memory for packets; ask for less");
+  rte_mempool* pool = io::make_packet_pool("bench", megabytes, 512);
   observe::Result result;
   result.command = "bench";
   result.version = TERN_VERSION;

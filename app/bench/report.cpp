@@ -109,7 +109,9 @@ observe::Memory memory() {
 std::string text_summary(const observe::Result& r) {
   const observe::Summary& s = r.summary;
   std::string t;
-  const auto line = [&](std::string_view name, const std::string& value) { t += fmt::format("  {:<28} {}\n", name, value); };
+  const auto line = [&](std::string_view name, const std::string& value) {
+    t += fmt::format("  {:<28} {}\n", name, value);
+  };
   const auto stage = [&](const char* name, const observe::Latency& l) {
     line(name, fmt::format("{:.1f} / {:.1f} / {:.1f} / {:.1f} us", l.p50, l.p99, l.p999, l.max));
   };
@@ -119,8 +121,11 @@ std::string text_summary(const observe::Result& r) {
   line("attempted", fmt::format("{}", s.connections.attempted));
   line("completed", fmt::format("{}", s.connections.completed));
   const observe::Failures& f = s.connections.failed;
-  line("failed", fmt::format("{}  (connect timeout {}, refused {}, reset {}, response timeout {}, short {}, bad byte {})", f.total(),
-                             f.connect_timeout, f.refused, f.reset, f.response_timeout, f.short_response, f.bad_byte));
+  line("failed",
+       fmt::format(
+           "{}  (connect timeout {}, refused {}, reset {}, response timeout {}, short {}, bad byte {})",
+           f.total(), f.connect_timeout, f.refused, f.reset, f.response_timeout, f.short_response,
+           f.bad_byte));
   line("unfinished", fmt::format("{}", s.connections.unfinished));
   t += fmt::format("{} (p50 / p99 / p99.9 / max)\n", s.closed_loop ? "service time" : "latency");
   stage("connect", s.latency_us.connect);
@@ -130,13 +135,15 @@ std::string text_summary(const observe::Result& r) {
   t += "cost\n";
   line("cycles per connection", fmt::format("client {:.0f}, server {:.0f} (TSC, the port's own apart)",
                                             s.cycles_per_connection.client, s.cycles_per_connection.server));
-  for (const observe::CoreLoad& c : s.cores) line(fmt::format("core {} ({})", c.core, c.role), fmt::format("{:.0f}% busy", c.busy * 100));
+  for (const observe::CoreLoad& c : s.cores)
+    line(fmt::format("core {} ({})", c.core, c.role), fmt::format("{:.0f}% busy", c.busy * 100));
   line("retransmitted", fmt::format("{}", s.packets.retransmitted.total()));
   line("by SYN cookie", fmt::format("{:.2f}%", s.cookie_share * 100));
   line("in TIME-WAIT at most", fmt::format("{}", s.time_wait_peak));
   line("memory", fmt::format("{:.0f} MiB resident", static_cast<double>(s.memory.rss_bytes) / (1 << 20)));
   const auto& cc = r.machine.core_to_core_cycles;
-  line("core to core round trip", fmt::format("{:.0f} cycles before, {:.0f} after ({})", cc.before, cc.after, observe::mode_of(cc)));
+  line("core to core round trip",
+       fmt::format("{:.0f} cycles before, {:.0f} after ({})", cc.before, cc.after, observe::mode_of(cc)));
   for (const auto& [name, n] : s.packets.drops) line(name, fmt::format("{}", n));
   for (const std::string& note : s.notes) t += "  " + note + "\n";
   if (s.client_limited) t += "  the client was the bottleneck: " + s.client_limited_reason + "\n";

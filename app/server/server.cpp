@@ -7,6 +7,7 @@
 #include "app/server/handlers.hpp"
 #include "io/error.hpp"
 #include "io/eth_port.hpp"
+#include "io/packet_memory.hpp"
 #include "runtime/settings/cli.hpp"
 #include "runtime/worker.hpp"
 
@@ -98,15 +99,11 @@ int run(const settings::Schema& schema, const ServerSettings& v) {
   io::EalSettings eal_settings;
   eal_settings.huge_pages = v.node.huge_pages;
   const auto megabytes = static_cast<unsigned>(v.node.packet_memory.n >> 20);
-  eal_settings.memory_mb = megabytes + 32;
+  eal_settings.memory_mb = io::eal_megabytes_for(megabytes);
   if (io::is_pci_address(v.node.port)) eal_settings.devices = {v.node.port};
   const io::Eal eal(eal_settings);
   if (!eal.note().empty()) fmt::print("{}\n", eal.note());
-  constexpr unsigned packet_bytes = 2048 + 128 + 256; // room, headroom, mbuf and its cache lines
-  const unsigned packets = (megabytes << 20) / packet_bytes;
-  rte_mempool* pool =
-      rte_pktmbuf_pool_create("tern", packets, 256, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-  if (pool == nullptr) throw settings::ConfigError("--packet-memory", "no memory for packets; ask for less");
+  rte_mempool* pool = io::make_packet_pool("tern", megabytes, 256);
   int code = 0;
   {
     io::PortRequest request;

@@ -285,7 +285,7 @@ class ExpiryStreams {
     Chunk& c = chunks_[head];
     R* const records = records_ + std::size_t{head} * chunk_slots;
     const std::uint32_t first = head * chunk_slots;
-    std::array<std::uint8_t, chunk_slots> slots;
+    std::array<std::uint8_t, chunk_slots> slots{};
     unsigned n = 0;
     for (std::uint64_t left = c.live; n < limit && left != 0; left &= left - 1) {
       const auto slot = static_cast<std::uint8_t>(std::countr_zero(left));

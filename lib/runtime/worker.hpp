@@ -80,13 +80,15 @@ class Worker {
     }
     const std::uint64_t start = rte_rdtsc();
     if (core_.poll(now)) {
-      busy_cycles_.store(busy_cycles_.load(std::memory_order_relaxed) + rte_rdtsc() - start, std::memory_order_relaxed);
+      busy_cycles_.store(busy_cycles_.load(std::memory_order_relaxed) + rte_rdtsc() - start,
+                         std::memory_order_relaxed);
       quiet_ = 0;
     } else if (idle_ == IdlePolicy::Adaptive && ++quiet_ > polls_before_sleep) {
       rest();
     }
     return now;
   }
+
  private:
   // Short enough that whoever knocks is answered within a millisecond, long enough to cost next to nothing.
   void rest() {

@@ -155,7 +155,7 @@ T read(const Given& given) {
 template <Setting T>
 std::string write(const T& v) {
   const std::string text = Value<T>::print(v);
-  return std::is_arithmetic_v<T> ? text : quoted(text);
+  return std::is_arithmetic_v<T> ? text : detail::quoted(text);
 }
 
 } // namespace detail
