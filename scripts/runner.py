@@ -152,9 +152,11 @@ def meson_tests(build):
 
 
 def scripts_in(folder, pattern, arguments, usual=120):
+    by_suffix = {".py": [sys.executable], ".sh": ["bash"]}  # so that a mode bit forgotten loses no test
     for path in sorted((ROOT / folder).glob(pattern)):
-        if os.access(path, os.X_OK) and path.is_file():
-            yield Test(f"{folder}/{path.name}", [str(path), *arguments(path)], {}, limit_of(path, usual))
+        if path.is_file() and path.suffix in ("", *by_suffix):
+            command = [*by_suffix.get(path.suffix, []), str(path), *arguments(path)]
+            yield Test(f"{folder}/{path.name}", command, {}, limit_of(path, usual))
 
 
 def port_tests(build):
