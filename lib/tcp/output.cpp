@@ -139,6 +139,8 @@ bool resend(const Env& env, Tcb& t, SendRange range, Instant now, TxBurst& burst
   if (!emit(env, t, range.seq, text, flags, false, now, burst)) return false; // RFC 3168 §6.1.5: never ECT
   t.clear(flag_timing);
   if (t.has(flag_has_recovery)) t.recovery->on_transmit(env, t, range, true, now);
+  // The ACK that the timer waits for is now due a round trip from here.
+  if (range.seq == t.snd_una) set_retransmission_timer(env, t, now, true);
   return true;
 }
 

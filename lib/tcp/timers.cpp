@@ -164,8 +164,8 @@ void set_retransmission_timer(const Env& env, Tcb& t, Instant now, bool restart)
     }
     if (const std::uint32_t pto = restart ? t.recovery->probe_timeout_us(t) : 0;
         pto != 0 && t.rtx_backoff == 0) {
-      const Duration probe = Duration::us(pto);
-      if (probe < rtt::rto(t, env.settings)) return arm(t, RtxTimer::Tlp, probe, now);
+      // RFC 8985 §7.2: never later than the time-out, which then follows the probe.
+      return arm(t, RtxTimer::Tlp, std::min(Duration::us(pto), rtt::rto(t, env.settings)), now);
     }
   }
   if (restart || t.rtx_at_ms == 0 || t.rtx == RtxTimer::Persist)

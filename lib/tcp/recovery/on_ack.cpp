@@ -253,6 +253,7 @@ void Recovery::undo(const Env& env, Tcb& t) {
   t.ssthresh = std::max(t.ssthresh, undo_ssthresh_);
   cubic_.restore(undo_cubic_);
   log_.unmark_lost();
+  if (phase_ != Phase::Loss) rack_.on_spurious();
   if (phase_ == Phase::Fast || phase_ == Phase::Loss) phase_ = Phase::Open;
   frto_ = Frto::Off;
   reno_sacked_ = 0;

@@ -22,6 +22,7 @@ void Rack::learn(const Delivered& d) {
       sent_us_ = d.newest_sent_us;
       end_ = d.newest_end;
       rtt_us_ = age;
+      again_ = d.newest_again;
     }
   }
   // Step 3: what was sent once and arrives below what had already arrived was overtaken on the way.

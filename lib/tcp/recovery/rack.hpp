@@ -14,15 +14,17 @@ class Rack {
   static constexpr std::uint32_t dup_threshold = 3; // segments
   static constexpr std::uint8_t persistence = 16;   // recoveries that a wider window outlives its reason
 
-  // Steps 1 to 3. `fack_before`: everything up to here had been delivered before this ACK, holes apart.
+  // Steps 1 to 3.
   void learn(const Delivered&);
   // A D-SACK came (§6.2 step 4): once a round trip, the window widens by a quarter of the least RTT.
   void on_dsack(Seq una, Seq snd_nxt);
+  // A retransmission was needless: what it repaired had only been overtaken (step 3, by RFC 3522 or 3708).
+  void on_spurious() { reordering_ = true; }
   void on_recovery_exit();
   // The reordering window. `eager`: in recovery, or DupThresh segments are held above a hole.
   [[nodiscard]] std::uint32_t window_us(std::uint32_t srtt_us, bool eager) const;
   [[nodiscard]] RackRule rule(std::uint32_t srtt_us, bool eager, std::uint32_t now_us) const {
-    return {sent_us_, end_, rtt_us_ + window_us(srtt_us, eager), now_us};
+    return {sent_us_, end_, rtt_us_ + window_us(srtt_us, eager), now_us, again_};
   }
   [[nodiscard]] bool started() const { return started_; } // something has been delivered
   [[nodiscard]] bool reordering_seen() const { return reordering_; }
@@ -39,6 +41,7 @@ class Rack {
   std::uint32_t min_rtt_at_us_ = 0;
   Seq fack_; // the highest right edge delivered
   Seq dsack_round_;
+  bool again_ = false; // it was a retransmission
   bool started_ = false;
   bool reordering_ = false;
   bool dsack_round_set_ = false;

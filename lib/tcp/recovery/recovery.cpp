@@ -36,7 +36,7 @@ void Recovery::cover_gap(const Env& env, Tcb& t, Seq upto, Instant now) {
   if (!log_.append(env.side.tx_log, t.snd_una, upto.since(t.snd_una), t.mss, timed ? seed_us_ : now.us32(),
                    0))
     return env.count(Counter::no_tx_log);
-  if (!timed) (void)log_.retransmitted(env.side.tx_log, t.snd_una, upto, now.us32()); // not to be measured by
+  if (!timed) log_.distrust();
 }
 
 // The first segment since there is a record.
@@ -159,7 +159,8 @@ void Recovery::on_rto(const Env& env, Tcb& t, Instant now) {
   cover_gap(env, t, t.snd_nxt, now);
   // The peer said it held the very byte it still asks for: it has dropped what it held (RFC 2018 §8).
   if (log_.front_is_sacked()) log_.forget_sacked();
-  frto_ = Frto::Off;
+  // F-RTO goes on when the head's retransmission was not answered either; anything else ends it.
+  if (phase_ != Phase::Loss || t.rtx_count == 0 || frto_ != Frto::HeadSent) frto_ = Frto::Off;
   if (phase_ == Phase::Open || phase_ == Phase::Reduced) {
     save_undo(t);
     frto_ = Frto::HeadSent;
@@ -214,7 +215,7 @@ bool Recovery::in_recovery() const {
 // known.
 void Recovery::on_idle(const Settings&, Tcb&, Instant) {
   rack_deadline_us_ = 0;
-  tlp_active_ = tlp_credit_ = false;
+  tlp_credit_ = false;
 }
 
 void Recovery::release(const Env& env) {

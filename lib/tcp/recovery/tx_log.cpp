@@ -143,8 +143,9 @@ bool TxLog::append(Blocks* pool, Seq seq, std::uint32_t length, std::uint16_t ms
   if (gap) fresh.seq = end_, fresh.flags = tx_coarse;
   Place last{tail_, static_cast<std::uint8_t>(tail_->end - 1)};
   TxEntry& e = last.entry();
-  const bool joins =
-      e.flags == 0 && !gap && e.mss == mss && now_us - e.sent_us <= slice_us && end_.since(e.seq) % mss == 0;
+  const bool joins = e.flags == 0 && !gap && !closed_ && e.mss == mss && now_us - e.sent_us <= slice_us &&
+                     end_.since(e.seq) % mss == 0;
+  closed_ = false;
   if (joins || insert_after(pool, last, fresh)) {
     end_ = seq + length;
     return joins || !gap;
@@ -163,6 +164,7 @@ bool TxLog::retransmitted(Blocks* pool, Seq left, Seq right, std::uint32_t now_u
   if (!left.before(right)) return false;
   Place p = find(left);
   bool exact = true;
+  closed_ = true;
   const auto held = [](const Place& at) { return (at.entry().flags & tx_sacked) != 0; };
   if (p.entry().seq != left && !held(p) && !cut(pool, p, left)) exact = false;
   for (;;) {
@@ -262,7 +264,11 @@ RackFinding TxLog::mark_lost(const RackRule& rule) {
     const TxEntry& e = p.entry();
     if ((e.flags & (tx_sacked | tx_lost)) != 0) continue;
     const Seq right = right_of({p.block, p.i});
-    if (!sent_after(rule.sent_us, rule.end, e.sent_us, right)) {
+    // At one time, one output pass: retransmissions leave in sequence order and new text does too, but which
+    // of the two left first the sequence numbers don't tell.
+    const bool untold =
+        e.sent_us == rule.sent_us && (e.flags & tx_coarse) == 0 && ((e.flags & tx_again) != 0) != rule.again;
+    if (untold || !sent_after(rule.sent_us, rule.end, e.sent_us, right)) {
       // What was sent once was sent in sequence order, so all that follows is younger still.
       if ((e.flags & tx_again) == 0) break;
       continue;
@@ -325,6 +331,11 @@ void TxLog::unmark_lost() {
       b->entries[i].flags &= static_cast<std::uint8_t>(~tx_lost);
   first_lost_ = nullptr;
   lost_ = 0;
+}
+
+void TxLog::distrust() {
+  for (TxLogBlock* b = head_; b != nullptr; b = b->next)
+    for (std::uint8_t i = b->begin; i < b->end; ++i) b->entries[i].flags |= tx_again | tx_coarse;
 }
 
 void TxLog::forget_sacked() {

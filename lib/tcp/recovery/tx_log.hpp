@@ -97,6 +97,7 @@ struct RackRule {
   Seq end;
   std::uint32_t patience_us = 0; // RACK.rtt + reordering window
   std::uint32_t now_us = 0;
+  bool again = false; // it was a retransmission
 };
 struct RackFinding {
   std::uint32_t lost = 0;    // bytes newly marked
@@ -127,6 +128,7 @@ class TxLog {
   void mark_all_lost();
   void mark_longer_lost(std::uint16_t mss); // cut for a larger segment size
   void unmark_lost();                       // it was not lost after all
+  void distrust();                          // when it left, and how often, is not known
   void forget_sacked();                     // the peer has reneged (RFC 2018 §8)
 
   struct Range {
@@ -182,6 +184,9 @@ class TxLog {
   std::uint32_t sacked_ = 0;
   std::uint32_t lost_ = 0;
   std::uint16_t entries_ = 0;
+  // Something was sent again since the last append. No slice spans a retransmission, so comparing the times
+  // of any two entries tells which left first.
+  bool closed_ = false;
 };
 static_assert(sizeof(TxLog) <= 48);
 
