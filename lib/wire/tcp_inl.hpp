@@ -74,8 +74,8 @@ inline constexpr std::uint32_t nop_nop_timestamp = 0x0101080a;
 // which takes what is left of the 40 bytes, so its last blocks may be left out. The checksum field is 0: see
 // set_tcp_checksum.
 inline std::size_t emit_tcp(const Tcp& t, std::byte* to) {
-  store_be<std::uint16_t>(to, t.src.raw());
-  store_be<std::uint16_t>(to + 2, t.dst.raw());
+  // Whole words, so that the checksum's loads are served from the store buffer.
+  store_be<std::uint32_t>(to, std::uint32_t{t.src.raw()} << 16 | t.dst.raw());
   store_be<std::uint32_t>(to + 4, t.seq.raw());
   store_be<std::uint32_t>(to + 8, t.ack.raw());
   std::size_t length = tcp_min_header;
@@ -87,11 +87,9 @@ inline std::size_t emit_tcp(const Tcp& t, std::byte* to) {
   } else if ((t.options.has | t.options.sack_count) != 0) {
     length += detail::emit_tcp_options(t.options, to + tcp_min_header);
   }
-  to[12] = static_cast<std::byte>(length / 4 << 4);
-  to[13] = static_cast<std::byte>(t.flags);
-  store_be<std::uint16_t>(to + 14, t.window);
-  store_be<std::uint16_t>(to + 16, 0);
-  store_be<std::uint16_t>(to + 18, t.urgent);
+  const auto offset_and_flags = static_cast<std::uint32_t>(length / 4 << 12 | t.flags);
+  store_be<std::uint32_t>(to + 12, offset_and_flags << 16 | t.window);
+  store_be<std::uint32_t>(to + 16, t.urgent);
   return length;
 }
 
