@@ -48,6 +48,9 @@ struct EngineHostSettings {
   SipKey key{0x5eed, 0x7465'726e}; // ISNs, timestamp offsets, cookies
   tcp::CookieMode cookies = tcp::CookieMode::Auto;
   std::uint32_t backlog = 128; // SYN-RECEIVED records a host may have
+  // A protocol that believes any SYN: what TCP would be with two segments. For the test that asks why there
+  // are three.
+  bool two_way_handshake = false;
 };
 
 // What a test or a story wants to see of a host.
@@ -155,6 +158,7 @@ class EngineHost {
   // ---- What has no Tcb (engine_host_doors.cpp).
   void knock(const Tuple&, const TcpView&, bool ce); // LISTEN or CLOSED
   void take_verdict(const Tuple&, const TcpView&, bool ce, tcp::ListenVerdict, tcp::ListenOutcome&);
+  void believe(const Tuple&, const tcp::SynRecord&);
   void half_open_arrives(const Tuple&, HalfOpen&, const TcpView&, bool ce);
   void time_wait_arrives(const Tuple&, Waiting&, const TcpView&, bool ce);
   void accept(const Tuple&, const tcp::Handshake&, const TcpView&, bool ce);

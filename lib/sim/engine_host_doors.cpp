@@ -92,11 +92,23 @@ void EngineHost::take_verdict(const Tuple& t, const TcpView& tcp, bool ce, tcp::
       syns_.insert_or_assign(t, HalfOpen{out.record, at});
       wire_.wake_at(at);
       say_state(State::Listen, State::SynReceived);
-      return emit(t, out.reply);
+      emit(t, out.reply);
+      if (settings_.two_way_handshake) believe(t, out.record);
+      return;
     }
     case tcp::ListenVerdict::Complete:
       return accept(t, out.handshake, tcp, ce);
   }
+}
+
+void EngineHost::believe(const Tuple& t, const tcp::SynRecord& r) {
+  TcpView ack;
+  ack.h.seq = r.irs + 1;
+  ack.h.ack = r.iss + 1;
+  ack.h.flags = flag::ack;
+  ack.h.window = r.syn_window;
+  syns_.erase(t);
+  accept(t, tcp::handshake_of(settings_.tcp, r), ack, false);
 }
 
 void EngineHost::half_open_arrives(const Tuple& t, HalfOpen& h, const TcpView& tcp, bool ce) {

@@ -1,0 +1,241 @@
+// The fast path against the RFC's chain: two connections live the same life, one through each, and stay the
+// same in every field, every segment sent and every word to the user.
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "rig.hpp"
+#include "sim/random.hpp"
+#include "sim/trace.hpp"
+
+namespace tern::rfc {
+namespace {
+
+// The first field that differs, or "".
+std::string difference(const tcp::Tcb& a, const tcp::Tcb& b) {
+#define SAME(field) \
+  if (!(a.field == b.field)) return #field
+  SAME(snd_una);
+  SAME(snd_nxt);
+  SAME(snd_end);
+  SAME(snd_wnd);
+  SAME(rcv_nxt);
+  SAME(rcv_adv);
+  SAME(state);
+  SAME(snd_scale);
+  SAME(rcv_scale);
+  SAME(mss);
+  SAME(flags);
+  SAME(ts_recent);
+  SAME(heard_ms);
+  SAME(ts_offset);
+  SAME(last_ack_sent);
+  SAME(snd_wl1);
+  SAME(snd_wl2);
+  SAME(cwnd);
+  SAME(rtx_at_ms);
+  SAME(ack_at_ms);
+  SAME(rcv_limit);
+  SAME(rcv_held);
+  SAME(rcv_mss);
+  SAME(quick_acks);
+  SAME(unacked_segments);
+  SAME(first.length);
+  SAME(srtt_us);
+  SAME(rttvar_us);
+  SAME(timed_seq);
+  SAME(timed_at_us);
+  SAME(ssthresh);
+  SAME(max_snd_wnd);
+  SAME(idle_at_ms);
+  SAME(rtx);
+  SAME(rtx_backoff);
+  SAME(rtx_count);
+  SAME(challenges);
+  SAME(challenge_ms);
+  SAME(recover);
+  SAME(stalled_since_ms);
+  SAME(dsack_left);
+  SAME(dsack_right);
+  SAME(peer_mss);
+  SAME(path_mss);
+  SAME(reason);
+#undef SAME
+  if ((a.recovery == nullptr) != (b.recovery == nullptr)) return "recovery";
+  if ((a.reassembly == nullptr) != (b.reassembly == nullptr)) return "reassembly";
+  return "";
+}
+
+std::string difference(const Rig& a, const Rig& b) {
+  if (const std::string field = difference(a.tcb, b.tcb); !field.empty()) return "Tcb::" + field;
+  if (a.outcome.events != b.outcome.events) return "events";
+  if (a.outcome.reply_reset != b.outcome.reply_reset) return "reply_reset";
+  if (a.delivered != b.delivered) return "text";
+  if (a.sent.size() != b.sent.size()) return fmt::format("{} and {} segments", a.sent.size(), b.sent.size());
+  for (std::size_t i = 0; i < a.sent.size(); ++i)
+    if (!(a.sent[i].h == b.sent[i].h) || a.sent[i].text != b.sent[i].text) return "a segment";
+  for (std::size_t i = 0; i < tcp::TcpCounters::size; ++i)
+    if (a.counters.get(static_cast<tcp::Counter>(i)) != b.counters.get(static_cast<tcp::Counter>(i)))
+      return tcp::name_of(static_cast<tcp::Counter>(i));
+  return "";
+}
+
+tcp::Settings random_settings(sim::Random& r) {
+  tcp::Settings s;
+  s.timestamps = r.chance(0.6);
+  s.sack = r.chance(0.7);
+  s.window_scale = r.chance(0.6);
+  s.nagle = r.chance(0.5);
+  s.delayed_ack = r.chance(0.7);
+  s.ecn = r.chance(0.3);
+  s.receive_buffer = static_cast<std::uint32_t>(r.between(4'000, 100'000));
+  if (r.chance(0.3)) s.keepalive_idle = Duration::seconds(5);
+  return s;
+}
+
+class Twins {
+ public:
+  explicit Twins(std::uint64_t seed)
+      : random_(seed), settings_(random_settings(random_)), fast_(settings_), slow_(settings_) {
+    slow_.by_rfc = true;
+  }
+
+  void open() {
+    each([](Rig& r) { r.user([&] { tcp::open_active(r.env(), r.tcb, our_iss, 7, interface_mss, r.now); }); });
+    wire::Tcp h;
+    h.seq = their_iss;
+    h.ack = our_iss + 1;
+    h.flags = flag::syn | flag::ack;
+    if (settings_.ecn && random_.chance(0.8)) h.flags |= flag::ece;
+    h.window = 20'000;
+    using O = wire::TcpOptions;
+    h.options.has = O::mss_bit | O::sack_permitted_bit | O::wscale_bit | O::timestamps_bit;
+    h.options.mss = 1460;
+    h.options.wscale = 2;
+    h.options.ts_val = ts_;
+    arrive(h, 0);
+  }
+  // Mostly what the fast path predicts, now and then everything else.
+  void step() {
+    const double what = random_.unit();
+    if (what < 0.15) {
+      static const std::vector<std::byte> bytes(20'000, std::byte{'x'});
+      const auto n = static_cast<std::uint32_t>(random_.skewed(13));
+      return each([&](Rig& r) {
+        r.user([&] { (void)tcp::send_static(r.env(), r.tcb, std::span{bytes}.first(n), r.now); });
+      });
+    }
+    if (what < 0.25) return pass();
+    if (what < 0.26)
+      return each([](Rig& r) { r.user([&] { tcp::close(r.env(), r.tcb, r.now, r.outcome); }); });
+    segment();
+  }
+  [[nodiscard]] std::string difference() const { return rfc::difference(fast_, slow_); }
+  [[nodiscard]] bool over() const {
+    return fast_.tcb.state == State::Closed || fast_.tcb.state == State::TimeWait;
+  }
+  [[nodiscard]] std::string last() const { return last_; }
+
+ private:
+  template <class F>
+  void each(F&& f) {
+    f(fast_);
+    f(slow_);
+  }
+  void arrive(const wire::Tcp& h, std::uint32_t text) {
+    last_ = fmt::format("[{}] seq rcv.nxt{:+} ack una{:+} text {} win {}", sim::flags_of(h.flags),
+                        static_cast<std::int32_t>(h.seq.since(fast_.tcb.rcv_nxt)),
+                        static_cast<std::int32_t>(h.ack.since(fast_.tcb.snd_una)), text, h.window);
+    each([&](Rig& r) { r.arrives(h, text); });
+  }
+  void pass() {
+    const Duration d = Duration::us(static_cast<std::int64_t>(random_.skewed(20)));
+    each([&](Rig& r) {
+      r.pass(d);
+      const std::uint32_t at = tcp::next_deadline(r.tcb);
+      if (at != 0 && static_cast<std::int32_t>(r.now.ms32() - at) >= 0) (void)r.timer_fires();
+    });
+    ts_ += static_cast<std::uint32_t>(d.as_ms());
+  }
+  void segment() {
+    const tcp::Tcb& t = fast_.tcb;
+    wire::Tcp h;
+    h.seq = t.rcv_nxt;
+    h.ack = t.snd_una + static_cast<std::uint32_t>(random_.below(t.outstanding() + 1));
+    h.flags = flag::ack;
+    h.window = static_cast<std::uint16_t>(random_.chance(0.8) ? 20'000 : random_.below(65536));
+    if (random_.chance(0.5)) h.flags |= flag::psh;
+    std::uint32_t text = random_.chance(0.5) ? static_cast<std::uint32_t>(random_.below(1449)) : 0;
+    if (t.has(tcp::flag_timestamps)) {
+      h.options.has = wire::TcpOptions::timestamps_bit;
+      h.options.ts_val = ts_;
+      h.options.ts_ecr = t.ts_offset + fast_.now.ms32();
+    }
+    if (random_.chance(0.15)) spoil(h, text);
+    arrive(h, text);
+  }
+  void spoil(wire::Tcp& h, std::uint32_t& text) {
+    const tcp::Tcb& t = fast_.tcb;
+    switch (random_.below(9)) {
+      case 0:
+        h.seq += static_cast<std::uint32_t>(random_.between(1, 3000));
+        break; // a hole
+      case 1:
+        h.seq = h.seq - static_cast<std::uint32_t>(random_.between(1, 3000));
+        break;
+      case 2:
+        h.ack = t.snd_una - static_cast<std::uint32_t>(random_.between(1, 1000));
+        break;
+      case 3:
+        h.ack = t.snd_nxt + static_cast<std::uint32_t>(random_.between(1, 1000));
+        break;
+      case 4:
+        h.options.ts_val -= static_cast<std::uint32_t>(random_.between(1, 5000));
+        break;
+      case 5:
+        h.options.has ^= wire::TcpOptions::timestamps_bit;
+        break;
+      case 6:
+        if (t.outstanding() > 100) {
+          h.options.sack_count = 1;
+          h.options.sack[0] = {t.snd_una + 50, t.snd_una + 100};
+        }
+        break;
+      case 7:
+        h.flags |= static_cast<std::uint8_t>(random_.chance(0.5) ? flag::ece : flag::cwr);
+        break;
+      default:
+        if (random_.chance(0.1))
+          h.flags |= flag::fin;
+        else if (random_.chance(0.1))
+          h.flags |= flag::rst;
+        else
+          h.flags |= flag::urg;
+        if (random_.chance(0.3)) text = 0;
+        break;
+    }
+  }
+
+  sim::Random random_;
+  tcp::Settings settings_;
+  Rig fast_;
+  Rig slow_;
+  std::uint32_t ts_ = 1'000'000;
+  std::string last_;
+};
+
+TEST(Prediction, FastPathAndChainAreTheSameFunction) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    Twins twins{seed};
+    twins.open();
+    for (int i = 0; i < 300 && !twins.over(); ++i) {
+      twins.step();
+      const std::string d = twins.difference();
+      ASSERT_TRUE(d.empty()) << "seed " << seed << ", step " << i << ", after " << twins.last() << ": " << d
+                             << " differs";
+    }
+  }
+}
+
+} // namespace
+} // namespace tern::rfc
