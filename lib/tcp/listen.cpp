@@ -57,8 +57,8 @@ ListenVerdict ack_arrives(const Env& env, SynGate& gate, CookieMode mode, const 
   const std::optional<CookieFacts> facts = gate.jar.check(tuple, h.seq - 1, h.ack - 1, ts_bits);
   if (!facts) {
     env.count(Counter::syn_cookie_invalid);
-    // It may be text that overtook the ACK which proves the cookie, or a bare ACK behind text that was lost: a reset
-    // would end what is about to begin (found by campaigns: a path whose MTU ate the first flight).
+    // It may be text that overtook the ACK which proves the cookie, or a bare ACK behind text that was lost:
+    // a reset would end what is about to begin (found by campaigns: a path whose MTU ate the first flight).
     if (s.len() != 0) env.count(Counter::listen_text_dropped);
     return ListenVerdict::Drop;
   }

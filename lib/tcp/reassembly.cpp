@@ -119,7 +119,8 @@ void insert(const Env& env, Tcb& t, Seq seq, std::uint32_t text, Packet* payload
     seq = after;
     p = std::move(rest);
     if (!p || !placed->right.after(seq)) continue;
-    // It closed the gap and is one with the range behind it, which holds (part of) what is left: first bytes win.
+    // It closed the gap and is one with the range behind it, which holds (part of) what is left: first bytes
+    // win.
     if (end.at_or_before(placed->right)) break;
     p.trim_front(placed->right.since(seq));
     seq = placed->right;

@@ -210,7 +210,8 @@ TEST_F(Listen, AckThatProvesNoCookieIsDroppedWhileCookiesAreLive) {
   ack.ack += 1;
   EXPECT_EQ(arrives(ack), ListenVerdict::Drop);
   EXPECT_EQ(count(Counter::syn_cookie_invalid), 1U);
-  // A bare ACK of a peer whose first flight was lost: no reset, or that flight's retransmission would find nobody.
+  // A bare ACK of a peer whose first flight was lost: no reset, or that flight's retransmission would find
+  // nobody.
   wire::Tcp behind = cookie_ack();
   behind.seq += 13'032;
   EXPECT_EQ(arrives(behind), ListenVerdict::Drop);
