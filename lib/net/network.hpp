@@ -67,6 +67,15 @@ class Network {
     n->used = true;
     return encapsulate(segment, n->l2, src, dst, tos) ? Sending::ready : no_room(segment);
   }
+  [[nodiscard]] Sending send_tcp(Packet& segment, Ip4 src, Ip4 dst, std::uint8_t tos, NeighbourRef& hop,
+                                 Instant now) {
+    Neighbour* n = neighbours_.get(hop);
+    if (n == nullptr || n->state == NeighbourState::incomplete) [[unlikely]]
+      return send_unresolved(segment, Ip{src}, Ip{dst}, tos, hop, now);
+    n->used = true;
+    return encapsulate4(segment, n->l2, src, dst, next_id_++, tos, settings_.offloads) ? Sending::ready
+                                                                                       : no_room(segment);
+  }
   // The peer behind this hop was heard of through what it acknowledged (RFC 4861 §7.3.1): no need to ask.
   void confirm(NeighbourRef hop, Instant now) {
     Neighbour* n = neighbours_.get(hop);

@@ -412,10 +412,12 @@ void Core<Port, Handler>::send(Packet p, const Key& key, bool ect, std::uint16_t
   std::byte* at = p.data();
   std::memcpy(at, &key.local_port, 2);
   std::memcpy(at + 2, &key.remote_port, 2);
-  net::NeighbourRef ref = hops_.ref(hop);
+  const net::NeighbourRef known = hops_.ref(hop);
+  net::NeighbourRef ref = known;
   const std::uint8_t tos = ect ? 2 : 0; // ECT(0)
-  const net::Sending sending = net_.send_tcp(p, Ip{key.local}, Ip{key.remote}, tos, ref, shard_.now);
-  hop = hops_.number(ref, hop);
+  const net::Sending sending = net_.send_tcp(p, key.local, key.remote, tos, ref, shard_.now);
+  if (!Hops::same(ref, known)) [[unlikely]]
+    hop_towards(key) = hop = hops_.number(ref);
   if (sending == net::Sending::ready) [[likely]]
     queue_frame(p.release());
 }

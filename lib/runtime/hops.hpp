@@ -18,14 +18,16 @@ class Hops {
   Hops() : refs_(1) { refs_.reserve(1024); }
 
   [[nodiscard]] net::NeighbourRef ref(std::uint16_t hop) const { return refs_[hop]; }
-  // What to keep for a neighbour that was just resolved. `last`: the number used so far.
-  [[nodiscard]] std::uint16_t number(net::NeighbourRef r, std::uint16_t last) {
-    if (same(refs_[last], r)) return last;
+  // What to keep for a neighbour that was just resolved.
+  [[nodiscard]] std::uint16_t number(net::NeighbourRef r) {
     std::uint16_t& recent = recent_[r.index % recent_.size()];
     if (same(refs_[recent], r)) return recent;
     if (refs_.size() > 0xffff) return 0;
     refs_.push_back(r);
     return recent = static_cast<std::uint16_t>(refs_.size() - 1);
+  }
+  [[nodiscard]] static bool same(net::NeighbourRef a, net::NeighbourRef b) {
+    return a.index == b.index && a.generation == b.generation;
   }
   // For segments without a record of their own: what was last used towards this address.
   [[nodiscard]] std::uint16_t& last_towards(Ip4 remote) {
@@ -35,9 +37,6 @@ class Hops {
   }
 
  private:
-  static bool same(net::NeighbourRef a, net::NeighbourRef b) {
-    return a.index == b.index && a.generation == b.generation;
-  }
   std::vector<net::NeighbourRef> refs_;
   std::array<std::uint16_t, 1024> recent_{};
   struct Last {
