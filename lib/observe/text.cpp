@@ -15,7 +15,9 @@ using Text = std::back_insert_iterator<std::string>;
 
 void count_line(Text out, std::string_view name, std::uint64_t n, std::uint64_t of) {
   const double share = of == 0 ? 0 : static_cast<double>(n) / static_cast<double>(of);
-  fmt::format_to(out, "  {:<20}{:>17}{:>12}\n", name, grouped(n), of == 0 ? "" : short_share(share));
+  fmt::format_to(out, "  {:<20}{:>17}", name, grouped(n));
+  if (of != 0) fmt::format_to(out, "{:>12}", short_share(share));
+  fmt::format_to(out, "\n");
 }
 
 void head(Text out, const Result& r) {

@@ -2,8 +2,11 @@
 #include <cstdio>
 #include <fstream>
 #include <string>
+#include <utility>
 
 #include "observe/json.hpp"
+#include "observe/page.hpp"
+#include "observe/text.hpp"
 #include "sample.hpp"
 
 namespace {
@@ -24,9 +27,17 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::string dir = argv[1];
-  put(dir + "/sample.json", to_json(sample_result()));
-  put(dir + "/calm.json", to_json(sample_result({.seconds = 5, .failures = false})));
-  put(dir + "/empty.json", to_json(sample_result({.seconds = 0, .cores = 0, .failures = false})));
-  put(dir + "/wide.json", to_json(sample_result({.seconds = 900, .cores = 32})));
+  const std::pair<const char*, Result> all[] = {
+      {"sample", sample_result()},
+      {"calm", sample_result({.seconds = 5, .failures = false})},
+      {"empty", sample_result({.seconds = 0, .cores = 0, .failures = false})},
+      {"wide", sample_result({.seconds = 900, .cores = 32})},
+  };
+  for (const auto& [name, result] : all) {
+    put(dir + "/" + name + ".json", to_json(result));
+    put(dir + "/" + name + ".html", to_html(result));
+    put(dir + "/" + name + ".csv", to_csv(result.intervals));
+    put(dir + "/" + name + ".txt", summary_text(result));
+  }
   return 0;
 }
