@@ -301,7 +301,7 @@ std::string core_map(const std::vector<Interval>& v, Frame f) {
       // Ten shades are as many as can be told apart.
       const int shade = static_cast<int>(std::clamp(std::lround(i.cores[c].busy * 10), 0L, 10L));
       svg::rect(
-          out, time.x(i.t - i.seconds), y, time.x(i.t) - time.x(i.t - i.seconds) + 0.05, step - 0.5,
+          out, time.x(i.t - i.seconds), y, time.x(i.t) - time.x(i.t - i.seconds) + 0.05, step,
           fmt::format("h{}", shade),
           fmt::format("core {} ({}), {}: {:.1f}%", first.core, first.role, when(i), i.cores[c].busy * 100));
     }

@@ -1,0 +1,126 @@
+#include "observe/compare.hpp"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+#include <string>
+
+#include "observe/page.hpp"
+#include "observe/plots.hpp"
+#include "sample.hpp"
+
+namespace tern::observe {
+namespace {
+
+bool holds(const std::string& text, const std::string& part) {
+  return text.find(part) != text.npos;
+}
+
+// The line that begins with `name`.
+std::string row(const std::string& text, const std::string& name) {
+  std::istringstream in{text};
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with(name)) return line;
+  return "";
+}
+
+Result sample() {
+  return sample_result({.seconds = 5, .failures = false});
+}
+
+TEST(Compare, EqualRunsAreEqualInEveryRow) {
+  const std::string text = compare_text({{"a.json", sample()}, {"b.json", sample()}});
+  EXPECT_FALSE(holds(text, "Warning"));
+  EXPECT_TRUE(holds(text, "The settings are the same."));
+  EXPECT_FALSE(holds(text, "x0") || holds(text, "x1"));
+  EXPECT_TRUE(row(text, "connections/s").ends_with(" ="));
+}
+
+TEST(Compare, ShowsValuesAndTheirRatioToTheFirst) {
+  Result b = sample();
+  b.summary.cps *= 1.5;
+  b.summary.latency_us.response.p99 /= 4;
+  b.summary.connections.failed.reset = 7; // none in the first: no ratio
+  b.summary.connections.attempted += 7;
+  b.config["cps"] = "1000";
+  const std::string text = compare_text({{"a.json", sample()}, {"b.json", b}, {"c.json", sample()}});
+  EXPECT_TRUE(holds(row(text, "connections/s"), "x1.50"));
+  EXPECT_TRUE(row(text, "connections/s").ends_with(" =")); // the third is as the first
+  EXPECT_TRUE(holds(row(text, "response p99 "), "x0.25"));
+  EXPECT_TRUE(holds(row(text, "failed"), "7      -"));
+  EXPECT_TRUE(holds(text, "Settings that differ"));
+  EXPECT_TRUE(holds(row(text, "cps "), "1000"));
+  EXPECT_EQ(row(text, "retransmitted"), ""); // nothing anywhere: no row
+}
+
+TEST(Compare, WarnsWhereFiguresCannotBeCompared) {
+  Result b = sample();
+  b.machine.core_to_core_cycles = {.before = 900, .after = 910};
+  b.summary.closed_loop = false;
+  b.summary.client_limited = true;
+  b.summary.client_limited_reason = "core 0 busy 99%";
+  const std::string text = compare_text({{"a.json", sample()}, {"b.json", b}});
+  EXPECT_TRUE(holds(
+      text,
+      "not equally far from each other, so the figures cannot be compared: near in a.json, far in b.json"));
+  EXPECT_TRUE(holds(text, "latencies of different kinds"));
+  EXPECT_TRUE(holds(text, "b.json: the tester was the limit: core 0 busy 99%"));
+  b = sample();
+  b.machine.core_to_core_cycles = {.before = 180, .after = 910};
+  EXPECT_TRUE(holds(compare_text({{"a.json", sample()}, {"b.json", b}}),
+                    "b.json: the distance between the cores changed during the run"));
+}
+
+TEST(Compare, WhatAFileSaysCannotDriveTheTerminal) {
+  Result b = sample();
+  b.machine.cpu = "evil\x1b]0;title\x07";
+  b.config["x\x1b[2J"] = "\x1b[31m";
+  EXPECT_FALSE(holds(compare_text({{"a\x1b.json", sample()}, {"b.json", b}}), "\x1b"));
+}
+
+TEST(Joined, CountsAddUpAndLatenciesAreTheWorst) {
+  const auto all = sample_result({.seconds = 10}).intervals;
+  const auto few = plots::joined(all, 3); // four at a time: 4, 4, 2
+  ASSERT_EQ(few.size(), 3U);
+  EXPECT_EQ(few[1].completed, all[4].completed + all[5].completed + all[6].completed + all[7].completed);
+  EXPECT_EQ(few[1].failed.total(), all[6].failed.total() + all[7].failed.total());
+  EXPECT_EQ(few[1].seconds, 4);
+  EXPECT_EQ(few[1].t, 8);
+  EXPECT_EQ(few[1].live, 61'000U);
+  EXPECT_GE(few[1].latency_us.response.p99, all[7].latency_us.response.p99);
+  EXPECT_NEAR(few[1].cores[0].busy,
+              (all[4].cores[0].busy + all[5].cores[0].busy + all[6].cores[0].busy + all[7].cores[0].busy) / 4,
+              1e-9);
+  EXPECT_EQ(plots::joined(all, 100).size(), 10U);
+  EXPECT_TRUE(plots::joined({}, 3).empty());
+}
+
+TEST(Page, WhatTheReportSaysStaysText) {
+  Result r = sample_result({.seconds = 2});
+  r.machine.cpu = "</script><script>alert(1)</script>";
+  r.config["x"] = "</script><!--<script>";
+  r.summary.client_limited = true;
+  r.summary.client_limited_reason = "<img src=x>";
+  const std::string page = to_html(r);
+  std::size_t scripts = 0;
+  for (std::size_t at = page.find("<script"); at != page.npos; at = page.find("<script", at + 1)) ++scripts;
+  EXPECT_EQ(scripts, 1U); // the embedded JSON's
+  EXPECT_FALSE(holds(page, "<img"));
+  EXPECT_FALSE(holds(page, "<!--"));
+  EXPECT_TRUE(holds(page, "The tester was the limit"));
+}
+
+TEST(Page, EveryPlotHasItsAxesAndNoCoordinateIsMissing) {
+  for (const SampleShape& shape : {SampleShape{.seconds = 1}, SampleShape{.seconds = 0, .cores = 0},
+                                   SampleShape{.seconds = 300, .cores = 16}}) {
+    const std::string page = to_html(sample_result(shape));
+    EXPECT_FALSE(holds(page, "nan"));
+    EXPECT_FALSE(holds(page, "inf,") || holds(page, "inf "));
+    std::size_t plots = 0;
+    for (std::size_t at = page.find("<svg"); at != page.npos; at = page.find("<svg", at + 1)) ++plots;
+    EXPECT_EQ(plots, 9U);
+  }
+}
+
+} // namespace
+} // namespace tern::observe
