@@ -61,10 +61,10 @@ void tiles(std::string& out, const Result& r) {
        short_count(static_cast<double>(s.time_wait_peak)) + " in TIME-WAIT");
   const auto& cycles = s.cycles_per_connection;
   if (cycles.server > 0)
-    tile(out, "Cycles per connection", fmt::format("{:.0f}", cycles.server),
+    tile(out, "Cycles per connection", grouped(static_cast<std::uint64_t>(cycles.server)),
          cycles.client > 0 ? fmt::format("server; client {:.0f}", cycles.client) : "server");
   else if (cycles.client > 0)
-    tile(out, "Cycles per connection", fmt::format("{:.0f}", cycles.client), "client");
+    tile(out, "Cycles per connection", grouped(static_cast<std::uint64_t>(cycles.client)), "client");
   out += "</div>\n";
 }
 
@@ -133,6 +133,8 @@ void figures(std::string& out, const Result& r) {
   const std::vector<Interval> v = plots::joined(r.intervals, most_columns);
   const std::size_t each = v.empty() ? 1 : (r.intervals.size() + v.size() - 1) / v.size();
   const std::string joint = each < 2 ? "" : fmt::format(" Each point joins {} intervals", each);
+  const bool timed =
+      std::any_of(v.begin(), v.end(), [](const Interval& i) { return i.latency_us.response.count != 0; });
   const bool paced = std::any_of(v.begin(), v.end(), [](const Interval& i) { return i.offered_cps > 0; });
   out += "<div class=\"grid\">\n";
   figure(out, "wide", "Rate", "Connections completed a second." + (each < 2 ? "" : joint + "."),
@@ -143,7 +145,7 @@ void figures(std::string& out, const Result& r) {
                        "an old one, so this is service time."
                      : "Counted from when the connection was meant to start, until the response is whole.") +
           (each < 2 ? std::string{} : joint + ", at their worst."),
-      v.empty() ? "" : legend({{"r1", "p50"}, {"r2", "p90"}, {"r3", "p99"}, {"r4", "p99.9"}}),
+      !timed ? "" : legend({{"r1", "p50"}, {"r2", "p90"}, {"r3", "p99"}, {"r4", "p99.9"}}),
       plots::latency(v, s.closed_loop));
   figure(out, "half", "Failures", "Failed connections by cause.", failure_legend(s.connections.failed),
          plots::failures(v));
@@ -217,11 +219,15 @@ void latency_table(std::string& out, const Summary& s) {
   }
 }
 
+std::string bits_text(double per_second) {
+  return per_second > 0 ? short_bits(per_second) : "";
+}
+
 void packet_table(std::string& out, const Summary& s) {
   const Packets& p = s.packets;
   Table t{out, "Packets"};
-  t.row("received", {grouped(p.rx), short_bits(s.rx_bits_per_second)});
-  t.row("sent", {grouped(p.tx), short_bits(s.tx_bits_per_second)});
+  t.row("received", {grouped(p.rx), bits_text(s.rx_bits_per_second)});
+  t.row("sent", {grouped(p.tx), bits_text(s.tx_bits_per_second)});
   const Retransmitted& x = p.retransmitted;
   t.row("retransmitted", {grouped(x.total()), short_share(share(x.total(), p.tx))});
   for (const auto& [name, n] :
@@ -246,7 +252,7 @@ void machine_table(std::string& out, const Result& r) {
   const auto bytes = [](std::uint64_t n) { return short_bytes(static_cast<double>(n)); };
   row("CPU", fmt::format("{}, {} logical processors", m.cpu, m.cores));
   row("memory", bytes(m.memory_bytes));
-  row("kernel, DPDK", fmt::format("Linux {}, DPDK {}", m.kernel, m.dpdk));
+  row("kernel, DPDK", fmt::format("Linux {}, {}", m.kernel, dpdk_version(m.dpdk)));
   row("TSC", fmt::format("{:.3f} GHz", static_cast<double>(m.tsc_hz) / 1e9));
   row("huge pages", fmt::format("{} of {}, {} free; transparent: {}", m.huge_pages, bytes(m.huge_page_bytes),
                                 m.huge_pages_free, m.transparent_huge_pages));

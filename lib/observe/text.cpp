@@ -83,11 +83,16 @@ void latencies(Text out, const Summary& s) {
   latency_line(out, "close", s.latency_us.close);
 }
 
+// Nothing where nobody counted bytes.
+std::string bits_text(double per_second) {
+  return per_second > 0 ? short_bits(per_second) : "";
+}
+
 void packets(Text out, const Summary& s) {
   const Packets& p = s.packets;
   fmt::format_to(out, "\nPackets\n");
-  fmt::format_to(out, "  {:<20}{:>17}{:>12}\n", "received", grouped(p.rx), short_bits(s.rx_bits_per_second));
-  fmt::format_to(out, "  {:<20}{:>17}{:>12}\n", "sent", grouped(p.tx), short_bits(s.tx_bits_per_second));
+  fmt::format_to(out, "  {:<20}{:>17}{:>12}\n", "received", grouped(p.rx), bits_text(s.rx_bits_per_second));
+  fmt::format_to(out, "  {:<20}{:>17}{:>12}\n", "sent", grouped(p.tx), bits_text(s.tx_bits_per_second));
   const Retransmitted& r = p.retransmitted;
   count_line(out, "retransmitted", r.total(), p.tx);
   if (r.total() != 0)
@@ -140,8 +145,8 @@ void search(Text out, const Search& f) {
 }
 
 void machine(Text out, const Machine& m) {
-  fmt::format_to(out, "\nMachine: {}, {} cores, {}, Linux {}, DPDK {}\n", printable(m.cpu), m.cores,
-                 short_bytes(static_cast<double>(m.memory_bytes)), printable(m.kernel), printable(m.dpdk));
+  fmt::format_to(out, "\nMachine: {}, {} cores, {}, Linux {}, {}\n", printable(m.cpu), m.cores,
+                 short_bytes(static_cast<double>(m.memory_bytes)), printable(m.kernel), dpdk_version(m.dpdk));
   const CoreToCore& c = m.core_to_core_cycles;
   if (c.before > 0 || c.after > 0)
     fmt::format_to(out,

@@ -56,6 +56,10 @@ std::string short_bits(double per_second) {
   return scaled(per_second, 1000, units, true);
 }
 
+std::string dpdk_version(const std::string& text) {
+  return printable(text.starts_with("DPDK ") ? text : "DPDK " + text);
+}
+
 std::string short_share(double share) {
   const double percent = share * 100;
   if (percent <= 0) return "0%";

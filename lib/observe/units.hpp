@@ -13,6 +13,9 @@ namespace tern::observe {
 [[nodiscard]] std::string short_bits(double per_second); // "9.87 Gb/s"
 [[nodiscard]] std::string short_share(double share);     // "97%", "0.12%", "0%": never 0% or 100% for almost
 
+// "DPDK 22.11.4": rte_version() begins with its name, a bare number does not.
+[[nodiscard]] std::string dpdk_version(const std::string& text);
+
 // Text that may have come from a file: without what a terminal would act on (C0, DEL, C1 controls).
 [[nodiscard]] std::string printable(const std::string& text);
 
