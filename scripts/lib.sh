@@ -13,18 +13,21 @@ fail() { # cause, cure
 }
 trap 'printf "\ninterrupted\n" >&2; exit 130' INT TERM
 
-# run LOG WHAT COMMAND…: output to build/logs/LOG.log, a line of progress every few seconds, its end when it fails.
+# run LOG WHAT COMMAND…: output to build/logs/LOG.log, progress while it runs, the log's end when it fails.
 run() {
   local log="$root/build/logs/$1.log" what=$2 begun=$SECONDS status=0 told=0 now line
   shift 2
   mkdir -p "$root/build/logs"
+  printf '   %s\n' "$what"
   "$@" >"$log" 2>&1 </dev/null &
-  local pid=$!
+  local pid=$! pace=10
+  [ ! -t 1 ] || pace=1
   trap 'kill -TERM "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; printf "\ninterrupted: %s\n" "$what" >&2; exit 130' INT TERM
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.2
     now=$((SECONDS - begun))
-    [ "$now" -ge $((told + 3)) ] || continue
+    # A terminal shows one line that changes; a log need not hold one for every second.
+    [ "$now" -ge $((told + pace)) ] || continue
     told=$now
     line=$(tail -c 400 "$log" | tr '\r' '\n' | grep -v '^ *$' | tail -n 1 | cut -c1-90) || true
     if [ -t 1 ]; then printf '\r\033[K   %s: %ss  %s' "$what" "$now" "$line"; else printf '   %s: %ss  %s\n' "$what" "$now" "$line"; fi

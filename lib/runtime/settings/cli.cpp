@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <memory>
 
 namespace tern::settings {
 namespace {
@@ -64,9 +65,21 @@ std::string unquoted(const std::string& text) {
   throw ConfigError(full_name(at), what);
 }
 
+// CLI11 writes "--pace,--no-pace{false}", which says the opposite of what is so.
+class PlainFlags : public CLI::Formatter {
+ public:
+  std::string make_option_name(const CLI::Option* option, bool positional) const override {
+    std::string name = CLI::Formatter::make_option_name(option, positional);
+    for (std::size_t at = name.find("{false}"); at != std::string::npos; at = name.find("{false}"))
+      name.erase(at, std::string_view("{false}").size());
+    return name;
+  }
+};
+
 } // namespace
 
 Binding::Binding(CLI::App& app, Schema& schema) : schema_(schema) {
+  app.formatter(std::make_shared<PlainFlags>());
   config_ = app.add_option("--config", CLI::callback_t([](const CLI::results_t&) { return true; }),
                            "a TOML file of these settings; the command line goes over it");
   config_->type_name("FILE")->take_all()->allow_extra_args(false);

@@ -242,6 +242,7 @@ TEST(Schema, HelpShowsKindAndDefault) {
   EXPECT_EQ(f.run({"--help"}), 0);
   const std::string help = testing::internal::GetCapturedStdout();
   EXPECT_NE(help.find("--time-wait TIME=60s"), std::string::npos) << help;
+  EXPECT_NE(help.find("--pace,--no-pace "), std::string::npos) << help;
   EXPECT_NE(help.find("What to offer"), std::string::npos) << help;
 }
 
