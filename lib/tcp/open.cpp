@@ -86,6 +86,7 @@ void start_established(const Env& env, Tcb& t, Instant now) {
   t.state = t.has(flag_fin_queued) ? State::FinWait1 : State::Established;
   // RFC 6928; after more than one lost SYN the path is taken for poor (RFC 5681 §3.1, as Linux).
   t.cwnd = (t.rtx_count > 1 ? 1U : env.settings.initial_window) * t.mss;
+  if (t.rtx_count != 0) rtt::after_lost_syn(t);
   t.quick_acks = 16;
   note_progress(t);
   if (env.settings.keepalive_idle > Duration{}) t.idle_at_ms = deadline_in(env.settings.keepalive_idle, now);

@@ -223,7 +223,9 @@ bool send_new(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
       t.timed_at_us = now.us32();
     }
     if (t.has(flag_has_recovery)) t.recovery->on_transmit(env, t, {seq, next.text + next.fin}, false, now);
-    set_retransmission_timer(env, t, now, t.rtx_at_ms == 0);
+    // RFC 8985 §7.2: new text moves the tail that a probe would be for.
+    const bool probed = t.has(flag_has_recovery) && t.recovery->probe_timeout_us(t) != 0;
+    set_retransmission_timer(env, t, now, t.rtx_at_ms == 0 || probed);
     t.clear(flag_probe_due);
     forced = false;
   }

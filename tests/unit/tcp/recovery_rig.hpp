@@ -233,7 +233,7 @@ class Rig {
       }
       if (r_ != nullptr) r_->on_transmit(env_, t, {seq, mss}, false, now());
       on_wire(seq.since(base_) / mss, false);
-      if (timer_at_ == never) arm(true);
+      if (timer_at_ == never || (r_ != nullptr && r_->probe_timeout_us(t) != 0)) arm(true);
     }
   }
   void resend(SendRange range) {

@@ -155,14 +155,15 @@ TEST(Recovery, TimeoutStartsFromOneSegment) {
   rig.segments = 40;
   bool cut = true;
   rig.fate = [&](std::uint32_t, unsigned) { return cut ? Fate::Lost : Fate::Arrives; };
-  rig.run(999'999); // RTO initial: nothing was measured
+  rig.run(1'999'999); // nothing was measured: a probe after a second, the time-out a second later
+  EXPECT_EQ(rig.probes, 1U);
   EXPECT_EQ(rig.t.cwnd, 10U * Rig::mss);
-  rig.run(1'900'000);
+  rig.run(2'900'000);
   EXPECT_EQ(rig.timeouts, 1U);
   EXPECT_EQ(rig.t.cwnd, Rig::mss);
   EXPECT_EQ(rig.t.ssthresh, 7U * Rig::mss);
   EXPECT_EQ(rig.again(), 1U); // the head
-  rig.run(3'900'000);         // backed off: no second reduction for the same data
+  rig.run(4'900'000);         // backed off: no second reduction for the same data
   EXPECT_EQ(rig.t.ssthresh, 7U * Rig::mss);
   cut = false;
   rig.run();
