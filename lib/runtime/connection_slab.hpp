@@ -39,7 +39,9 @@ class ConnectionSlab {
     r.due = 0;
     if (++generation_ == 0) generation_ = 1; // 0: never a live one
     r.generation = generation_;
-    r.marks = ConnectionRecord::in_use;
+    // One that is still on the output list keeps its place there: a record stands in it once at most, so the
+    // list holds all there can be.
+    r.marks = static_cast<std::uint8_t>(ConnectionRecord::in_use | (r.marks & ConnectionRecord::dirty));
     r.hop = 0;
     r.listener = ConnectionRecord::no_listener;
     r.user = 0;
@@ -50,7 +52,7 @@ class ConnectionSlab {
   void give_back(ConnectionRecord& r) {
     TERN_DCHECK(r.has(ConnectionRecord::in_use));
     r.generation = 0;
-    r.marks = 0;
+    r.marks = static_cast<std::uint8_t>(r.marks & ConnectionRecord::dirty);
     r.key = FlowKey4{}; // matches no packet: port 0 is never looked up
     r.due = free_;
     free_ = index_of(r);

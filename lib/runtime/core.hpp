@@ -91,6 +91,8 @@ class Core {
   void complete(const Key& key, FlowHash hash, FlowRef from, std::uint8_t listener, std::uint16_t hop,
                 const tcp::Handshake&, const tcp::Segment&);
   template <class Key>
+  void give_up_syn(SynSlot<Key>& slot, FlowHash hash);
+  template <class Key>
   void free_syn(SynSlot<Key>& slot) {
     shard_.template syns<Key>().wheel.cancel(slot);
     --shard_.listeners[slot.listener].opening;
@@ -99,6 +101,7 @@ class Core {
   }
 
   void tell(R& r, tcp::Outcome& out);
+  [[nodiscard]] bool queue_unread(Packet& first, Packet& fresh);
   void hand_over(R& r, Packet fresh);
 
   void flush();
@@ -145,6 +148,7 @@ class Core {
   std::uint64_t port_cycles_ = 0;
   std::uint16_t tx_count_ = 0;
   Tick last_tick_ = 0;
+  Tick last_net_tick_ = 0;
   std::array<rte_mbuf*, burst> tx_;
   std::array<rte_mbuf*, burst> rx_;
   std::array<Arrived, burst> arrived_;

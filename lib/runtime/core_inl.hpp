@@ -96,6 +96,12 @@ void Core<Port, Handler>::arrive(Arrived& a, const Key& key, FlowHash hash, Flow
     a.packet.trim_front(static_cast<std::uint32_t>(a.c.l4_offset) + h.header_length);
     s.payload = &a.packet;
   }
+  if (ref && ref.kind() == FlowKind::connection && shard_.connections.at(ref.index()).has(R::over))
+      [[unlikely]] {
+    // An earlier packet of the burst ended it: a SYN that follows must find what the connection left behind.
+    flush_one(shard_.connections.at(ref.index()));
+    ref = shard_.flows.find(hash, key, shard_);
+  }
   if (!ref) {
     arrive_at_listener(s, key, hash);
   } else if (ref.kind() == FlowKind::connection) {
@@ -152,8 +158,8 @@ void Core<Port, Handler>::arrive_at_listener(const tcp::Segment& s, const Key& k
   }
 }
 
-// Keeps the record and sends its SYN-ACK. `replaces`: a TIME-WAIT record that gives its place to this
-// handshake.
+// Keeps the record and sends its SYN-ACK. `replaces`: a TIME-WAIT record that lends its place to this
+// handshake: it lives on, and comes back if the handshake is never done.
 template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t listener,
@@ -169,6 +175,7 @@ void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t l
     shard_.counters.add(CoreCounter::drop_no_flow_entry);
     return table.slots.give_back(slot);
   }
+  if (replaces) slot->rested = replaces.index();
   ++shard_.listeners[listener].opening;
   const Duration first = tcp::first_syn_ack_timeout(shard_.env.settings);
   table.wheel.arm(*slot, (shard_.now + first).ms32());
@@ -189,13 +196,24 @@ void Core<Port, Handler>::arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& 
     case tcp::SynVerdict::Reply:
       return reply(h, slot.key, slot.hop);
     case tcp::SynVerdict::Closed:
-      shard_.flows.erase(hash, shard_.ref_of(slot));
-      return free_syn(slot);
+      return give_up_syn(slot, hash);
     case tcp::SynVerdict::Complete: {
       const tcp::Handshake hs = tcp::handshake_of(shard_.env.settings, slot.facts);
       return complete(slot.key, hash, shard_.ref_of(slot), slot.listener, slot.hop, hs, s);
     }
   }
+}
+
+// The handshake came to nothing. Were its TIME-WAIT record gone too, one forged SYN would end TIME-WAIT.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::give_up_syn(SynSlot<Key>& slot, FlowHash hash) {
+  const FlowRef ref = shard_.ref_of(slot);
+  if (const FlowRef old = shard_.rested_behind(slot))
+    (void)shard_.flows.replace(hash, ref, old);
+  else
+    shard_.flows.erase(hash, ref);
+  free_syn(slot);
 }
 
 // The peer has proved itself: a connection begins, with the segment that proved it.
@@ -217,7 +235,10 @@ void Core<Port, Handler>::complete(const Key& key, FlowHash hash, FlowRef from, 
   ++shard_.listeners[listener].open;
   if (from) {
     const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : shard_.syn4.slots.capacity();
-    free_syn(*shard_.template syns<Key>().slots.at(from.index() - base));
+    SynSlot<Key>& slot = *shard_.template syns<Key>().slots.at(from.index() - base);
+    if (const FlowRef old = shard_.rested_behind(slot))
+      shard_.template time_waits<Key>().streams.kill(old.index());
+    free_syn(slot);
   }
   arrive_at_connection(*r, s);
 }
@@ -245,14 +266,11 @@ void Core<Port, Handler>::arrive_at_time_wait(std::uint32_t index, const tcp::Se
   }
   const std::uint8_t id = listener_for(key);
   if (id == Listeners::none) return reply(tcp::time_wait_ack(slot.facts, shard_.now), key, hop_towards(key));
-  // The record gives its place to the new handshake: an old segment that comes now is refused by that one's
+  // The record lends its place to the new handshake: an old segment that comes now is refused by that one's
   // sequence space, which begins beyond the old connection's.
   if (tcp::listen_reuses(shard_.env, shard_.gate, room_of<Key>(shard_.listeners[id]), Tuple<Key>::from(&key),
-                         slot.facts.next_iss(), s, shard_.now, listen_out_) != tcp::ListenVerdict::Record)
-    return;
-  const std::uint32_t held = shard_.template syns<Key>().slots.used();
-  keep_syn(key, hash, id, listen_out_.record, ref);
-  if (shard_.template syns<Key>().slots.used() != held) streams.kill(index);
+                         slot.facts.next_iss(), s, shard_.now, listen_out_) == tcp::ListenVerdict::Record)
+    keep_syn(key, hash, id, listen_out_.record, ref);
 }
 
 // ---- What the engine says, told to the handler on the spot
@@ -287,13 +305,28 @@ void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
   shard_.note(r, out);
 }
 
+// Small text is copied into the last buffer's room: a peer that sends a byte at a time to a handler that does
+// not read must not pin a buffer for each.
+template <io::PacketPort Port, class Handler>
+bool Core<Port, Handler>::queue_unread(Packet& first, Packet& fresh) {
+  constexpr std::uint32_t copy_below = 256;
+  if (fresh.contiguous() && fresh.length() < copy_below &&
+      first.append_copy(fresh.bytes(), shard_.env.packets))
+    return true;
+  return first.chain(std::move(fresh));
+}
+
 // Unread text and what came after it, in one payload; what the handler leaves is unread again.
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
   Packet all = std::move(fresh);
   if (r.unread != nullptr) {
     Packet first{std::exchange(r.unread, nullptr)};
-    if (all && !first.chain(std::move(all))) shard_.counters.add(CoreCounter::unread_payload_dropped);
+    if (all && !queue_unread(first, all)) {
+      // What was acknowledged may not be lost in the middle: the connection ends instead.
+      shard_.counters.add(CoreCounter::unread_payload_dropped);
+      shard_.handle(r).abort();
+    }
     all = std::move(first);
   }
   if (!all) return;
@@ -312,19 +345,10 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
 
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::flush() {
-  // Closing connections may make the handler open others, which join the list while it is walked.
-  std::uint32_t again = 0;
-  for (std::uint32_t i = 0; i < shard_.dirty_count; ++i) {
-    const std::uint32_t index = shard_.dirty[i];
-    R& r = shard_.connections.at(index);
-    r.clear(R::dirty);
-    flush_one(r);
-    if (r.has(R::in_use) && r.has(R::dirty)) { // no packet was to be had: first of all in the next turn
-      TERN_DCHECK(again <= i);
-      shard_.dirty[again++] = index;
-    }
-  }
-  shard_.dirty_count = again;
+  // Closing connections may make the handler open others. Those wait for the next turn, as does one for which
+  // no packet was to be had: a handler that opens and aborts without end must not hold this one up.
+  for (std::uint32_t n = shard_.dirty_count; n != 0; --n)
+    if (R* r = shard_.take_dirty()) flush_one(*r);
 }
 
 template <io::PacketPort Port, class Handler>
@@ -347,7 +371,7 @@ void Core<Port, Handler>::flush_one(R& r) {
     if (n == 0) break;
   }
   if (r.has(R::over)) return end_connection(r);
-  if (more) r.set(R::dirty);
+  if (more) shard_.mark_dirty(r);
   arm(r);
 }
 
@@ -479,10 +503,7 @@ bool Core<Port, Handler>::run_family_timers(Tick tick) {
   auto& table = shard_.template syns<Key>();
   const unsigned fired = table.wheel.poll(tick, [&](SynSlot<Key>& slot) {
     const auto next = tcp::syn_ack_timer_fires(shard_.env, slot.facts);
-    if (!next) {
-      shard_.flows.erase(shard_.hasher(slot.key), shard_.ref_of(slot));
-      return free_syn(slot);
-    }
+    if (!next) return give_up_syn(slot, shard_.hasher(slot.key));
     table.wheel.arm(slot, (shard_.now + *next).ms32());
     reply(tcp::syn_ack(shard_.env.settings, slot.facts, shard_.template mtu_mss<Key>(), shard_.now), slot.key,
           slot.hop);
@@ -517,7 +538,10 @@ bool Core<Port, Handler>::run_timers() {
   });
   const bool four = run_family_timers<FlowKey4>(tick);
   const bool six = run_family_timers<FlowKey6>(tick);
-  if (tick % 256 == 0) net_.tick(shard_.now);
+  if (tick - last_net_tick_ >= 256) { // not every tick is seen: a long turn steps over some
+    last_net_tick_ = tick;
+    net_.tick(shard_.now);
+  }
   return fired != 0 || four || six;
 }
 

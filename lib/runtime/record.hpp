@@ -40,7 +40,7 @@ struct alignas(64) ConnectionRecord {
   enum Mark : std::uint8_t {
     in_use = 1,
     v6 = 2,
-    dirty = 4,     // on the output list
+    dirty = 4,     // on the output list, where even a record that was freed meanwhile waits for its turn
     told_open = 8, // on_accept or on_connected was called, or connect() succeeded: on_closed is owed
     over = 16,     // closed: freed after the output pass
     wants_time_wait = 32,
@@ -62,8 +62,11 @@ struct SynSlot {
   Tick due = 0;
   Key key;
   tcp::SynRecord facts;
+  std::uint32_t rested = no_record; // the TIME-WAIT record whose place this handshake holds until it is done
   std::uint16_t hop = 0;
   std::uint8_t listener = 0;
+
+  static constexpr std::uint32_t no_record = 0xffff'ffff;
 };
 static_assert(sizeof(SynSlot<FlowKey4>) <= 64);
 

@@ -100,7 +100,17 @@ class Shard {
   void mark_dirty(ConnectionRecord& r) {
     if (r.has(ConnectionRecord::dirty)) return;
     r.set(ConnectionRecord::dirty);
-    dirty[dirty_count++] = connections.index_of(r);
+    TERN_DCHECK(dirty_count < connections.capacity());
+    const std::uint64_t at = std::uint64_t{dirty_head} + dirty_count++;
+    dirty[at < connections.capacity() ? at : at - connections.capacity()] = connections.index_of(r);
+  }
+  // The first of the output list; null for one that was freed while it waited.
+  [[nodiscard]] ConnectionRecord* take_dirty() {
+    ConnectionRecord& r = connections.at(dirty[dirty_head]);
+    if (++dirty_head == connections.capacity()) dirty_head = 0;
+    --dirty_count;
+    r.clear(ConnectionRecord::dirty);
+    return r.has(ConnectionRecord::in_use) ? &r : nullptr;
   }
 
   // ---- FlowRecords (flow_table.hpp): does a record bear this name?
@@ -168,6 +178,15 @@ class Shard {
     const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : syn4.slots.capacity();
     return {FlowKind::syn_received, base + syns<Key>().slots.index_of(&s)};
   }
+  // The TIME-WAIT record that rests behind a handshake; none if its time ran out, or it was evicted, since.
+  // Whatever bears the key there is that record: no other of this key can come while the handshake stands.
+  template <class Key>
+  [[nodiscard]] FlowRef rested_behind(const SynSlot<Key>& s) {
+    const auto& streams = time_waits<Key>().streams;
+    if (s.rested == SynSlot<Key>::no_record || !streams.live(s.rested) || streams.at(s.rested).key != s.key)
+      return {};
+    return {time_wait_kind<Key>(), s.rested};
+  }
   [[nodiscard]] FlowRef ref_of(const ConnectionRecord& r) const {
     return {FlowKind::connection, connections.index_of(r)};
   }
@@ -203,7 +222,8 @@ class Shard {
   SynTable<FlowKey6> syn6;
   TimeWaitTable<FlowKey4> time_wait4;
   TimeWaitTable<FlowKey6> time_wait6;
-  std::unique_ptr<std::uint32_t[]> dirty; // connections that the output pass visits
+  std::unique_ptr<std::uint32_t[]> dirty; // connections that the output pass visits: a ring
+  std::uint32_t dirty_head = 0;
   std::uint32_t dirty_count = 0;
 };
 
