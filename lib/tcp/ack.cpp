@@ -69,8 +69,9 @@ void update_window(const Env& env, Tcb& t, const Segment& s, Outcome& out) {
   const wire::Tcp& h = s.h;
   // §3.10.7.4: only from a segment newer than the one that last set it.
   if (!(t.snd_wl1.before(h.seq) || (t.snd_wl1 == h.seq && t.snd_wl2.at_or_before(h.ack)))) return;
-  const std::uint32_t wnd = std::uint32_t{h.window} << t.snd_scale;
-  if ((h.ack + wnd).before(t.snd_wl2 + t.snd_wnd) && wnd < t.snd_wnd)
+  const std::uint32_t wnd = offered_window(t, h);
+  // An edge that stands back by less than the scale's unit is rounding (RFC 7323 §2.4).
+  if ((h.ack + wnd + ((1U << t.snd_scale) - 1)).before(t.snd_wl2 + t.snd_wnd) && wnd < t.snd_wnd)
     env.count(Counter::window_shrunk_by_peer);
   const bool opened = wnd > t.snd_wnd;
   t.snd_wnd = wnd;

@@ -140,7 +140,7 @@ bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outc
     }
     start_established(env, t, now);
     t.clear(flag_syn_due);
-    t.snd_wnd = std::uint32_t{h.window} << t.snd_scale;
+    t.snd_wnd = offered_window(t, h);
     t.max_snd_wnd = std::max(t.max_snd_wnd, t.snd_wnd);
     t.snd_wl1 = h.seq;
     t.snd_wl2 = h.ack;
