@@ -103,6 +103,7 @@ class Core {
   void tell(R& r, tcp::Outcome& out);
   [[nodiscard]] bool queue_unread(Packet& first, Packet& fresh);
   void hand_over(R& r, Packet fresh);
+  void tell_end(R& r);
 
   void flush();
   void flush_one(R& r);

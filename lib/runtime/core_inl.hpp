@@ -289,8 +289,9 @@ void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
       }
     }
     if (out.has(tcp::event_data)) hand_over(r, out.data.take());
-    if (out.has(tcp::event_peer_closed)) handler::peer_closed(handler_, c);
+    if (out.has(tcp::event_peer_closed)) r.set(R::end_untold);
     if (out.has(tcp::event_writable)) handler::writable(handler_, c);
+    tell_end(r);
   }
   if (out.reply_reset) {
     wire::Tcp h;
@@ -341,6 +342,17 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
   shard_.note(r, out);
 }
 
+// The peer's end comes after its text: as long as unread text will come again, the end waits behind it.
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::tell_end(R& r) {
+  if (!r.has(R::end_untold)) return;
+  const bool comes_again =
+      r.has(R::deliver_again) || r.tcb.has(tcp::flag_want_writable) || r.tcb.has(tcp::flag_reading_paused);
+  if (r.unread != nullptr && comes_again) return;
+  r.clear(R::end_untold);
+  handler::peer_closed(handler_, shard_.handle(r));
+}
+
 // ---- Output: one pass over the connections that this turn touched
 
 template <io::PacketPort Port, class Handler>
@@ -356,6 +368,7 @@ void Core<Port, Handler>::flush_one(R& r) {
   if (r.has(R::deliver_again)) {
     r.clear(R::deliver_again);
     hand_over(r, Packet{});
+    tell_end(r);
   }
   bool more = true;
   while (more) {

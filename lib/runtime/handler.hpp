@@ -4,7 +4,9 @@
 //   void on_accept(Connection)               a client's handshake is done
 //   void on_connected(Connection)            ours is
 //   void on_data(Connection, Payload&)       text; what is left in the payload stays unread and comes again
-//   void on_peer_closed(Connection)          no more text will come; without this member we close too
+//   void on_peer_closed(Connection)          no more text will come; without this member we close too.
+//                                            It waits for text that a full send buffer or a pause keeps
+//                                            unread
 //   void on_writable(Connection)             after a send that took less than asked
 //   void on_closed(Connection, CloseReason)  the end, told once to every connection that was opened; the
 //   handle's last

@@ -45,6 +45,7 @@ struct alignas(64) ConnectionRecord {
     over = 16,     // closed: freed after the output pass
     wants_time_wait = 32,
     deliver_again = 64, // unread text goes to the handler at the next output pass
+    end_untold = 128,   // the peer closed; on_peer_closed waits for the handler to take the text before it
   };
   static constexpr std::uint8_t no_listener = 0xff;
   [[nodiscard]] bool has(unsigned m) const { return (marks & m) != 0; }

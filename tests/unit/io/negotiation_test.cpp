@@ -56,6 +56,16 @@ TEST(Negotiate, NothingIsAssumedWhereNothingIsOffered) {
             "vlan software, link polled, wake timer, tx copied to one segment");
 }
 
+TEST(Negotiate, ChecksumsThatNetTapGetsWrongAreOurs) {
+  PortCapabilities c = grand();
+  c.driver = "net_tap";
+  const PortPlan p = negotiate(c, PortRequest{});
+  EXPECT_EQ(p.tx_tcp_checksum, Where::software);
+  EXPECT_EQ(p.tx_ip_checksum, Where::software);
+  EXPECT_EQ(p.rx_tcp_checksum, Where::software);
+  EXPECT_EQ(p.tso, Where::software);
+}
+
 TEST(Negotiate, PartialChecksumsAreNamedSo) {
   PortCapabilities c = grand();
   c.rx_tcp_checksum = false;

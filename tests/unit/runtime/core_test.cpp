@@ -152,23 +152,24 @@ TEST(Core, CookiesServeWhenNoRecordIsLeft) {
   EXPECT_EQ(p.server.shard.tcp_counters.get(tcp::Counter::syn_cookie_valid), 1U);
 }
 
-TEST(Core, EchoOfAMegabyteIsExact) {
-  struct Sender : Client {
-    void on_connected(Connection c) { push(c); }
-    void on_writable(Connection c) { push(c); }
-    void push(Connection c) {
-      while (sent < total) {
-        std::string block(std::min<std::size_t>(10'000, total - sent), ' ');
-        for (std::size_t i = 0; i < block.size(); ++i) block[i] = static_cast<char>((sent + i) * 7 >> 2);
-        const std::uint32_t n = c.send(block);
-        sent += n;
-        if (n < block.size()) return;
-      }
-      c.close();
+struct Sender : Client {
+  void on_connected(Connection c) { push(c); }
+  void on_writable(Connection c) { push(c); }
+  void push(Connection c) {
+    while (sent < total) {
+      std::string block(std::min<std::size_t>(10'000, total - sent), ' ');
+      for (std::size_t i = 0; i < block.size(); ++i) block[i] = static_cast<char>((sent + i) * 7 >> 2);
+      const std::uint32_t n = c.send(block);
+      sent += n;
+      if (n < block.size()) return;
     }
-    std::size_t sent = 0;
-    std::size_t total = 1'000'000;
-  };
+    c.close();
+  }
+  std::size_t sent = 0;
+  std::size_t total = 1'000'000;
+};
+
+TEST(Core, EchoOfAMegabyteIsExact) {
   test::CorePair<Sender, Echo> p;
   listen(p.server.shard);
   ASSERT_EQ(p.client.core.connect(p.key(1000)).error, ConnectError::none);
@@ -177,6 +178,53 @@ TEST(Core, EchoOfAMegabyteIsExact) {
   ASSERT_EQ(p.client_handler.text.size(), 1'000'000U);
   for (std::size_t i = 0; i < p.client_handler.text.size(); ++i)
     ASSERT_EQ(p.client_handler.text[i], static_cast<char>(i * 7 >> 2)) << i;
+  EXPECT_EQ(p.client_handler.reason, CloseReason::Done);
+}
+
+struct ClosingEcho : Echo {
+  void on_writable(Connection c) { c.resume_reading(); }
+  void on_peer_closed(Connection c) { c.close(); }
+};
+
+TEST(Core, PeersEndWaitsForTextThatTheSendBufferKeepsUnread) {
+  struct SlowSender : Sender {
+    void on_connected(Connection c) {
+      c.pause_reading();
+      push(c);
+    }
+  };
+  test::CorePair<SlowSender, ClosingEcho> p;
+  listen(p.server.shard);
+  // More than the echo may send to a closed window, less than that and its receive buffer: text and FIN wait
+  // there.
+  p.client_handler.total = 360'000;
+  const auto opened = p.client.core.connect(p.key(1000));
+  ASSERT_EQ(opened.error, ConnectError::none);
+  p.run(Duration::seconds(2));
+  ASSERT_EQ(p.client_handler.sent, 360'000U);
+  Connection c = opened.connection;
+  ASSERT_EQ(c.state(), tcp::State::FinWait2);
+  c.resume_reading();
+  p.run(Duration::seconds(5));
+  EXPECT_EQ(p.client_handler.text.size(), 360'000U);
+  EXPECT_EQ(p.client_handler.reason, CloseReason::Done);
+}
+
+TEST(Core, PeersEndIsToldThoughTheHandlerLeavesTextOfItsOwnAccord) {
+  struct Waits { // for a line that never ends
+    void on_peer_closed(Connection c) {
+      ++told;
+      c.close();
+    }
+    void on_data(Connection, Payload&) {}
+    int told = 0;
+  };
+  test::CorePair<Sender, Waits> p;
+  listen(p.server.shard);
+  p.client_handler.total = 100;
+  ASSERT_EQ(p.client.core.connect(p.key(1000)).error, ConnectError::none);
+  p.run(Duration::seconds(1));
+  EXPECT_EQ(p.server_handler.told, 1);
   EXPECT_EQ(p.client_handler.reason, CloseReason::Done);
 }
 
