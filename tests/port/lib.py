@@ -195,11 +195,12 @@ def program(ns, *words):
 @contextlib.contextmanager
 def capture(ns, device, path):
     """Records what passes a device, until the end of the block."""
-    # -U: written as it comes; -s 0: whole frames.
-    with program(ns, "tcpdump", "-i", device, "-U", "-s", "0", "-w", path) as p:
+    # Immediate: else frames of the last second stay in the kernel's block and are lost. -U: written as it comes;
+    # -s 0: whole frames; -B: room for a burst, in KiB.
+    with program(ns, "tcpdump", "-i", device, "--immediate-mode", "-U", "-s", "0", "-B", "16384", "-w", path) as p:
         p.wait_for("listening on")
         yield
-        time.sleep(0.3)  # the kernel hands captured frames over in batches
+        time.sleep(0.2)
         p.stop()
 
 
