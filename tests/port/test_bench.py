@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""`tern bench` from outside: it ends with 0 and nothing failed, on a clean link and on one that loses; its report fits its
+schema and its sums; Ctrl-C ends it with the summary; a mistake is one line that names the option.
+
+usage: test_bench.py <path of tern>
+"""
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import lib
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MISTAKES = {
+    "--cps": ["fast"],
+    "--duration": ["5"],
+    "--impair": ["loss=200%"],
+    "--port": ["net_tap0"],
+    "--nonsense": [],
+    "--request-size": ["0"],
+    "--cores": ["0,1,2"],
+    "--json": ["/nowhere/at/all.json"],
+    "--sources": ["10.1.0.0/32", "--source-ports", "1-10"],
+}
+
+
+def ok(name):
+    print(f"ok - {name}", flush=True)
+
+
+def bench(*words):
+    return [sys.argv[1], "bench", *words]
+
+
+def figures(text):
+    """attempted, completed, failed and unfinished of the printed summary."""
+    found = {k: int(n) for k, n in re.findall(r"^  (attempted|completed|failed|unfinished) +(\d+)", text, re.M)}
+    lib.check(len(found) == 4, f"no summary:\n{text}")
+    lib.check("not given back" not in text, f"packets are missing:\n{text}")
+    lib.check(found["attempted"] == found["completed"] + found["failed"] + found["unfinished"], f"{found}")
+    return found
+
+
+def clean():
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        out = lib.run(*bench("--duration", "1s", "--verify", "--json", report.name), timeout=30)
+        r = json.load(open(report.name))
+        lib.run(sys.executable, ROOT / "tests/support/check_report.py", report.name, timeout=20)
+    c = r["summary"]["connections"]
+    printed = figures(out)
+    lib.check(c["failed"]["total"] == 0 and c["completed"] > 0, f"{c}")
+    lib.check(c["attempted"] == c["completed"] + c["failed"]["total"] + c["unfinished"], f"{c}")
+    lib.check(sum(n for cause, n in c["failed"].items() if cause != "total") == c["failed"]["total"], f"{c}")
+    lib.check(c["attempted"] == printed["attempted"] and c["completed"] == printed["completed"], f"{c} and {printed}")
+    for stage, at in r["summary"]["latency_us"].items():
+        ranks = [at[p] for p in ("p50", "p90", "p99", "p999", "p9999", "max")]
+        lib.check(ranks == sorted(ranks) and ranks[0] > 0, f"{stage}: percentiles out of order: {at}")
+    ok("a second of it: nothing failed, every byte compared, the report fits its schema and adds up")
+
+
+def lossy():
+    out = lib.run(*bench("--impair", "loss=1%", "--cps", "2000", "--total", "3000"), timeout=50)
+    f = figures(out)
+    lib.check((f["attempted"], f["completed"]) == (3000, 3000), f"not all of 3000 were completed:\n{out}")
+    again = re.search(r"^  retransmitted +(\d+)", out, re.M)
+    lib.check(again and int(again.group(1)) > 0, f"nothing was sent again at 1% loss:\n{out}")
+    ok("1% loss: 3000 of 3000 completed")
+
+
+def interrupted():
+    with lib.program(None, *bench("--duration", "60s", "--cps", "500")) as p:
+        time.sleep(2.5)
+        lib.check(p.process.poll() is None, f"ended by itself:\n{p.output()}")
+        p.process.send_signal(signal.SIGINT)
+        try:
+            code = p.process.wait(10)
+        except subprocess.TimeoutExpired:
+            raise lib.Failed(f"did not end within 10 s of Ctrl-C:\n{p.output()}")
+        lib.check(figures(p.output())["completed"] > 0 and "interrupted" in p.output(), f"exit {code}:\n{p.output()}")
+        lib.check(code == 1, f"exit {code}, though not the whole of it was run:\n{p.output()}")
+    ok("Ctrl-C ends it with the summary")
+
+
+def mistakes():
+    for option, value in MISTAKES.items():
+        r = subprocess.run(bench(option, *value), capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+        lib.check(r.returncode == 2 and r.stdout == "" and re.fullmatch(rf"{option}: .+\n", r.stderr), f"{option} {value}: {r}")
+    ok(f"{len(MISTAKES)} mistakes: exit 2, one line that names the option")
+
+
+def test():
+    mistakes()
+    clean()
+    lossy()
+    interrupted()
+
+
+if __name__ == "__main__":
+    lib.main(test)
