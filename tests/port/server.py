@@ -13,6 +13,7 @@ import tempfile
 import lib
 
 TERN, KERNEL = "10.99.8.2", "10.99.8.1"
+TERN6, KERNEL6 = "fd00:7e12:8::2", "fd00:7e12:8::1"
 CLONE_NEWNET = 0x40000000
 
 
@@ -57,10 +58,9 @@ def over_veth(*options, tag="veth"):
     """Tern on one end of a veth pair through AF_PACKET, the kernel's addresses on the other."""
     lib.need("ip", "sysctl", "ethtool")
     with lib.namespace(tag + "t") as far, lib.namespace(tag + "k") as near, \
-         lib.veth(far, near, kernel_addresses=[f"{KERNEL}/24"]):
-        near.write("net.ipv6.conf.peer0.disable_ipv6", 1)
+         lib.veth(far, near, kernel_addresses=[f"{KERNEL}/24", f"{KERNEL6}/64"]):
         with lib.program(far, sys.argv[1], "server", "--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24",
-                         *options) as tern:
+                         "--ip", f"{TERN6}/64", *options) as tern:
             tern.wait_for("ready")
             yield Server(tern, near, "peer0")
 
@@ -77,14 +77,14 @@ def inside(ns):
             setns(home.fileno(), CLONE_NEWNET)
 
 
-def connect(port=80, seconds=5, before=None):
+def connect(port=80, seconds=5, before=None, to=TERN):
     """A socket of the kernel's connected to Tern; every call on it ends within `seconds`."""
-    s = socket.socket()
+    s = socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET)
     s.settimeout(seconds)
     if before:
         before(s)
     try:
-        s.connect((TERN, port))
+        s.connect((to, port))
     except BaseException:
         s.close()
         raise
