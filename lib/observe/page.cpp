@@ -219,6 +219,7 @@ void latency_table(std::string& out, const Summary& s) {
   }
 }
 
+// Nothing where nobody counted bytes.
 std::string bits_text(double per_second) {
   return per_second > 0 ? short_bits(per_second) : "";
 }

@@ -83,16 +83,17 @@ void latencies(Text out, const Summary& s) {
   latency_line(out, "close", s.latency_us.close);
 }
 
-// Nothing where nobody counted bytes.
-std::string bits_text(double per_second) {
-  return per_second > 0 ? short_bits(per_second) : "";
+void traffic_line(Text out, std::string_view name, std::uint64_t n, double bits) {
+  fmt::format_to(out, "  {:<20}{:>17}", name, grouped(n));
+  if (bits > 0) fmt::format_to(out, "{:>12}", short_bits(bits)); // 0: nobody counted bytes
+  fmt::format_to(out, "\n");
 }
 
 void packets(Text out, const Summary& s) {
   const Packets& p = s.packets;
   fmt::format_to(out, "\nPackets\n");
-  fmt::format_to(out, "  {:<20}{:>17}{:>12}\n", "received", grouped(p.rx), bits_text(s.rx_bits_per_second));
-  fmt::format_to(out, "  {:<20}{:>17}{:>12}\n", "sent", grouped(p.tx), bits_text(s.tx_bits_per_second));
+  traffic_line(out, "received", p.rx, s.rx_bits_per_second);
+  traffic_line(out, "sent", p.tx, s.tx_bits_per_second);
   const Retransmitted& r = p.retransmitted;
   count_line(out, "retransmitted", r.total(), p.tx);
   if (r.total() != 0)

@@ -84,6 +84,17 @@ TEST(SummaryText, SaysWhatWasFoundAndHowItWasMeasured) {
   EXPECT_TRUE(holds(text, "Search: held 1.20M/s; stopped: p99"));
 }
 
+TEST(SummaryText, WhereNoByteWasCountedNoRateIsTold) {
+  Result r = sample_result({.seconds = 1});
+  r.summary.rx_bits_per_second = 0;
+  r.summary.tx_bits_per_second = 0;
+  r.machine.dpdk = "DPDK 22.11.4"; // as rte_version() says it
+  const std::string text = summary_text(r);
+  EXPECT_FALSE(holds(text, "b/s"));
+  EXPECT_TRUE(holds(text, ", DPDK 22.11.4\n"));
+  EXPECT_FALSE(holds(text, " \n")); // no line ends in blanks
+}
+
 TEST(Csv, EveryLineHasEveryColumn) {
   const Result r = sample_result({.seconds = 5});
   const auto lines = cut(to_csv(r.intervals), '\n');
