@@ -401,6 +401,45 @@ TEST(Recovery, RenegedSackIsSentAgainAfterTimeout) {
   r.release(env);
 }
 
+// RFC 6582 §3.2 step 2, and its bug of old: what a time-out sent in vain comes back as duplicates, which must
+// not be taken for a loss.
+TEST(Recovery, DuplicatesAtRecoverAfterTimeoutRetransmitNothing) {
+  SideMemory side({.recovery = 1, .tx_log = 8});
+  Settings s;
+  TcpCounters counters;
+  const Env env{.settings = s, .counters = counters, .packets = {}, .side = side.pools()};
+  Tcb t;
+  t.mss = 1000;
+  t.cwnd = 20'000;
+  t.snd_una = t.snd_nxt = Seq{0xffff'fff0};
+  Recovery r(s, t, Instant::at_ns(0));
+  const auto send = [&](int n) {
+    for (; n != 0; --n) {
+      const Seq at = t.snd_nxt;
+      t.snd_nxt += 1000;
+      r.on_transmit(env, t, {at, 1000}, false, Instant::at_ns(0));
+    }
+  };
+  const auto ack = [&](std::uint32_t segments) {
+    const AckInfo info{.una_before = t.snd_una, .acked = segments * 1000, .pure = true};
+    t.snd_una += segments * 1000;
+    return r.on_ack(env, t, info, Instant::at_ns(1'000'000'000));
+  };
+  send(4);
+  r.on_rto(env, t, Instant::at_ns(900'000'000));
+  (void)ack(4); // snd.una is recover now
+  t.cwnd = 20'000;
+  send(8);
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(ack(0).lost);
+  (void)ack(1);
+  (void)ack(0);
+  (void)ack(0);
+  EXPECT_FALSE(r.in_recovery());
+  EXPECT_TRUE(ack(0).lost); // past recover, three are three
+  EXPECT_TRUE(r.in_recovery());
+  r.release(env);
+}
+
 TEST(Recovery, SmallerPathCostsNoWindow) {
   SideMemory side({.recovery = 1, .tx_log = 8});
   Settings s;
