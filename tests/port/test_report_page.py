@@ -60,7 +60,8 @@ def browse(chromium, home, page, *what, dark=False):
         r = lib.run(chromium, *FLAGS, f"--user-data-dir={profile}", f"--blink-settings=preferredColorScheme={0 if dark else 1}",
                     *what, page.as_uri(), timeout=90, ok=False)
     lib.check(r.returncode == 0, f"{chromium} failed on {page.name}:\n{r.stdout[-2000:]}")
-    complaints = [line for line in r.stdout.splitlines() if "CONSOLE" in line]
+    # The browser's own pages complain too, of a slow network on a busy machine: those are not ours.
+    complaints = [line for line in r.stdout.splitlines() if "CONSOLE" in line and "source: chrome://" not in line]
     lib.check(not complaints, f"{page.name}: {complaints}")
     return r.stdout
 
