@@ -39,7 +39,9 @@ void continue_simple_recovery(const Env&, Tcb& t) {
 
 void react_to_ece(const Env& env, Tcb& t) {
   // RFC 3168 §6.1.2: once a window. With a recovery record, that one does it.
-  if (t.has(flag_cwr) || t.snd_una.before(t.recover)) return;
+  const bool reducing =
+      t.recover.after(t.snd_una) && t.recover.at_or_before(t.snd_nxt); // else it is from long ago
+  if (t.has(flag_cwr) || reducing) return;
   env.count(Counter::ecn_reduced);
   t.ssthresh = std::max<std::uint32_t>(t.cwnd / 2, 2U * t.mss);
   t.cwnd = t.ssthresh;
@@ -85,10 +87,17 @@ void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome&
   const wire::Tcp& h = s.h;
   const bool newer = h.ack.after(t.snd_una);
   AckInfo info{.una_before = t.snd_una};
+  // On a SYN-ACK the bit only agrees to ECN (RFC 3168 §6.1.1).
+  const bool ece = t.has(flag_ecn) && h.has(flag::ece) && !h.has(flag::syn);
   const std::uint32_t wnd_before = t.snd_wnd;
   update_window(env, t, s, out);
   if (t.has(flag_backed_off)) { // whoever answers is alive, even if nothing new is acknowledged
-    if (newer || t.snd_una == t.snd_nxt) note_progress(t);
+    const bool idle = t.snd_una == t.snd_nxt;
+    if (newer || (idle && t.snd_wnd != 0)) note_progress(t);
+    // RFC 1122 §4.2.2.17: the connection stays open, the probes of a shut window go on backing off, and the
+    // user timeout goes on counting.
+    else if (idle)
+      t.rtx_count = 0;
   }
   if (newer) {
     info.acked = h.ack.since(t.snd_una);
@@ -100,7 +109,7 @@ void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome&
   }
   if (t.has(flag_has_recovery)) {
     info.sack = {h.options.sack.data(), t.has(flag_sack) ? std::size_t{h.options.sack_count} : 0};
-    info.ece = t.has(flag_ecn) && h.has(flag::ece);
+    info.ece = ece;
     info.pure = s.text == 0 && !h.has(flag::fin) && wnd_before == t.snd_wnd;
     if (newer) info.ts_ecr_us_rtt = echoed_rtt(t, h, now);
     const AckVerdict v = t.recovery->on_ack(env, t, info, now);
@@ -109,7 +118,7 @@ void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome&
     if (v.lost) out.output = true;
   } else if (newer) {
     sample_rtt(env, t, h, now);
-    if (t.has(flag_ecn) && h.has(flag::ece)) react_to_ece(env, t);
+    if (ece) react_to_ece(env, t);
     if (t.has(flag_rto_recovery)) {
       continue_simple_recovery(env, t);
       out.output = true;

@@ -93,6 +93,7 @@ void acknowledge(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
 void update_window(const Env&, Tcb&, const Segment&, Outcome&);
 // Text, FIN (text.cpp).
 void take_text(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
+void take_text_behind_syn(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
 // Refuses everything: RFC 9293 §3.10.7.1's reset for a segment.
 void reply_reset(const Env&, const Segment&, Outcome&);
 // SYN-SENT (syn_sent.cpp).

@@ -64,10 +64,6 @@ bool first_check_sequence(const Env& env, Tcb& t, const Segment& s, Instant now,
   const wire::Tcp& h = s.h;
   const bool old = paws_rejects(t, h, now);
   if (!old && in_window(t, h.seq, s.len())) [[likely]] {
-    // RFC 7323 §4.3: the echo follows the segment that the last ACK covered.
-    if ((h.options.has & wire::TcpOptions::timestamps_bit) != 0 && h.seq.at_or_before(t.last_ack_sent) &&
-        static_cast<std::int32_t>(h.options.ts_val - t.ts_recent) >= 0)
-      t.ts_recent = h.options.ts_val;
     t.heard_ms = now.ms32();
     return true;
   }
@@ -129,6 +125,14 @@ bool fourth_check_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Out
   return false;
 }
 
+// RFC 7323 §4.3: the echo follows the segment that the last ACK covered. Only once its ACK is believed, as
+// Linux: a forged timestamp would have PAWS refuse all that is true. One that is older, and passed PAWS, did
+// so after a silence in which the clock may have wrapped (§5.5): it counts from here.
+void note_timestamp(Tcb& t, const wire::Tcp& h) {
+  if ((h.options.has & wire::TcpOptions::timestamps_bit) != 0 && h.seq.at_or_before(t.last_ack_sent))
+    t.ts_recent = h.options.ts_val;
+}
+
 // Fifth, the ACK field.
 bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   const wire::Tcp& h = s.h;
@@ -156,6 +160,7 @@ bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outc
     env.count(Counter::drop_ack_of_unsent);
     return challenge(env, t, now, out), false;
   }
+  note_timestamp(t, h);
   acknowledge(env, t, s, now, out);
 
   if (!fin_acknowledged(t)) return true;
@@ -212,7 +217,10 @@ void segment_arrives_by_rfc(const Env& env, Tcb& t, const Segment& s, Instant no
   if (!fifth_check_ack(env, t, s, now, out)) return;
   // Sixth, the URG bit: urgent text is delivered in line (RFC 6093), so the pointer needs nothing.
   // Seventh, the text; eighth, the FIN.
-  if (s.text != 0 || s.h.has(flag::fin)) take_text(env, t, s, now, out);
+  if (s.text == 0 && !s.h.has(flag::fin)) return;
+  if (s.h.has(flag::syn)) [[unlikely]] // the SYN-ACK of a simultaneous open
+    return take_text_behind_syn(env, t, s, now, out);
+  take_text(env, t, s, now, out);
 }
 
 void segment_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {

@@ -38,11 +38,7 @@ void syn_sent_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Out
   ack_now(t, out); // carries the request, if the user has one ready
   // Sixth and seventh, as RFC 9293 says "continue processing at the sixth step": text and FIN on a SYN-ACK
   // are kept.
-  if (s.text == 0 && !h.has(flag::fin)) return;
-  wire::Tcp after_syn = h;
-  after_syn.seq = h.seq + 1;
-  after_syn.flags = static_cast<std::uint8_t>(h.flags & ~flag::syn);
-  take_text(env, t, Segment{.h = after_syn, .payload = s.payload, .text = s.text, .ce = s.ce}, now, out);
+  if (s.text != 0 || h.has(flag::fin)) take_text_behind_syn(env, t, s, now, out);
 }
 
 } // namespace tern::tcp::detail

@@ -125,7 +125,7 @@ struct Tcb {
   // ---- line 3
   Seq irs;
   Seq recover;                        // RFC 6582: where the present recovery ends
-  std::uint32_t stalled_since_ms = 0; // when the first of rtx_count left: the user timeout
+  std::uint32_t stalled_since_ms = 0; // flag_backed_off: since when: the user timeout
   Seq dsack_left;                     // flag_dsack: the duplicate to report once (RFC 2883)
   Seq dsack_right;
   std::uint16_t peer_mss = 536;

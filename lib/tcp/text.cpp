@@ -33,8 +33,9 @@ Cut cut_to_window(const Env& env, const Tcb& t, const Segment& s) {
   return c;
 }
 
-void fin_arrives(Tcb& t, Outcome& out) {
+void fin_arrives(const Env& env, Tcb& t, Outcome& out) {
   t.rcv_nxt += 1;
+  reassembly::release(env, t); // text beyond a FIN is nonsense, and nobody would ever take it
   t.set(flag_peer_fin);
   ack_now(t, out);
   out.events |= event_peer_closed;
@@ -56,9 +57,11 @@ void fin_arrives(Tcb& t, Outcome& out) {
   }
 }
 
-void note_ecn(Tcb& t, const Segment& s) {
+void note_ecn(Tcb& t, const Segment& s, Outcome& out) {
   if (s.h.has(flag::cwr)) t.clear(flag_ece);
-  if (s.ce) t.set(flag_ece | flag_ack_now); // RFC 3168 §6.1.3: until the sender says CWR
+  if (!s.ce) return;
+  t.set(flag_ece); // RFC 3168 §6.1.3: until the sender says CWR
+  ack_now(t, out);
 }
 
 // Text at rcv.nxt goes to the user.
@@ -84,14 +87,21 @@ void owe_ack(const Env& env, Tcb& t, std::uint32_t text, Instant now, Outcome& o
   t.ack_at_ms = deadline_in(env.settings.ack_delay, now);
 }
 
+void take_text_behind_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  wire::Tcp after_syn = s.h;
+  after_syn.seq = s.h.seq + 1;
+  after_syn.flags = static_cast<std::uint8_t>(s.h.flags & ~flag::syn);
+  take_text(env, t, Segment{.h = after_syn, .payload = s.payload, .text = s.text, .ce = s.ce}, now, out);
+}
+
 void take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
-  if (t.has(flag_ecn)) note_ecn(t, s);
+  if (t.has(flag_ecn)) note_ecn(t, s, out);
   if (!may_receive(t.state)) { // the peer already closed: nothing can follow its FIN
     if (s.text != 0) env.count(Counter::drop_after_close);
     if (s.h.has(flag::fin)) ack_now(t, out);
     return;
   }
-  if (t.has(flag_orphan) && s.text != 0 && s.end().after(t.rcv_nxt)) {
+  if (t.has(flag_orphan) && s.text != 0 && (s.h.seq + s.text).after(t.rcv_nxt)) {
     // RFC 1122 §4.2.2.13: text for a user who is gone is lost, so say so.
     env.count(Counter::reset_out);
     t.set(flag_abort_due);
@@ -119,7 +129,7 @@ void take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& o
   } else if (c.text != 0) {
     owe_ack(env, t, c.text, now, out);
   }
-  if (fin) fin_arrives(t, out);
+  if (fin) fin_arrives(env, t, out);
 }
 
 } // namespace tern::tcp::detail

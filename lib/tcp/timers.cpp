@@ -21,7 +21,7 @@ void arm(Tcb& t, RtxTimer what, Duration d, Instant now) {
 }
 
 void back_off(Tcb& t, Instant now) {
-  if (t.rtx_count == 0) t.stalled_since_ms = now.ms32();
+  if (!t.has(flag_backed_off)) t.stalled_since_ms = now.ms32();
   if (t.rtx_count != 255) ++t.rtx_count;
   if (t.rtx_backoff != 255) ++t.rtx_backoff;
   t.set(flag_backed_off);
@@ -31,7 +31,7 @@ void back_off(Tcb& t, Instant now) {
 bool give_up(const Env& env, const Tcb& t, Instant now) {
   const Duration user =
       t.user_timeout_s != 0 ? Duration::seconds(t.user_timeout_s) : env.settings.user_timeout;
-  if (user > Duration{} && t.rtx_count != 0 && Duration::ms(now.ms32() - t.stalled_since_ms) >= user) {
+  if (user > Duration{} && t.has(flag_backed_off) && Duration::ms(now.ms32() - t.stalled_since_ms) >= user) {
     env.count(Counter::timeout_user);
     return true;
   }

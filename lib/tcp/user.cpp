@@ -120,7 +120,8 @@ void close(const Env&, Tcb& t, Instant, Outcome& out) {
 }
 
 void abort(const Env&, Tcb& t, Outcome& out) {
-  if (t.state == State::Closed) return;
+  if (t.state == State::Closed || t.state == State::TimeWait)
+    return; // in TIME-WAIT its last ACK is still to go
   if (in(t.state,
          {State::SynReceived, State::Established, State::FinWait1, State::FinWait2, State::CloseWait})) {
     t.set(flag_abort_due);
