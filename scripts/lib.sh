@@ -22,7 +22,7 @@ run() {
   "$@" >"$log" 2>&1 </dev/null &
   local pid=$! pace=10
   [ ! -t 1 ] || pace=1
-  trap 'kill -TERM "$pid" 2>/dev/null; wait "$pid" 2>/dev/null; printf "\ninterrupted: %s\n" "$what" >&2; exit 130' INT TERM
+  trap 'kill -TERM "$pid" 2>/dev/null; wait "$pid" 2>/dev/null || true; printf "\ninterrupted: %s\n" "$what" >&2; exit 130' INT TERM
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.2
     now=$((SECONDS - begun))
@@ -45,10 +45,6 @@ run() {
   return "$status"
 }
 
-as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
-}
-
 # need GROUP…: installs the packages of these groups that are missing. Nothing to do is the common case and quick.
 need() {
   local missing=() group package why installed
@@ -60,14 +56,15 @@ need() {
   done < <(grep -v '^#' "$root/scripts/packages")
   [ ${#missing[@]} -gt 0 ] || return 0
   say "installing ${#missing[@]} packages: ${missing[*]}"
+  local quiet=(env DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=120)
   if [ "$(id -u)" != 0 ]; then
+    quiet=(sudo "${quiet[@]}")
     command -v sudo >/dev/null || fail "packages are missing and this is neither root nor has sudo" \
       "as root: apt-get install ${missing[*]}"
     sudo -v || fail "sudo was refused" "as root: apt-get install ${missing[*]}"
   fi
-  local quiet=(env DEBIAN_FRONTEND=noninteractive apt-get -y -o DPkg::Lock::Timeout=120)
-  run apt-update "apt-get update" as_root "${quiet[@]}" update ||
+  run apt-update "apt-get update" "${quiet[@]}" update ||
     fail "apt-get update did not work" "check the network and /etc/apt/sources.list, then run this again"
-  run apt-install "apt-get install" as_root "${quiet[@]}" install --no-install-recommends "${missing[@]}" ||
+  run apt-install "apt-get install" "${quiet[@]}" install --no-install-recommends "${missing[@]}" ||
     fail "apt-get install did not work" "see above; with an older release than Debian 12, a package may not exist"
 }
