@@ -4,7 +4,8 @@ namespace tern::app {
 
 std::span<const Command> commands() {
   static constexpr Command table[] = {
-      {"bench", "connections per second: client and server in one process, over a pair in memory", declare_bench},
+      {"bench", "connections per second: client and server in one process, over a pair in memory",
+       declare_bench},
       {"server", "something to talk to: HTTP, echo, discard or chargen on a port", declare_server},
       {"report", "shows what --json wrote: one run, or several side by side", declare_report},
       {"doctor", "what this machine can do, and the command that mends what it lacks", declare_doctor},

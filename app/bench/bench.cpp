@@ -13,7 +13,11 @@
 #include "io/memory_pair.hpp"
 #include "io/packet_memory.hpp"
 #include "observe/json.hpp"
-#include "runtime/core_to_core.hpp"
+#include "observe/live.hpp"
+#include "observe/machine.hpp"
+#include "observe/page.hpp"
+#include "observe/text.hpp"
+#include "runtime/pin.hpp"
 #include "runtime/settings/cli.hpp"
 #include "runtime/worker.hpp"
 
@@ -137,14 +141,14 @@ class Pair {
   }
 
   void go() {
-    result_.machine.core_to_core_cycles.before = core_to_core_cycles(client_cpu_, server_cpu_);
+    result_.machine.core_to_core_cycles.before = observe::core_round_trip_cycles(client_cpu_, server_cpu_);
     std::thread server([this] { serve(); });
     std::thread client([this] { ask(); });
     ready_.arrive_and_wait();
     watch();
     client.join();
     server.join();
-    result_.machine.core_to_core_cycles.after = core_to_core_cycles(client_cpu_, server_cpu_);
+    result_.machine.core_to_core_cycles.after = observe::core_round_trip_cycles(client_cpu_, server_cpu_);
   }
 
  private:
@@ -242,6 +246,14 @@ class Pair {
     observe::Summary& s = result_.summary;
     add_packets(s.packets, side);
     const bool client = side.shard->listeners.size() == 0;
+    const auto bits = [&](CoreCounter c) {
+      return static_cast<double>(side.shard->counters.get(c)) * 8e9 /
+             static_cast<double>(std::max<std::int64_t>(measured_.load(std::memory_order_acquire), 1));
+    };
+    if (client) { // one end's: the other's are the same packets
+      s.rx_bits_per_second = bits(CoreCounter::rx_bytes);
+      s.tx_bits_per_second = bits(CoreCounter::tx_bytes);
+    }
     const double done = static_cast<double>(std::max<std::uint64_t>(stats_.load.get(Load::completed), 1));
     (client ? s.cycles_per_connection.client : s.cycles_per_connection.server) =
         static_cast<double>(side.busy_cycles - side.port_cycles) / done;
@@ -261,6 +273,8 @@ class Pair {
   void watch() {
     const auto begin = std::chrono::steady_clock::now();
     const auto wake = [&](std::int64_t ns) { return begin + std::chrono::nanoseconds(ns); };
+    observe::Live live(stdout, "tern bench",
+                       b_.quiet ? observe::Live::Mode::quiet : observe::Live::Mode::automatic);
     observe::Interval before;
     std::uint64_t client_busy = 0;
     std::uint64_t server_busy = 0;
@@ -285,13 +299,7 @@ class Pair {
       client_busy = cb, server_busy = sb;
       t = now;
       if (i.seconds > 0.05) {
-        if (!b_.quiet)
-          fmt::print(
-              "{:6.1f} s  {:>9.0f} cps  {:>8} live  {:>10} time-wait  {:>6} failed  core busy {:.0f}% "
-              "{:.0f}%\n",
-              now, i.cps(), i.live, i.time_wait, i.failed.total(), i.cores[0].busy * 100,
-              i.cores[1].busy * 100);
-        std::fflush(stdout);
+        live.show(i);
         result_.intervals.push_back(i);
       }
       const bool over = b_.connections == 0 && now >= b_.duration.as_seconds();
@@ -322,6 +330,14 @@ class Pair {
     i.live = stats_.live.load(std::memory_order_relaxed);
     i.time_wait = time_wait_.load(std::memory_order_relaxed);
     before = total;
+    const auto stage = [](const observe::Histogram& h, observe::Latencies& last) {
+      const observe::Latencies all = h.snapshot();
+      const observe::Latency since = latency_of(all.since(last));
+      last = all;
+      return since;
+    };
+    i.latency_us = {stage(stats_.connect, last_connect_), stage(stats_.first_byte, last_first_byte_),
+                    stage(stats_.response, last_response_), stage(stats_.close, last_close_)};
     return i;
   }
 
@@ -382,6 +398,7 @@ class Pair {
   std::atomic<std::uint64_t> time_wait_{0};
   std::atomic<std::uint64_t> client_busy_{0};
   std::atomic<std::uint64_t> server_busy_{0};
+  observe::Latencies last_connect_, last_first_byte_, last_response_, last_close_; // as of the last interval
   std::uint64_t completed_when_stopped_ = 0;
   std::uint64_t busy_when_stopped_ = 0;
 };
@@ -400,11 +417,8 @@ int run(const settings::Schema& schema, const BenchSettings& b) {
   observe::Result result;
   result.command = "bench";
   result.version = TERN_VERSION;
-  const std::time_t started = std::time(nullptr);
-  char when[32];
-  std::strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&started));
-  result.started = when;
-  result.machine = machine();
+  result.started = observe::utc_now();
+  result.machine = observe::machine_facts();
   for (const settings::Option& o : schema.options()) {
     std::string text;
     for (const std::string& one : o.print()) text += (text.empty() ? "" : ", ") + one;
@@ -424,11 +438,15 @@ int run(const settings::Schema& schema, const BenchSettings& b) {
   }
   if (const unsigned leaked = rte_mempool_in_use_count(pool); leaked != 0)
     result.summary.notes.push_back(fmt::format("{} packets were not given back: a bug of tern's", leaked));
-  fmt::print("{}", text_summary(result));
-  if (!b.json.empty()) {
-    std::ofstream(b.json) << to_json(result);
-    fmt::print("report: {}\n", b.json);
-  }
+  fmt::print("{}", summary_text(result));
+  const auto write = [](const std::string& file, auto&& text) {
+    if (file.empty()) return;
+    std::ofstream(file) << text();
+    fmt::print("written: {}\n", file);
+  };
+  write(b.json, [&] { return to_json(result); });
+  write(b.csv, [&] { return to_csv(result.intervals); });
+  write(b.html, [&] { return to_html(result); });
   const std::vector<std::string> wrong = contradictions(result);
   for (const std::string& w : wrong) fmt::print("contradiction: {}\n", w);
   return wrong.empty() && !result.summary.interrupted ? 0 : 1;

@@ -74,6 +74,12 @@ class Client {
   // Once a turn: opens what is due.
   void drive(Instant now) {
     if (stopping_) return;
+    // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in
+    // a queue.
+    if (stats_.load.get(Load::established) == 0) {
+      if (live_ == 0) (void)open(now);
+      return;
+    }
     std::uint32_t want = most_a_turn;
     if (plan_.cps > 0) {
       if (due_ == Instant{}) due_ = now;

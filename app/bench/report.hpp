@@ -21,8 +21,6 @@ struct Side {
 
 [[nodiscard]] observe::Failures failures_of(const Counters<Load>&);
 void add_packets(observe::Packets&, const Side&);
-[[nodiscard]] observe::Machine machine();
 [[nodiscard]] observe::Memory memory();
-[[nodiscard]] std::string text_summary(const observe::Result&);
 
 } // namespace tern::app

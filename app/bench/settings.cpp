@@ -30,6 +30,8 @@ void declare(settings::Schema& s, BenchSettings& b) {
   s.add("seed", b.seed, "of ports, and of the link's harm");
   s.group("output", "What to print and write");
   s.add("json", b.json, "write the report to this file");
+  s.add("csv", b.csv, "write the intervals to this file");
+  s.add("html", b.html, "write the report as a page with plots to this file");
   s.add("quiet", b.quiet, "no line a second");
   s.add("interval", b.interval, "how often to print and to take an interval",
         Range{Duration::ms(100), Duration::seconds(3600)});
@@ -66,8 +68,10 @@ void check(const settings::Schema& s, const BenchSettings& b) {
                  "without timestamps they are not used again; name a larger prefix or a shorter --time-wait",
                  pairs, resting));
   }
-  if (!b.json.empty() && !std::ofstream(b.json, std::ios::app))
-    s.fail("json", "cannot write '" + b.json + "'; name a file in a directory that you may write to");
+  // Told before the run, not after it.
+  for (const auto& [name, file] : {std::pair{"json", &b.json}, {"csv", &b.csv}, {"html", &b.html}})
+    if (!file->empty() && !std::ofstream(*file, std::ios::app))
+      s.fail(name, "cannot write '" + *file + "'; name a file in a directory that you may write to");
 }
 
 } // namespace tern::app

@@ -26,6 +26,8 @@ struct BenchSettings {
   bool verify = false;
   std::uint64_t seed = 1;
   std::string json;
+  std::string csv;
+  std::string html;
   bool quiet = false;
   Duration interval = Duration::seconds(1);
 };

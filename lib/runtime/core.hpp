@@ -124,7 +124,10 @@ class Core {
   }
   void transmit() {
     if (tx_count_ == 0) return;
+    std::uint64_t bytes = 0;
+    for (std::uint16_t i = 0; i < tx_count_; ++i) bytes += tx_[i]->pkt_len;
     shard_.counters.add(CoreCounter::tx_packets, tx_count_);
+    shard_.counters.add(CoreCounter::tx_bytes, bytes);
     const std::uint64_t start = rte_rdtsc();
     port_.tx_burst(queue_, tx_.data(), tx_count_);
     port_cycles_ += rte_rdtsc() - start;

@@ -43,7 +43,12 @@ bool Core<Port, Handler>::poll(Instant now) {
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::receive(std::uint16_t count) {
   shard_.counters.add(CoreCounter::rx_packets, count);
-  for (std::uint16_t i = 0; i < count; ++i) rte_prefetch0(rte_pktmbuf_mtod(rx_[i], void*));
+  std::uint64_t bytes = 0;
+  for (std::uint16_t i = 0; i < count; ++i) {
+    rte_prefetch0(rte_pktmbuf_mtod(rx_[i], void*));
+    bytes += rx_[i]->pkt_len;
+  }
+  shard_.counters.add(CoreCounter::rx_bytes, bytes);
   // Stage 1: classify and name. What is not TCP over IPv4 is rare and goes its whole way here.
   std::uint16_t n = 0;
   for (std::uint16_t i = 0; i < count; ++i) {

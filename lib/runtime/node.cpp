@@ -1,6 +1,6 @@
 #include "runtime/node.hpp"
 
-#include "runtime/core_to_core.hpp"
+#include "runtime/pin.hpp"
 
 namespace tern {
 
