@@ -22,7 +22,7 @@ run() {
   "$@" >"$log" 2>&1 </dev/null &
   local pid=$! pace=10
   [ ! -t 1 ] || pace=1
-  trap 'kill -TERM "$pid" 2>/dev/null; wait "$pid" 2>/dev/null || true; printf "\ninterrupted: %s\n" "$what" >&2; exit 130' INT TERM
+  trap 'kill -TERM "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; printf "\ninterrupted: %s\n" "$what" >&2; exit 130' INT TERM
   while kill -0 "$pid" 2>/dev/null; do
     sleep 0.2
     now=$((SECONDS - begun))
