@@ -58,6 +58,8 @@ struct Range {
   T least;
   T most;
 };
+template <class T>
+Range(T, T) -> Range<T>; // clang 14 does not deduce for aggregates by itself
 
 struct Option {
   enum class Shape { value, flag, many, list };
@@ -168,6 +170,7 @@ void Schema::add_value(std::string name, T& target, std::string help, std::optio
   o.set = [&target, range](std::span<const Given> given) {
     const Given& g = detail::only(given);
     T v = detail::read<T>(g);
+    (void)range; // of a kind without an order
     if constexpr (requires(const T& a) { a < a; }) {
       if (range && (v < range->least || range->most < v))
         detail::out_of_range(g, Value<T>::print(range->least), Value<T>::print(range->most));
