@@ -115,23 +115,31 @@ class Shard {
 
   // ---- FlowRecords (flow_table.hpp): does a record bear this name?
   void prefetch(FlowRef ref) const {
+    const void* line = nullptr;
     switch (ref.kind()) {
       case FlowKind::connection: {
-        const auto* line = reinterpret_cast<const char*>(&connections.at(ref.index()));
-        __builtin_prefetch(line, 1);
-        __builtin_prefetch(line + 64, 1);
-        __builtin_prefetch(line + 128, 1);
-        return;
+        const auto* record = reinterpret_cast<const char*>(&connections.at(ref.index()));
+        __builtin_prefetch(record + 64);
+        __builtin_prefetch(record + 128);
+        line = record;
+        break;
       }
-      case FlowKind::syn_received:
-        return ref.index() < syn4.slots.capacity()
-                   ? __builtin_prefetch(syn4.slots.at(ref.index()), 1)
-                   : __builtin_prefetch(syn6.slots.at(ref.index() - syn4.slots.capacity()), 1);
+      case FlowKind::syn_received: {
+        const std::uint32_t four = syn4.slots.capacity();
+        if (ref.index() < four)
+          line = syn4.slots.at(ref.index());
+        else
+          line = syn6.slots.at(ref.index() - four);
+        break;
+      }
       case FlowKind::time_wait:
-        return __builtin_prefetch(&time_wait4.streams.peek(ref.index()));
+        line = &time_wait4.streams.peek(ref.index());
+        break;
       case FlowKind::time_wait6:
-        return __builtin_prefetch(&time_wait6.streams.peek(ref.index()));
+        line = &time_wait6.streams.peek(ref.index());
+        break;
     }
+    __builtin_prefetch(line);
   }
   [[nodiscard]] bool matches(FlowRef ref, const FlowKey4& key) const {
     switch (ref.kind()) {
