@@ -1,6 +1,8 @@
 // tern bench: client and server in one process over an in-memory pair, one core each.
 #include <fmt/format.h>
+#include <rte_cycles.h>
 #include <rte_lcore.h>
+#include <rte_version.h>
 
 #include <barrier>
 #include <fstream>
@@ -419,6 +421,8 @@ int run(const settings::Schema& schema, const BenchSettings& b) {
   result.version = TERN_VERSION;
   result.started = observe::utc_now();
   result.machine = observe::machine_facts();
+  result.machine.dpdk = rte_version();
+  result.machine.tsc_hz = rte_get_tsc_hz();
   for (const settings::Option& o : schema.options()) {
     std::string text;
     for (const std::string& one : o.print()) text += (text.empty() ? "" : ", ") + one;
