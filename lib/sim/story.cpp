@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "wire/tcp_inl.hpp"
 
@@ -142,7 +143,7 @@ void Stage::old_duplicate(Side from, Seq seq, std::uint8_t flags, Seq ack, std::
   Frame f;
   const std::span<std::byte> room = start_ip(f, wire::emitted_length(h) + text.size());
   wire::emit_tcp(h, room.data());
-  std::memcpy(room.data() + wire::emitted_length(h), text.data(), text.size());
+  std::ranges::copy(std::as_bytes(std::span{text}), room.data() + wire::emitted_length(h));
   seal_tcp(f, from == Side::a ? address_a : address_b, from == Side::a ? address_b : address_a, Ecn::not_ect);
   net.inject(std::move(f), Duration{});
   net.run_for(Duration{});

@@ -1,6 +1,9 @@
 // The engine under what no honest peer, path or user does; and what it once got wrong.
 #include "support/engine_pair.hpp"
 
+#include <algorithm>
+#include <span>
+
 namespace tern::tcp {
 namespace {
 
@@ -39,7 +42,7 @@ class Hostile : public ::testing::Test {
     Packet p = pool.pool().alloc();
     std::byte* at = p.append(static_cast<std::uint16_t>(h.header_length + text.size()));
     std::memset(at, 0, h.header_length);
-    std::memcpy(at + h.header_length, text.data(), text.size());
+    std::ranges::copy(std::as_bytes(std::span{text}), at + h.header_length);
     return t.arrive(h, std::move(p), now);
   }
 
