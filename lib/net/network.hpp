@@ -90,6 +90,7 @@ class Network {
   // Ages neighbours, asks again, gives up. A few times a second.
   void tick(Instant now);
 
+  [[nodiscard]] bool has_route(const Ip& to) const { return routes_.next_hop(self_, to).has_value(); }
   void set_routes(Routes routes) { routes_ = std::move(routes); }
   [[nodiscard]] Outbox& outbox() { return outbox_; }
   [[nodiscard]] Neighbours& neighbours() { return neighbours_; }

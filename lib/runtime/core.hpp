@@ -13,6 +13,7 @@
 
 #include "io/port.hpp"
 #include "net/network.hpp"
+#include "runtime/core_handle.hpp"
 #include "runtime/handler.hpp"
 #include "runtime/hops.hpp"
 #include "runtime/shard.hpp"
@@ -21,34 +22,32 @@
 
 namespace tern {
 
-enum class ConnectError : std::uint8_t {
-  none,
-  no_record,  // the connection table is full
-  port_taken, // this pair of endpoints is in use, or rests in TIME-WAIT
-};
-
-struct Connecting {
-  Connection connection;
-  ConnectError error = ConnectError::none;
-};
-
 template <io::PacketPort Port, class Handler>
 class Core {
  public:
   Core(Shard& shard, net::Network& network, Port& port, io::QueueId queue, Handler& handler)
-      : shard_(shard), net_(network), port_(port), queue_(queue), handler_(handler) {}
+      : shard_(shard),
+        net_(network),
+        port_(port),
+        queue_(queue),
+        handler_(handler),
+        handle_(shard, network, hops_) {}
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
   // One turn of the loop. True if there was anything to do.
   bool poll(Instant now);
 
-  // ---- Active opens, from this core's thread only.
-  // Whether (local, remote) can be opened now: the port pool's probe.
+  // What handlers and messages reach of this core: post() from any thread, connect() from this one.
+  [[nodiscard]] CoreHandle& handle() { return handle_; }
   template <class Key>
-  [[nodiscard]] bool taken(const Key& key);
+  [[nodiscard]] bool taken(const Key& key) const {
+    return handle_.taken(key);
+  }
   template <class Key>
-  [[nodiscard]] Connecting connect(const Key& key);
+  [[nodiscard]] Connecting connect(const Key& key) {
+    return handle_.open(key);
+  }
 
   [[nodiscard]] Shard& shard() { return shard_; }
   [[nodiscard]] Instant now() const { return shard_.now; }
@@ -148,6 +147,8 @@ class Core {
   const io::QueueId queue_;
   Handler& handler_;
   Hops hops_;
+  CoreHandle handle_;
+  bool started_ = false;
   std::uint16_t scratch_hop_ = 0;
   std::uint64_t port_cycles_ = 0;
   std::uint16_t tx_count_ = 0;

@@ -8,13 +8,18 @@ namespace tern {
 template <io::PacketPort Port, class Handler>
 bool Core<Port, Handler>::poll(Instant now) {
   shard_.now = now;
+  if (!started_) [[unlikely]] {
+    started_ = true;
+    handler::started(handler_, handle_);
+  }
+  const bool mail = handle_.run_mail() != 0;
   const std::uint64_t start = rte_rdtsc();
   const std::uint16_t count = port_.rx_burst(queue_, rx_.data(), burst);
   if (count != 0) {
     port_cycles_ += rte_rdtsc() - start;
     receive(count);
   }
-  bool busy = count != 0;
+  bool busy = count != 0 || mail;
   if (now.ms32() != last_tick_) {
     last_tick_ = now.ms32();
     busy = run_timers() || busy;
@@ -462,55 +467,6 @@ void Core<Port, Handler>::send(Packet p, const Key& key, bool ect, std::uint16_t
     hop_towards(key) = hop = hops_.number(ref);
   if (sending == net::Sending::ready) [[likely]]
     queue_frame(p.release());
-}
-
-// ---- Active opens
-
-template <io::PacketPort Port, class Handler>
-template <class Key>
-bool Core<Port, Handler>::taken(const Key& key) {
-  const FlowRef ref = shard_.flows.find(shard_.hasher(key), key, shard_);
-  if (!ref) return false;
-  if (ref.kind() != Shard::time_wait_kind<Key>()) return true;
-  return !tcp::may_reuse_for_active_open(shard_.template time_waits<Key>().streams.at(ref.index()).facts,
-                                         shard_.now);
-}
-
-template <io::PacketPort Port, class Handler>
-template <class Key>
-Connecting Core<Port, Handler>::connect(const Key& key) {
-  const FlowHash hash = shard_.hasher(key);
-  const FlowRef old = shard_.flows.find(hash, key, shard_);
-  auto& streams = shard_.template time_waits<Key>().streams;
-  const tcp::Origins origins = shard_.gate.isn.both(Tuple<Key>::from(&key), shard_.now);
-  Seq iss = origins.iss;
-  if (old) {
-    if (old.kind() != Shard::time_wait_kind<Key>() ||
-        !tcp::may_reuse_for_active_open(streams.at(old.index()).facts, shard_.now)) {
-      shard_.counters.add(CoreCounter::connect_no_port);
-      return {{}, ConnectError::port_taken};
-    }
-    iss = streams.at(old.index()).facts.next_iss();
-  }
-  R* r = shard_.connections.take();
-  if (r == nullptr) {
-    shard_.counters.add(CoreCounter::connect_no_record);
-    return {{}, ConnectError::no_record};
-  }
-  shard_.name(*r, key);
-  const FlowRef ref = shard_.ref_of(*r);
-  if (!(old ? shard_.flows.replace(hash, old, ref) : shard_.flows.insert(hash, ref))) {
-    shard_.counters.add(CoreCounter::drop_no_flow_entry);
-    shard_.connections.give_back(*r);
-    return {{}, ConnectError::no_record};
-  }
-  if (old) streams.kill(old.index());
-  tcp::open_active(shard_.env, r->tcb, iss, origins.ts_offset, shard_.template mtu_mss<Key>(), shard_.now);
-  r->set(R::told_open);
-  r->hop = hop_towards(key);
-  shard_.counters.add(CoreCounter::connects);
-  shard_.mark_dirty(*r);
-  return {shard_.handle(*r), ConnectError::none};
 }
 
 // ---- Timers

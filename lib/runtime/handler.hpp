@@ -1,6 +1,9 @@
 // What a handler may have. Every member is optional and found at compile time; a handler is a plain type, one
 // object a core.
 //
+//   void on_start(CoreHandle&)               once, on the core's thread, before its first packet: keep the
+//                                            reference to open connections, to tell the time, to post to
+//                                            other cores (core_handle.hpp)
 //   void on_accept(Connection)               a client's handshake is done
 //   void on_connected(Connection)            ours is
 //   void on_data(Connection, Payload&)       text; what is left in the payload stays unread and comes again
@@ -19,8 +22,16 @@
 #include "base/time.hpp"
 #include "runtime/connection.hpp"
 
+namespace tern {
+class CoreHandle;
+}
+
 namespace tern::handler {
 
+template <class H>
+void started(H& h, CoreHandle& core) {
+  if constexpr (requires { h.on_start(core); }) h.on_start(core);
+}
 template <class H>
 void accepted(H& h, Connection c) {
   if constexpr (requires { h.on_accept(c); }) h.on_accept(c);

@@ -60,6 +60,8 @@ template <class Handler>
     ws.shard = shard_settings(v.node, node.self());
     ws.network = network_settings(node.port());
     ws.idle = v.node.idle;
+    const DialPlan dial(node.self(), io::Steering{}, {.seed = random_key().k0});
+    ws.dial = &dial;
     Worker<io::EthPort, Handler> worker(node.port(), 0, node.self(), routes_of(v.node), node.packets(), ws,
                                         handler);
     for (const settings::PortRange& r : v.listen)

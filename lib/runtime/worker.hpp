@@ -35,6 +35,8 @@ class Worker {
     net::NetworkSettings network;
     IdlePolicy idle = IdlePolicy::Adaptive;
     std::string name = "core 0";
+    io::CoreId id = 0;
+    const DialPlan* dial = nullptr; // none: connect() finds no source
   };
 
   Worker(Port& port, io::QueueId queue, const net::Interface& self, net::Routes routes, PacketPool pool,
@@ -43,10 +45,14 @@ class Worker {
         network_(self, std::move(routes), pool, settings.network),
         shard_(process_arena(), settings.shard, pool, clock_.now(), settings.name),
         core_(shard_, network_, port, queue, handler) {
+    if (settings.dial != nullptr) core_.handle().set_dialer(&dialer_.emplace(*settings.dial, settings.id));
     network_.announce();
   }
+  ~Worker() { core_.handle().close_mail(); }
 
   [[nodiscard]] Core<Port, Handler>& core() { return core_; }
+  // From any thread: runs `m` on this core's, before its next turn; see CoreHandle::post.
+  [[nodiscard]] bool post(Message m) { return core_.handle().post(std::move(m)); }
   [[nodiscard]] Shard& shard() { return shard_; }
   [[nodiscard]] net::Network& network() { return network_; }
   [[nodiscard]] const TscClock& clock() const { return clock_; }
@@ -111,6 +117,7 @@ class Worker {
   std::uint32_t last_second_ = 0;
   net::Network network_;
   Shard shard_;
+  std::optional<Dialer> dialer_;
   Core<Port, Handler> core_;
 };
 

@@ -14,24 +14,32 @@ namespace tern::test {
 
 template <class Handler>
 struct Node {
-  Node(io::MemoryPort& port, Ip4 ip, PacketPool pool, const ShardSettings& s, Instant now, Handler& h)
+  Node(io::MemoryPort& port, Ip4 ip, PacketPool pool, const ShardSettings& s, Instant now, Handler& h,
+       const DialSettings& d = {})
       : self({.mac = port.mac(), .addresses = {{Ip{ip}, 24}}}),
         network(self, net::Routes{}, pool, {.key = {1, 2}}),
         shard(process_arena(), s, pool, now),
-        core(shard, network, port, 0, h) {}
+        dial(self, steering, d),
+        dialer(dial, 0),
+        core(shard, network, port, 0, h) {
+    core.handle().set_dialer(&dialer);
+  }
   net::Interface self;
   net::Network network;
   Shard shard;
+  io::Steering steering;
+  DialPlan dial;
+  Dialer dialer;
   Core<io::MemoryPort, Handler> core;
 };
 
 template <class Client, class Server>
 class CorePair {
  public:
-  explicit CorePair(ShardSettings s = {}, unsigned cache = 0)
+  explicit CorePair(ShardSettings s = {}, unsigned cache = 0, const DialSettings& d = {})
       : pool(8191, 2048, cache),
         pair(io::MemoryPairSettings{}),
-        client(pair.a(), client_ip, pool.pool(), s, now, client_handler),
+        client(pair.a(), client_ip, pool.pool(), s, now, client_handler, d),
         server(pair.b(), server_ip, pool.pool(), s, now, server_handler) {}
 
   // Both cores turn until neither has anything to do.

@@ -1,0 +1,54 @@
+// Which core a connection belongs to: one function, whether the NIC computes it or we do.
+//
+//   owner = owners[toeplitz(key, source, destination, ports of the packet as received) % size]
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/ip.hpp"
+#include "io/port.hpp"
+#include "wire/toeplitz.hpp"
+
+namespace tern::io {
+
+using CoreId = std::uint16_t;
+
+class Steering {
+ public:
+  // One core, to which everything belongs.
+  Steering() : owners_{0} {}
+  // A port that spreads by a key and table that were read back: queue q is core q's, and what arrives there
+  // is that core's, so nobody looks.
+  [[nodiscard]] static Steering by_port(const RssView& rss, CoreId cores);
+  // Our own table under `key` (40 bytes, drawn at random: nobody can aim at one core), the cores taking
+  // turns.
+  [[nodiscard]] static Steering by_software(std::span<const std::uint8_t> key, CoreId cores);
+
+  [[nodiscard]] CoreId cores() const { return cores_; }
+  // Whether a TCP segment that is no fragment is on its owner's queue already.
+  [[nodiscard]] bool by_port() const { return by_port_; }
+  [[nodiscard]] const wire::Toeplitz& toeplitz() const { return toeplitz_; }
+  [[nodiscard]] std::span<const CoreId> owners() const { return owners_; }
+
+  [[nodiscard]] CoreId owner_of_hash(std::uint32_t hash) const {
+    return owners_[hash & (owners_.size() - 1)];
+  }
+  // Of a packet from `src` to `dst`.
+  template <class Address>
+  [[nodiscard]] CoreId owner(const Address& src, const Address& dst, Port src_port, Port dst_port) const {
+    return owner_of_hash(toeplitz_.hash(src, dst, src_port, dst_port));
+  }
+
+ private:
+  Steering(const wire::ToeplitzKey& key, std::vector<CoreId> owners, CoreId cores, bool by_port)
+      : toeplitz_(key), owners_(std::move(owners)), cores_(cores), by_port_(by_port) {}
+
+  wire::Toeplitz toeplitz_;
+  std::vector<CoreId> owners_; // a power of two of entries
+  CoreId cores_ = 1;
+  bool by_port_ = false;
+};
+
+} // namespace tern::io

@@ -1,0 +1,95 @@
+#include "runtime/dialer.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "base/endian.hpp"
+#include "base/siphash.hpp"
+
+namespace tern {
+namespace {
+
+// All addresses of a block, which must be ours.
+void add_block(Sources& to, const Prefix& p, const net::Interface& self) {
+  const unsigned host_bits = (p.base().is_v4() ? 32U : 128U) - p.length();
+  if (host_bits > 24) throw std::invalid_argument(p.to_string() + ": more than 2^24 source addresses");
+  const std::uint32_t count = std::uint32_t{1} << host_bits;
+  Ip::Bytes first = p.base().bytes();
+  store_be<std::uint32_t>(first.data() + 12, load_be<std::uint32_t>(first.data() + 12) & ~(count - 1));
+  Ip::Bytes last = first;
+  store_be<std::uint32_t>(last.data() + 12, load_be<std::uint32_t>(last.data() + 12) | (count - 1));
+  // A connection over IPv6 names its local address by its place among the interface's.
+  const auto& named = self.addresses();
+  const bool ours = p.base().is_v4()
+                        ? self.owns(Ip{first}) && self.owns(Ip{last})
+                        : count == 1 && std::any_of(named.begin(), named.end(),
+                                                    [&](const net::Address& a) { return a.ip == p.base(); });
+  if (!ours) throw std::invalid_argument(p.to_string() + ": these source addresses are not all ours");
+  to.add(Ip{first}, count);
+}
+
+std::uint64_t mix(std::uint64_t seed, const Endpoint& remote) {
+  const auto bytes = std::bit_cast<std::array<std::uint64_t, 2>>(remote.ip.bytes());
+  std::uint64_t z = seed ^ bytes[0] * 0x9e3779b97f4a7c15 ^ bytes[1] * 0xbf58476d1ce4e5b9 ^
+                    remote.port.raw() * 0x94d049bb133111ebULL;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+} // namespace
+
+DialPlan::DialPlan(const net::Interface& self, const io::Steering& steering, const DialSettings& s)
+    : self_(self),
+      table_(steering.toeplitz(), static_cast<std::uint32_t>(steering.owners().size()), s.ports, s.seed),
+      owners_(steering.owners().begin(), steering.owners().end()),
+      seed_(s.seed) {
+  for (const bool v4 : {true, false}) {
+    Sources all;
+    for (const Prefix& p : s.sources)
+      if (p.base().is_v4() == v4) add_block(all, p, self);
+    if (all.count() != 0) choices_.push_back(std::move(all));
+  }
+  if (!choices_.empty()) return;
+  for (const net::Address& a : self.addresses()) {
+    own_.push_back(a.ip);
+    choices_.emplace_back().add(a.ip, 1);
+  }
+}
+
+std::uint32_t DialPlan::choice_for(const Ip& remote) const {
+  if (own_.empty()) {
+    for (std::uint32_t i = 0; i < choices_.size(); ++i)
+      if (choices_[i].blocks()[0].v4 == remote.is_v4()) return i;
+    return none;
+  }
+  const auto ip = self_.source_for(remote);
+  if (!ip) return none;
+  const auto at = std::find(own_.begin(), own_.end(), *ip);
+  return at == own_.end() ? none : static_cast<std::uint32_t>(at - own_.begin());
+}
+
+Dialer::Dialer(const DialPlan& plan, io::CoreId core)
+    : plan_(plan),
+      pool_(plan.table(), plan.owners(), core),
+      seed_(mix(plan.seed() + core, {})),
+      recent_(256) {}
+
+Dial Dialer::dial(const Endpoint& remote) const {
+  Dial d;
+  d.remote = remote;
+  d.choice = plan_.choice_for(remote.ip);
+  if (d.choice != DialPlan::none) d.at = pool_.cursor(remote, mix(seed_, remote));
+  return d;
+}
+
+Dial& Dialer::recent(const Endpoint& remote) {
+  Dial& d = recent_[mix(seed_, remote) % recent_.size()];
+  if (d.remote != remote) [[unlikely]] {
+    d = Dial{};
+    d.remote = remote;
+  }
+  return d;
+}
+
+} // namespace tern
