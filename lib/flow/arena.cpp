@@ -166,9 +166,9 @@ std::uint64_t Arena::find_hole(std::uint64_t bytes, std::uint64_t alignment) con
   return at + bytes <= settings_.reach ? at : no_hole;
 }
 
-PageKind Arena::commit(std::byte* at, std::uint64_t bytes) const {
+PageKind Arena::commit(std::byte* at, std::uint64_t bytes, bool prefault) const {
   constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-  const int populate = settings_.prefault ? MAP_POPULATE : 0;
+  const int populate = prefault ? MAP_POPULATE : 0;
   if (settings_.huge_pages && bytes % huge_page == 0 && free_huge_bytes() >= bytes &&
       mmap(at, bytes, PROT_READ | PROT_WRITE, flags | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT) | populate, -1,
            0) != MAP_FAILED)
@@ -178,7 +178,7 @@ PageKind Arena::commit(std::byte* at, std::uint64_t bytes) const {
   PageKind kind = PageKind::small;
   if (bytes % huge_page == 0 && transparent_allowed() && madvise(at, bytes, MADV_HUGEPAGE) == 0)
     kind = PageKind::transparent;
-  if (settings_.prefault)
+  if (prefault)
     for (std::uint64_t i = 0; i < bytes; i += small_page)
       const_cast<volatile std::byte&>(at[i]) = std::byte{0};
   return kind;
@@ -192,7 +192,7 @@ ArenaPiece Arena::take(const ArenaRequest& request) {
   if (offset == no_hole)
     throw ArenaError("memory: no run of " + in_mib(bytes) + " addresses is left for " + describe(request));
   std::byte* at = base_ + offset;
-  const PageKind pages = commit(at, bytes);
+  const PageKind pages = commit(at, bytes, settings_.prefault || request.at_random);
   taken_.emplace(offset, ArenaReservation{request, bytes, pages});
   reserved_ += bytes;
   return ArenaPiece{this, at, bytes};

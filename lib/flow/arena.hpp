@@ -29,6 +29,8 @@ struct ArenaRequest {
   std::string name;
   std::uint64_t count = 0;
   std::uint64_t bytes_each = 0;
+  bool at_random =
+      false; // used all over from the first packet on: its pages are made in take(), not one stall each
   [[nodiscard]] std::uint64_t bytes() const; // saturates
 };
 
@@ -109,7 +111,7 @@ class Arena {
   void give_back(void* data, std::size_t size);
   void require_locked(std::span<const ArenaRequest> requests) const;
   [[nodiscard]] std::uint64_t find_hole(std::uint64_t bytes, std::uint64_t alignment) const;
-  [[nodiscard]] PageKind commit(std::byte* at, std::uint64_t bytes) const;
+  [[nodiscard]] PageKind commit(std::byte* at, std::uint64_t bytes, bool prefault) const;
 
   mutable std::mutex mutex_;
   Settings settings_;

@@ -12,7 +12,7 @@ std::uint32_t buckets_for(std::uint32_t capacity) {
 } // namespace
 
 ArenaRequest FlowTable::request(std::uint32_t capacity, const std::string& name) {
-  return {name, buckets_for(capacity), sizeof(Bucket)};
+  return {name, buckets_for(capacity), sizeof(Bucket), true};
 }
 
 FlowTable::FlowTable(Arena& arena, std::uint32_t capacity, const std::string& name)

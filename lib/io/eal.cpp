@@ -82,8 +82,8 @@ EalChoice choose_eal(const EalSettings& s, const HugePageState& pages) {
     c.arguments.insert(c.arguments.end(), {"--no-huge", "--no-shconf", "-m", std::to_string(s.memory_mb)});
     if (s.huge_pages == HugePages::automatic)
       c.note = fmt::format(
-          "no huge pages ({} MB free of {} MB wanted): packets lie on 4 KiB pages, which costs TLB misses, "
-          "and ports with real DMA need them",
+          "no huge pages ({} MB free of {} MB wanted): packets lie on pages that the kernel joins where it "
+          "can, which is slower, and ports with real DMA need them",
           pages.free_bytes >> 20, s.memory_mb);
   }
   if (s.devices.empty()) c.arguments.emplace_back("--no-pci");

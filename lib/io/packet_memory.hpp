@@ -6,8 +6,6 @@
 #include <cstdint>
 #include <string>
 
-#include "io/error.hpp"
-
 namespace tern::io {
 
 // EAL's share: the packets, what its allocator loses at the ends of its pages, and DPDK's own objects.
@@ -16,16 +14,9 @@ namespace tern::io {
 }
 
 // As many packets as the memory holds; `cache`: of each registered thread. Throws Error.
-[[nodiscard]] inline rte_mempool* make_packet_pool(const std::string& name, unsigned megabytes,
-                                                   unsigned cache) {
-  constexpr unsigned bytes_each = RTE_MBUF_DEFAULT_BUF_SIZE + sizeof(rte_mbuf) + 2 * RTE_CACHE_LINE_SIZE;
-  const auto packets = static_cast<unsigned>((std::uint64_t{megabytes} << 20) / bytes_each);
-  rte_mempool* pool =
-      rte_pktmbuf_pool_create(name.c_str(), packets, cache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-  if (pool == nullptr)
-    throw Error("no memory for " + std::to_string(packets) + " packets (" + std::to_string(megabytes) +
-                " MB); ask for less with --packet-memory");
-  return pool;
-}
+//
+// Where EAL has no huge pages its memory is a file in memory on 4 KiB pages, and every packet costs a TLB
+// miss. There the pool lies in memory of ours, which the kernel joins to 2 MiB pages if it may.
+[[nodiscard]] rte_mempool* make_packet_pool(const std::string& name, unsigned megabytes, unsigned cache);
 
 } // namespace tern::io

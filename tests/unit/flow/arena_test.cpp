@@ -102,6 +102,8 @@ TEST(Arena, PiecesAreResidentAtOnceOnlyWhenPrefaulted) {
   Arena arena({.reach = 64 * mib, .huge_pages = false});
   auto lazy = arena.take({"records", 3 * mib, 1});
   EXPECT_EQ(resident_pages(lazy), 0U);
+  auto scattered = arena.take({"table", 3 * mib, 1, true});
+  EXPECT_EQ(resident_pages(scattered), scattered.size() / 4096);
   arena.set_prefault(true);
   auto eager = arena.take({"records", 3 * mib, 1});
   EXPECT_EQ(resident_pages(eager), eager.size() / 4096);

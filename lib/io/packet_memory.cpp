@@ -1,0 +1,65 @@
+#include "io/packet_memory.hpp"
+
+#include <rte_eal.h>
+#include <rte_mbuf_pool_ops.h>
+#include <sys/mman.h>
+
+#include "io/error.hpp"
+
+namespace tern::io {
+namespace {
+
+constexpr std::size_t page = std::size_t{2} << 20;
+constexpr unsigned private_bytes = sizeof(rte_pktmbuf_pool_private);
+
+void unmap(rte_mempool_memhdr* h, void* mapping) {
+  munmap(mapping, h->len + page);
+}
+
+// What DPDK's rte_pktmbuf_pool_create does, over a mapping of ours. Null: it can't be had.
+rte_mempool* pool_on_joined_pages(const std::string& name, unsigned packets, unsigned cache) {
+  constexpr unsigned element = sizeof(rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE;
+  rte_mempool* pool =
+      rte_mempool_create_empty(name.c_str(), packets, element, cache, private_bytes, SOCKET_ID_ANY, 0);
+  if (pool == nullptr) return nullptr;
+  const std::size_t each = pool->header_size + pool->elt_size + pool->trailer_size;
+  const std::size_t a_page = page / each; // where an address must be physical, no packet crosses a page's end
+  const std::size_t bytes = (packets + a_page - 1) / a_page * page;
+  void* mapping =
+      mmap(nullptr, bytes + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) {
+    rte_mempool_free(pool);
+    return nullptr;
+  }
+  const auto at = reinterpret_cast<std::uintptr_t>(mapping);
+  char* aligned = static_cast<char*>(mapping) + ((page - at % page) % page);
+  (void)madvise(aligned, bytes, MADV_HUGEPAGE); // where the kernel won't, these are pages of 4 KiB as before
+  rte_pktmbuf_pool_init(pool, nullptr);
+  const int populated = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), nullptr) == 0
+                            ? rte_mempool_populate_virt(pool, aligned, bytes, page, unmap, mapping)
+                            : -1;
+  if (populated < static_cast<int>(packets)) {
+    if (populated < 0) munmap(mapping, bytes + page); // else the pool has it, and gives it back
+    rte_mempool_free(pool);
+    return nullptr;
+  }
+  rte_mempool_obj_iter(pool, rte_pktmbuf_init, nullptr); // touches each: the pages are there from now on
+  return pool;
+}
+
+} // namespace
+
+rte_mempool* make_packet_pool(const std::string& name, unsigned megabytes, unsigned cache) {
+  constexpr unsigned bytes_each = RTE_MBUF_DEFAULT_BUF_SIZE + sizeof(rte_mbuf) + 2 * RTE_CACHE_LINE_SIZE;
+  const auto packets = static_cast<unsigned>((std::uint64_t{megabytes} << 20) / bytes_each);
+  rte_mempool* pool = nullptr;
+  if (rte_eal_has_hugepages() == 0) pool = pool_on_joined_pages(name, packets, cache);
+  if (pool == nullptr)
+    pool = rte_pktmbuf_pool_create(name.c_str(), packets, cache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+  if (pool == nullptr)
+    throw Error("no memory for " + std::to_string(packets) + " packets (" + std::to_string(megabytes) +
+                " MB); ask for less with --packet-memory");
+  return pool;
+}
+
+} // namespace tern::io

@@ -1,0 +1,37 @@
+// The pool of packets, wherever its memory lies.
+#include "io/packet_memory.hpp"
+
+#include <gtest/gtest.h>
+#include <rte_mempool.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "support/eal.hpp"
+
+namespace tern::io {
+namespace {
+
+TEST(PacketMemory, EveryPacketIsWholeAndItsOwn) {
+  test::start_eal();
+  rte_mempool* pool = make_packet_pool("packet memory", 8, 0);
+  std::vector<rte_mbuf*> all(pool->size);
+  ASSERT_EQ(rte_pktmbuf_alloc_bulk(pool, all.data(), pool->size), 0) << "fewer than it promised";
+  EXPECT_EQ(rte_pktmbuf_alloc(pool), nullptr);
+  EXPECT_GT(pool->size, 3000U);
+  std::vector<std::uintptr_t> starts;
+  for (rte_mbuf* m : all) {
+    EXPECT_EQ(rte_pktmbuf_tailroom(m), RTE_MBUF_DEFAULT_BUF_SIZE - RTE_PKTMBUF_HEADROOM);
+    std::fill_n(static_cast<char*>(m->buf_addr), m->buf_len, 'x');
+    starts.push_back(reinterpret_cast<std::uintptr_t>(m->buf_addr));
+  }
+  std::sort(starts.begin(), starts.end());
+  for (std::size_t i = 1; i < starts.size(); ++i)
+    ASSERT_GE(starts[i] - starts[i - 1], RTE_MBUF_DEFAULT_BUF_SIZE + sizeof(rte_mbuf));
+  rte_pktmbuf_free_bulk(all.data(), pool->size);
+  EXPECT_EQ(rte_mempool_in_use_count(pool), 0U);
+  rte_mempool_free(pool);
+}
+
+} // namespace
+} // namespace tern::io
