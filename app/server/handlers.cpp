@@ -101,7 +101,7 @@ void Http::send_owed(Connection c, std::uint64_t& state) {
     state -= static_cast<std::uint64_t>(n) << 32;
     if (n < part) return;
   }
-  if ((state & last) != 0) c.close();
+  if ((state & last) != 0) c.drain(); // whatever is still asked stays unanswered
 }
 
 void Http::on_writable(Connection c) {

@@ -65,6 +65,19 @@ void Connection::close() {
   change(shard_, index_, generation_,
          [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) { tcp::close(s.env, r.tcb, s.now, out); });
 }
+void Connection::drain() {
+  change(shard_, index_, generation_, [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) {
+    tcp::orphan(s.env, r.tcb, tcp::Farewell::Drain, s.now, out);
+    if (r.unread == nullptr) return;
+    r.set(ConnectionRecord::deliver_again); // the core throws it away
+    s.mark_dirty(r);
+  });
+}
+void Connection::release() {
+  change(shard_, index_, generation_, [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) {
+    tcp::orphan(s.env, r.tcb, tcp::Farewell::Reset, s.now, out);
+  });
+}
 void Connection::abort() {
   change(shard_, index_, generation_,
          [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) { tcp::abort(s.env, r.tcb, out); });

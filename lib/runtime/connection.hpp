@@ -76,8 +76,11 @@ class Connection {
   std::uint32_t send(std::string_view text) { return send(std::as_bytes(std::span{text})); }
   [[nodiscard]] std::uint32_t send_space() const;
 
-  void close(); // our direction, after what is queued
-  void abort(); // RST
+  // Four ways to part, see handler.hpp.
+  void close();   // our direction, after what is queued
+  void drain();   // and what still comes is thrown away
+  void release(); // and what still comes is refused
+  void abort();   // RST
   void pause_reading();
   void resume_reading();
 

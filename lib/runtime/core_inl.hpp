@@ -300,7 +300,7 @@ void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
     }
     if (out.has(tcp::event_data)) hand_over(r, out.data.take());
     if (out.has(tcp::event_peer_closed)) r.set(R::end_untold);
-    if (out.has(tcp::event_writable)) handler::writable(handler_, c);
+    if (out.has(tcp::event_writable) && !r.tcb.has(tcp::flag_orphan)) handler::writable(handler_, c);
     tell_end(r);
   }
   if (out.reply_reset) {
@@ -343,7 +343,12 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
   if (!all) return;
   const std::uint32_t offered = all.length();
   Payload p{std::move(all)};
-  if (!r.tcb.has(tcp::flag_reading_paused)) handler::data(handler_, shard_.handle(r), p);
+  if (!r.tcb.has(tcp::flag_reading_paused | tcp::flag_orphan)) {
+    r.tcb.rcv_held -= offered; // in the handler's hands: release() in the callback finds it read
+    handler::data(handler_, shard_.handle(r), p);
+    r.tcb.rcv_held += offered;
+  }
+  if (r.tcb.has(tcp::flag_orphan)) p.drop_all(); // nobody will ask for it again
   const std::uint32_t left = p.size();
   if (left != 0) r.unread = p.packet().release();
   if (left == offered) return;
@@ -356,6 +361,7 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::tell_end(R& r) {
   if (!r.has(R::end_untold)) return;
+  if (r.tcb.has(tcp::flag_orphan)) return r.clear(R::end_untold);
   const bool comes_again =
       r.has(R::deliver_again) || r.tcb.has(tcp::flag_want_writable) || r.tcb.has(tcp::flag_reading_paused);
   if (r.unread != nullptr && comes_again) return;
@@ -379,6 +385,10 @@ void Core<Port, Handler>::flush_one(R& r) {
     r.clear(R::deliver_again);
     hand_over(r, Packet{});
     tell_end(r);
+  }
+  if constexpr (!handler::Reads<Handler>) {
+    if (r.tcb.has(tcp::flag_fin_queued) && !r.tcb.has(tcp::flag_orphan) && !r.has(R::over)) [[unlikely]]
+      shard_.handle(r).drain();
   }
   bool more = true;
   while (more) {

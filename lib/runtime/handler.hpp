@@ -15,6 +15,25 @@
 //   handle's last
 //                                            moment. A connection in TIME-WAIT is closed for its handler
 //   void on_tick(Instant)                    once a poll that moved the millisecond clock
+//
+// Four ways to part:
+//
+//   close()    ends our direction after what is queued. The other direction goes on for as long as the peer
+//              likes: the handler still reads, and it alone knows how long to wait (keepalive finds a dead
+//              peer).
+//   drain()    closes, and the handler is done: what still comes is thrown away unseen, so that the peer can
+//   take
+//              the last of what was sent before it learns anything else. What a server does after its last
+//              response.
+//   release()  closes, and the handler is done: unread text, or text that still comes, is answered by RST,
+//   since
+//              it is lost (RFC 1122 §4.2.2.13). What closing a socket does elsewhere.
+//   abort()    RST now; what is queued is dropped.
+//
+// After drain() and release() nothing but on_closed is called, and nobody waits for the peer without bound:
+// `fin_wait_2` after it acknowledged our FIN without sending its own, `orphan_retries` tries when it takes
+// nothing, a window held shut included. So it is too once both sides have closed, and after close() by a
+// handler without on_data: that one drains.
 #pragma once
 
 #include <concepts>
@@ -27,6 +46,12 @@ class CoreHandle;
 }
 
 namespace tern::handler {
+
+// Whether anybody wants what comes after close().
+template <class H>
+concept Reads = requires(H& h, Connection c, Payload& p) {
+  h.on_data(c, p);
+};
 
 template <class H>
 void started(H& h, CoreHandle& core) {
@@ -42,7 +67,7 @@ void connected(H& h, Connection c) {
 }
 template <class H>
 void data(H& h, Connection c, Payload& p) {
-  if constexpr (requires { h.on_data(c, p); })
+  if constexpr (Reads<H>)
     h.on_data(c, p);
   else
     p.drop_all();

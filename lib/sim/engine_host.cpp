@@ -135,12 +135,12 @@ void EngineHost::abort(ConnId id) {
   user_acts(*c, before, std::move(out));
 }
 
-void EngineHost::orphan(ConnId id) {
+void EngineHost::orphan(ConnId id, tcp::Farewell how) {
   Connection* c = lookup(id);
   if (c == nullptr) return;
   Outcome out;
   const State before = c->tcb.state;
-  tcp::orphan(env(), c->tcb, now(), out);
+  tcp::orphan(env(), c->tcb, how, now(), out);
   user_acts(*c, before, std::move(out));
 }
 

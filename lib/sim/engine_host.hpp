@@ -86,7 +86,7 @@ class EngineHost {
   [[nodiscard]] std::uint32_t send_space(ConnId) const;
   void close(ConnId);
   void abort(ConnId);
-  void orphan(ConnId);
+  void orphan(ConnId, tcp::Farewell = tcp::Farewell::Reset);
   void release_received(ConnId, std::uint32_t bytes);
   void pause_reading(ConnId);
   void resume_reading(ConnId);

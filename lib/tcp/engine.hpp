@@ -46,8 +46,13 @@ std::uint32_t send_packet(const Env&, Tcb&, Packet&, std::uint32_t credit,
                           Instant now);              // takes from the front; the rest stays
 void close(const Env&, Tcb&, Instant now, Outcome&); // our direction ends after what is queued
 void abort(const Env&, Tcb&, Outcome&);              // RST now, if the state calls for one
-void orphan(const Env&, Tcb&, Instant now,
-            Outcome&); // nobody will read or call again: FIN-WAIT-2 is timed, text is answered by RST
+// Nobody will call again: closes, and from here on patience is bounded (FIN-WAIT-2 by `fin_wait_2`, a peer
+// that takes nothing by `orphan_retries`). What text becomes:
+enum class Farewell : std::uint8_t {
+  Reset, // unread or new text is lost text, so RST says so (RFC 1122 §4.2.2.13)
+  Drain, // it is handed out as ever; the caller throws it away
+};
+void orphan(const Env&, Tcb&, Farewell, Instant now, Outcome&);
 // Text handed out by event_data keeps the window down until it is released here.
 void release_received(const Env&, Tcb&, std::uint32_t bytes, Outcome&);
 void pause_reading(Tcb&);

@@ -61,6 +61,7 @@ enum TcbFlag : std::uint32_t {
   flag_has_reassembly = 1U << 28,
   flag_backed_off = 1U << 29, // rtx_count or rtx_backoff is not 0
   flag_syn_acked = 1U << 30,  // our SYN is out of the way: snd.una is text
+  flag_drains = 1U << 31,     // an orphan whose text the caller throws away: no RST for it
 };
 
 // What the one retransmission deadline stands for.

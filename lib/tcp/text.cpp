@@ -101,7 +101,7 @@ void take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& o
     if (s.h.has(flag::fin)) ack_now(t, out);
     return;
   }
-  if (t.has(flag_orphan) && s.text != 0 && (s.h.seq + s.text).after(t.rcv_nxt)) {
+  if (t.has(flag_orphan) && !t.has(flag_drains) && s.text != 0 && (s.h.seq + s.text).after(t.rcv_nxt)) {
     // RFC 1122 §4.2.2.13: text for a user who is gone is lost, so say so.
     env.count(Counter::reset_out);
     t.set(flag_abort_due);

@@ -27,6 +27,11 @@ void back_off(Tcb& t, Instant now) {
   t.set(flag_backed_off);
 }
 
+// Nobody is left who could care: the user let go, or both sides have closed.
+bool ownerless(const Tcb& t) {
+  return t.has(flag_orphan) || in(t.state, {State::Closing, State::LastAck});
+}
+
 // Has the peer been silent beyond what the user or RFC 1122 §4.2.3.5 (R2) bears?
 bool give_up(const Env& env, const Tcb& t, Instant now) {
   const Duration user =
@@ -38,18 +43,35 @@ bool give_up(const Env& env, const Tcb& t, Instant now) {
   std::uint8_t most = env.settings.data_retries;
   if (t.state == State::SynSent) most = env.settings.syn_retries;
   if (t.state == State::SynReceived) most = env.settings.synack_retries;
-  if (synchronized(t.state) && t.has(flag_orphan)) most = std::min(most, env.settings.orphan_retries);
-  if (t.rtx_count < most) return false;
+  std::uint8_t tries = t.rtx_count;
+  if (synchronized(t.state) && ownerless(t)) {
+    // A window held shut is no reason to wait for ever when nobody waits: answered probes count too, as in
+    // Linux.
+    most = std::min(most, env.settings.orphan_retries);
+    tries = t.rtx_backoff;
+  }
+  if (tries < most) return false;
   env.count(Counter::timeout_retransmit);
   return true;
+}
+
+// Gives the connection up. A peer that is alive, and was only kept waiting for, is told that what it did not
+// take is lost.
+void end_by_silence(const Env& env, Tcb& t, Instant now, Outcome& out) {
+  if (t.snd_wnd == 0 && synchronized(t.state) && ownerless(t) &&
+      Duration::ms(now.ms32() - t.heard_ms) < env.settings.rto_max) {
+    t.set(flag_abort_due);
+    out.output = true;
+  }
+  finish(t, CloseReason::TimedOut, out);
 }
 
 void rto_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
   // A peer that holds its window shut and still answers is alive: its silence is what counts, not the number
   // of tries.
-  const bool shut =
-      t.snd_wnd == 0 && synchronized(t.state) && now.ms32() - t.heard_ms < env.settings.rto_max.as_ms();
-  if (!shut && give_up(env, t, now)) return finish(t, CloseReason::TimedOut, out);
+  const bool shut = t.snd_wnd == 0 && synchronized(t.state) && !ownerless(t) &&
+                    now.ms32() - t.heard_ms < env.settings.rto_max.as_ms();
+  if (!shut && give_up(env, t, now)) return end_by_silence(env, t, now, out);
   if (!synchronized(t.state)) {
     back_off(t, now);
     t.set(flag_syn_due);
@@ -81,7 +103,7 @@ void rto_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
 void persist_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
   // RFC 1122 §4.2.2.17: as long as the peer answers the probes the connection stays open, however long that
   // takes.
-  if (give_up(env, t, now)) return finish(t, CloseReason::TimedOut, out);
+  if (give_up(env, t, now)) return end_by_silence(env, t, now, out);
   back_off(t, now);
   t.set(flag_probe_due);
   out.output = true;

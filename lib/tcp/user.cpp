@@ -130,13 +130,16 @@ void abort(const Env&, Tcb& t, Outcome& out) {
   finish(t, CloseReason::Aborted, out);
 }
 
-void orphan(const Env& env, Tcb& t, Instant now, Outcome& out) {
-  if (t.state == State::Closed) return;
+void orphan(const Env& env, Tcb& t, Farewell how, Instant now, Outcome& out) {
+  if (t.state == State::Closed || t.has(flag_orphan)) return;
   t.set(flag_orphan);
-  t.clear(flag_reading_paused);
-  if (t.rcv_held != 0 && may_receive(t.state))
-    return abort(env, t, out); // RFC 1122 §4.2.2.13: unread text is lost text
+  t.clear(flag_reading_paused | flag_want_writable);
+  if (how == Farewell::Drain)
+    t.set(flag_drains);
+  else if (t.rcv_held != 0 && may_receive(t.state))
+    return abort(env, t, out);
   close(env, t, now, out);
+  out.output = true; // the deadlines moved
   if (t.state == State::FinWait2) t.idle_at_ms = deadline_in(env.settings.fin_wait_2, now);
 }
 

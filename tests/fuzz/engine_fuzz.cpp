@@ -232,7 +232,8 @@ void step(World& w, Input& in) {
       if (in.take() < 32) abort(w.env, w.t, out);
       break;
     case 7:
-      if (in.take() < 64) orphan(w.env, w.t, w.now, out);
+      if (const std::uint8_t how = in.take(); how < 64)
+        orphan(w.env, w.t, how < 32 ? Farewell::Reset : Farewell::Drain, w.now, out);
       break;
     case 8:
       w.reads_at_once = !w.reads_at_once;

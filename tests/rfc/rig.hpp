@@ -111,6 +111,7 @@ class Rig {
   tcp::Tcb tcb;
   Instant now = Instant{} + Duration::seconds(100);
   bool by_rfc = false;
+  bool user_reads = true; // else text stays with the user and keeps the window down
   // Of the last event:
   tcp::Outcome outcome;
   std::vector<Sent> sent;
@@ -134,7 +135,7 @@ class Rig {
       p.copy_out(0, bytes);
       for (std::uint32_t i = 0; i < delivered; ++i) stream_intact &= bytes[i] == stream_byte(rcv_before_ + i);
       tcp::Outcome release;
-      if (tcb.rcv_held >= delivered) tcp::release_received(env(), tcb, delivered, release);
+      if (user_reads && tcb.rcv_held >= delivered) tcp::release_received(env(), tcb, delivered, release);
     }
     tcp::TxBurst burst;
     bool more = true;

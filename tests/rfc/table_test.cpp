@@ -59,7 +59,7 @@ Happening parse_event(const std::string& text) {
   std::string first;
   in >> first;
   if (first == "user") {
-    in >> e.user;
+    std::getline(in >> std::ws, e.user);
     return e;
   }
   if (first == "timer") {
@@ -81,6 +81,10 @@ Happening parse_event(const std::string& text) {
   return e;
 }
 
+bool tcp_may_receive(State s) {
+  return s == State::Established || s == State::FinWait1 || s == State::FinWait2;
+}
+
 // False if the event cannot happen in this state.
 bool happen(Rig& r, const Happening& e) {
   static const std::vector<std::byte> bytes(50, std::byte{'y'});
@@ -92,11 +96,11 @@ bool happen(Rig& r, const Happening& e) {
       return r.tcb.ack_at_ms != 0 && r.timer_fires();
     }
     if (e.timer == "FIN-WAIT-2, orphaned") {
-      r.user([&] { tcp::orphan(env, r.tcb, r.now, r.outcome); });
+      r.user([&] { tcp::orphan(env, r.tcb, tcp::Farewell::Reset, r.now, r.outcome); });
       return r.tcb.state == State::FinWait2 && r.timer_fires();
     }
     const bool last = e.timer == "retransmission, the last";
-    if (last) r.tcb.rtx_count = 100;
+    if (last) r.tcb.rtx_count = r.tcb.rtx_backoff = 100;
     return r.timer_fires();
   }
   if (e.user == "send")
@@ -105,9 +109,16 @@ bool happen(Rig& r, const Happening& e) {
     r.user([&] { tcp::close(env, r.tcb, r.now, r.outcome); });
   else if (e.user == "abort")
     r.user([&] { tcp::abort(env, r.tcb, r.outcome); });
-  else if (e.user == "orphan")
-    r.user([&] { tcp::orphan(env, r.tcb, r.now, r.outcome); });
-  else {
+  else if (e.user == "release")
+    r.user([&] { tcp::orphan(env, r.tcb, tcp::Farewell::Reset, r.now, r.outcome); });
+  else if (e.user == "drain")
+    r.user([&] { tcp::orphan(env, r.tcb, tcp::Farewell::Drain, r.now, r.outcome); });
+  else if (e.user == "release, text unread") {
+    if (!tcp_may_receive(r.tcb.state)) return false;
+    r.user_reads = false;
+    r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_una, piece);
+    r.user([&] { tcp::orphan(env, r.tcb, tcp::Farewell::Reset, r.now, r.outcome); });
+  } else {
     if (e.ack == "between" && r.tcb.outstanding() < 200) return false;
     const std::uint8_t flags = static_cast<std::uint8_t>(e.flags | (e.ack.empty() ? 0 : flag::ack));
     r.arrives(place(r, e.where), flags, e.ack.empty() ? Seq{} : acknowledgement(r, e.ack),

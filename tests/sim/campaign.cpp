@@ -84,7 +84,10 @@ Plan random_plan(Random& r, bool fair, bool may_wait) {
   p.pauses = r.chance(0.2);
   p.wait_for_eof = may_wait && r.chance(0.5);
   if (!fair && r.chance(0.3)) {
-    p.end = r.chance(0.6) ? End::Abort : r.chance(0.5) ? End::Orphan : End::CloseFirst;
+    p.end = r.chance(0.5)   ? End::Abort
+            : r.chance(0.4) ? End::Release
+            : r.chance(0.5) ? End::Drain
+                            : End::CloseFirst;
     p.end_after = r.between(0, p.total * 2);
   }
   return p;

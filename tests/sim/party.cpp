@@ -90,11 +90,13 @@ void Party::maybe_end() {
 void Party::strike() {
   if (over_ || struck_ || written_ + read_ < plan_.end_after) return;
   struck_ = ended_ = true;
-  held_.clear();
+  if (plan_.end != End::Drain) held_.clear();
   if (plan_.end == End::Abort)
     host_->abort(id_);
-  else if (plan_.end == End::Orphan)
+  else if (plan_.end == End::Release)
     host_->orphan(id_);
+  else if (plan_.end == End::Drain)
+    host_->orphan(id_, tcp::Farewell::Drain);
   else
     host_->close(id_);
 }

@@ -19,7 +19,7 @@ using sim::EngineHost;
                                                  std::uint32_t length);
 inline constexpr std::uint32_t pattern_most = 60'000; // longest stretch at once
 
-enum class End : std::uint8_t { Close, Abort, Orphan, CloseFirst };
+enum class End : std::uint8_t { Close, Abort, Release, Drain, CloseFirst };
 
 struct Plan {
   std::uint64_t total = 0;      // bytes to write
@@ -30,7 +30,7 @@ struct Plan {
   bool pauses = false;          // stops reading now and then
   bool wait_for_eof = false;    // closes only after the peer has
   End end = End::Close;
-  std::uint64_t end_after = UINT64_MAX; // bytes read or written after which Abort and Orphan strike
+  std::uint64_t end_after = UINT64_MAX; // bytes read or written after which the end strikes
 };
 
 class Party final : public sim::App {
@@ -56,7 +56,7 @@ class Party final : public sim::App {
   [[nodiscard]] bool over() const { return over_; }
   [[nodiscard]] bool was_established() const { return established_; }
   [[nodiscard]] bool crashed() const { return crashed_; }
-  [[nodiscard]] bool struck() const { return struck_; } // its plan aborted or orphaned it
+  [[nodiscard]] bool struck() const { return struck_; } // its plan aborted it or let it go
   [[nodiscard]] bool gave_up() const { return gave_up_; }
   [[nodiscard]] bool all_written() const { return written_ == plan_.total; }
   [[nodiscard]] tcp::CloseReason reason() const { return reason_; }

@@ -180,7 +180,7 @@ TEST_F(Hostile, OrphanTakesTheFinBehindTextItHasAlready) {
   establish();
   arrive(segment(), "text");
   Outcome out;
-  orphan(t.env, t.tcb, now, out);
+  orphan(t.env, t.tcb, Farewell::Reset, now, out);
   (void)t.output(now);
   wire::Tcp h = segment(flag::ack | flag::fin);
   h.seq = h.seq - 4;
