@@ -3,7 +3,16 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 #include <span>
+#include <string>
+#include <utility>
+
+#include "flow/arena.hpp"
+#include "io/error.hpp"
+#include "runtime/settings/cli.hpp"
+#include "runtime/settings/error.hpp"
+#include "runtime/settings/schema.hpp"
 
 namespace tern::app {
 
@@ -22,5 +31,30 @@ Run declare_doctor(CLI::App& app);
 Run declare_explain(CLI::App& app);
 Run declare_report(CLI::App& app);
 Run declare_server(CLI::App& app);
+
+// A command whose settings come from a schema, on the command line and from TOML. What the memory cannot hold
+// is `limits`' fault: the option that says how many records there are.
+template <class Settings>
+[[nodiscard]] Run command_of(CLI::App& app, void (*declare)(settings::Schema&, Settings&),
+                             int (*run)(const settings::Schema&, const Settings&), std::string limits) {
+  struct State {
+    Settings settings;
+    settings::Schema schema;
+    std::unique_ptr<settings::Binding> binding;
+  };
+  auto state = std::make_shared<State>();
+  declare(state->schema, state->settings);
+  state->binding = std::make_unique<settings::Binding>(app, state->schema);
+  return [state, run, limits = std::move(limits)] {
+    if (!state->binding->resolve()) return 0;
+    try {
+      return run(state->schema, state->settings);
+    } catch (const io::Error& e) {
+      state->schema.fail("packet_memory", e.what());
+    } catch (const ArenaError& e) {
+      state->schema.fail(limits, e.what());
+    }
+  };
+}
 
 } // namespace tern::app

@@ -90,6 +90,7 @@ ShardSettings shard_settings(const settings::Schema& schema, const BenchSettings
   s.long_connections =
       b.response_size > 1400 || b.request_size > 1400 ? std::min(s.connections, 65536U) : 4096;
   s.tcp = b.node.tcp;
+  s.mss = b.node.mss;
   s.secret = random_key();
   s.flow_seed = random_key();
   s.cookie_epoch = cookie_epoch_now();
@@ -161,7 +162,7 @@ class Pair {
     typename Worker<Port, Handler>::Settings s;
     s.shard = shard_settings(schema_, b_, server);
     s.network.key = random_key();
-    const bool hardware = b_.node.checksums == io::Offload::automatic;
+    const bool hardware = b_.node.checksums != io::Offload::never;
     s.network.offloads = {.ip_checksum = hardware, .tcp_checksum = hardware};
     s.idle = IdlePolicy::Busy;
     s.name = server ? "server" : "client";
@@ -407,6 +408,7 @@ class Pair {
 
 int run(const settings::Schema& schema, const BenchSettings& b) {
   check(schema, b);
+  apply_limits(b.node, schema);
   const io::Impairment harm = impairment_of(schema, b);
   catch_stop_signals();
   io::EalSettings eal_settings;
@@ -459,24 +461,7 @@ int run(const settings::Schema& schema, const BenchSettings& b) {
 } // namespace
 
 Run declare_bench(CLI::App& app) {
-  struct State {
-    BenchSettings settings;
-    settings::Schema schema;
-    std::unique_ptr<settings::Binding> binding;
-  };
-  auto state = std::make_shared<State>();
-  declare(state->schema, state->settings);
-  state->binding = std::make_unique<settings::Binding>(app, state->schema);
-  return [state] {
-    if (!state->binding->resolve()) return 0;
-    try {
-      return run(state->schema, state->settings);
-    } catch (const io::Error& e) {
-      throw settings::ConfigError("--packet-memory", e.what());
-    } catch (const ArenaError& e) {
-      throw settings::ConfigError("--concurrency", e.what());
-    }
-  };
+  return command_of<BenchSettings>(app, declare, run, "concurrency");
 }
 
 } // namespace tern::app

@@ -32,7 +32,7 @@ void add_packets(observe::Packets& p, const Side& s) {
   const std::uint64_t again = tcp(C::retransmit_fast) + tcp(C::retransmit_rto) + tcp(C::retransmit_tlp);
   p.retransmitted.data += again - std::min(again, tcp(C::retransmit_fin));
   p.out_of_order += tcp(C::out_of_order_in);
-  p.duplicate += tcp(C::duplicate_bytes_in) != 0 ? 1 : 0;
+  p.duplicate += tcp(C::duplicate_in);
   for (std::size_t i = 0; i < tcp::TcpCounters::size; ++i) {
     const auto c = static_cast<C>(i);
     const std::string name = tcp::name_of(c);

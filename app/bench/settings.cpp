@@ -17,7 +17,7 @@ void declare(settings::Schema& s, BenchSettings& b) {
   s.add("concurrency", b.concurrency, "and so many more stay open: the oldest asks as a new one opens",
         Range{0U, 20'000'000U});
   s.add("duration", b.duration, "how long to run", Range{Duration::ms(10), Duration::seconds(86'400)});
-  s.add("total", b.connections, "stop after so many connections (0: run for the duration)");
+  s.add("connections", b.connections, "stop after so many connections (0: run for the duration)");
   s.add("request_size", b.request_size, "bytes of a request", Range{1U, 1U << 20});
   s.add("response_size", b.response_size, "bytes of a response", Range{1U, 64U << 20});
   s.add("sources", b.sources, "client addresses");

@@ -46,22 +46,7 @@ int run(const settings::Schema& schema, const ServerSettings& v) {
 } // namespace
 
 Run declare_server(CLI::App& app) {
-  struct State {
-    ServerSettings settings;
-    settings::Schema schema;
-    std::unique_ptr<settings::Binding> binding;
-  };
-  auto state = std::make_shared<State>();
-  declare(state->schema, state->settings);
-  state->binding = std::make_unique<settings::Binding>(app, state->schema);
-  return [state] {
-    if (!state->binding->resolve()) return 0;
-    try {
-      return run(state->schema, state->settings);
-    } catch (const ArenaError& e) {
-      throw settings::ConfigError("--connections", e.what());
-    }
-  };
+  return command_of<ServerSettings>(app, declare, run, "max_connections");
 }
 
 } // namespace tern::app

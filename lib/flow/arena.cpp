@@ -230,6 +230,11 @@ std::uint64_t Arena::huge_bytes() const {
   return sum;
 }
 
+void Arena::set_memory(std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  settings_.memory = std::min(settings_.memory, bytes);
+}
+
 void Arena::set_prefault(bool on) {
   const std::lock_guard lock(mutex_);
   settings_.prefault = on;

@@ -105,6 +105,7 @@ class Arena {
   [[nodiscard]] std::uint64_t reserved() const;                     // bytes
   [[nodiscard]] std::uint64_t huge_bytes() const; // of them, from the pool: what RSS doesn't show
   void set_prefault(bool on);
+  void set_memory(std::uint64_t bytes); // lowers what it may commit; never raises it
 
  private:
   friend class ArenaPiece;

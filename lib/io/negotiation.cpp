@@ -61,7 +61,7 @@ PortPlan negotiate(const PortCapabilities& can, const PortRequest& want) {
   // net_tap's are no hardware's but the driver's own sums, and those of chains are wrong when a segment's
   // length is odd (seen in 22.11: tap_tx_l4_cksum adds the segments as if each began at an even offset).
   const bool sums_wrongly = can.driver == "net_tap";
-  const bool checksums = want.checksums == Offload::automatic && !sums_wrongly;
+  const bool checksums = want.checksums != Offload::never && !sums_wrongly;
   p.rx_ip_checksum = hardware_if(checksums && can.rx_ip_checksum);
   p.rx_tcp_checksum = hardware_if(checksums && can.rx_tcp_checksum);
   p.tx_ip_checksum = hardware_if(checksums && can.tx_ip_checksum);

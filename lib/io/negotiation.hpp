@@ -41,7 +41,11 @@ struct PortCapabilities {
   std::uint16_t reta_entries = 0;
 };
 
-enum class Offload : std::uint8_t { automatic, never };
+enum class Offload : std::uint8_t {
+  automatic, // the port, where it can
+  never,     // we, whatever the port can
+  required,  // the port: the caller checks the plan and refuses what is less
+};
 
 struct PortRequest {
   std::string name;         // a vdev string ("net_tap0,iface=tern0") or a PCI address

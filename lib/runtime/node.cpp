@@ -35,6 +35,9 @@ NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n) {
   } catch (const io::Error& e) {
     schema.fail("port", e.what());
   }
+  if (n.checksums == io::Offload::required && port_->plan().tx_tcp_checksum != io::Where::hardware)
+    schema.fail("checksum", fmt::format("{} computes none; choose auto", port_->capabilities().driver));
+  apply_limits(n, schema);
   self_ =
       std::make_unique<net::Interface>(interface_of(n, schema, port_->mac(), port_->capabilities().driver));
   if (!n.cores.empty() && !pin_to(n.cores.front()))
@@ -57,6 +60,7 @@ ShardSettings shard_settings(const NodeSettings& n, const net::Interface& self) 
   s.long_connections = std::clamp(n.connections / 8, 1024U, 65536U);
   s.tcp = n.tcp;
   s.mtu = n.mtu;
+  s.mss = n.mss;
   s.secret = random_key();
   s.flow_seed = random_key();
   s.cookie_epoch = cookie_epoch_now();

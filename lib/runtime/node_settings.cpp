@@ -1,6 +1,10 @@
 #include "runtime/node_settings.hpp"
 
+#include <fmt/format.h>
+
 #include <charconv>
+
+#include "flow/arena.hpp"
 
 namespace tern {
 namespace {
@@ -32,16 +36,19 @@ void declare_port_options(settings::Schema& s, NodeSettings& n) {
   s.choice<io::HugePages>(
       "huge_pages", n.huge_pages, "whether packets lie in huge pages",
       {{"auto", io::HugePages::automatic}, {"on", io::HugePages::required}, {"off", io::HugePages::never}});
-  s.add("packet_memory", n.packet_memory, "memory for packets",
+  s.add("memory", n.memory, "most memory, packets and records together (0: what the machine has free)");
+  s.add("packet_memory", n.packet_memory, "of it, for packets",
         Range{settings::Size{16ULL << 20}, settings::Size{64ULL << 30}});
-  s.add("connections", n.connections, "most connections at once", Range{1U, 100'000'000U});
+  s.add("max_connections", n.connections, "most connections at once", Range{1U, 100'000'000U});
   s.add("time_wait_records", n.time_wait_records,
         "most connections remembered in TIME-WAIT; beyond it the oldest go", Range{64U, 400'000'000U});
   s.choice<IdlePolicy>("idle", n.idle, "with nothing to do: spin, or sleep for short spells",
                        {{"busy", IdlePolicy::Busy}, {"adaptive", IdlePolicy::Adaptive}});
   s.choice<io::Offload>("checksum", n.checksums,
-                        "who computes checksums: the port where it can, or always we",
-                        {{"auto", io::Offload::automatic}, {"software", io::Offload::never}});
+                        "who computes checksums: the port where it can, always the port, or always we",
+                        {{"auto", io::Offload::automatic},
+                         {"hardware", io::Offload::required},
+                         {"software", io::Offload::never}});
 }
 
 void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
@@ -63,6 +70,8 @@ void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
   s.add("ecn", t.ecn, "explicit congestion notification");
   s.add("delayed_ack", t.delayed_ack, "delay ACKs by up to 40 ms");
   s.add("nagle", t.nagle, "hold small segments back while others are unacknowledged");
+  s.add("mss", n.mss, "most text of a segment that we send or ask for (0: what the MTU leaves)",
+        Range<std::uint16_t>{0, 8960});
   s.add("window", t.receive_buffer, "receive buffer of a connection, bytes", Range{2048U, 1U << 30});
   s.add("send_buffer", t.send_buffer, "bytes a connection may have queued and unacknowledged",
         Range{2048U, 1U << 30});
@@ -86,6 +95,15 @@ net::InterfaceSettings interface_of(const NodeSettings& n, const settings::Schem
   who.mtu = n.mtu;
   who.vlan = n.vlan;
   return who;
+}
+
+void apply_limits(const NodeSettings& n, const settings::Schema& s) {
+  if (n.mss != 0 && n.mss < 88) s.fail("mss", fmt::format("{} leaves no room; give 88 or more", n.mss));
+  if (n.memory.n == 0) return;
+  if (n.memory.n <= n.packet_memory.n)
+    s.fail("memory", "the packets alone take " + settings::Value<settings::Size>::print(n.packet_memory) +
+                         "; give more, or lower --packet-memory");
+  process_arena().set_memory(n.memory.n - n.packet_memory.n);
 }
 
 net::Routes routes_of(const NodeSettings& n) {

@@ -32,6 +32,7 @@ struct NodeSettings {
   std::string mac; // empty: the port's own
   std::uint16_t mtu = 1500;
   io::HugePages huge_pages = io::HugePages::automatic;
+  settings::Size memory{}; // 0: what the machine has free
   settings::Size packet_memory{128ULL << 20};
   std::uint32_t connections = 100'000;
   std::uint32_t time_wait_records = 1'000'000;
@@ -39,6 +40,7 @@ struct NodeSettings {
   io::Offload checksums = io::Offload::automatic;
   // TCP
   tcp::Settings tcp;
+  std::uint16_t mss = 0; // 0: what the MTU leaves
   tcp::CookieMode cookies = tcp::CookieMode::Auto;
 };
 
@@ -49,5 +51,8 @@ void declare_tcp_options(settings::Schema&, NodeSettings&);
 [[nodiscard]] net::InterfaceSettings interface_of(const NodeSettings&, const settings::Schema&,
                                                   const net::Mac& port_mac, const std::string& driver);
 [[nodiscard]] net::Routes routes_of(const NodeSettings&);
+// --memory: what the packets leave of it is all that records may take. Throws ConfigError, as
+// for an MSS that cannot be.
+void apply_limits(const NodeSettings&, const settings::Schema&);
 
 } // namespace tern

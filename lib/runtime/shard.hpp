@@ -37,7 +37,8 @@ struct ShardSettings {
   std::uint32_t long_connections = 4 * 1024;    // that may be long, lossy or out of order at once
   tcp::Settings tcp;
   std::uint16_t mtu = 1500;
-  SipKey secret{}; // of ISNs, timestamp offsets and cookies: drawn at random where it is not shared
+  std::uint16_t mss = 0; // most text of a segment; 0: what the MTU leaves
+  SipKey secret{};       // of ISNs, timestamp offsets and cookies: drawn at random where it is not shared
   bool shared_secret = false;
   SipKey flow_seed{};                // of the flow table's hash
   std::uint32_t syn_rate = 0;        // new SYN-RECEIVED records a second; 0: no limit
@@ -202,10 +203,11 @@ class Shard {
   [[nodiscard]] static constexpr FlowKind time_wait_kind() {
     return std::is_same_v<Key, FlowKey4> ? FlowKind::time_wait : FlowKind::time_wait6;
   }
-  // Most text that the MTU leaves for a segment without options.
+  // Most text that the MTU, and --mss, leave for a segment without options.
   template <class Key>
   [[nodiscard]] std::uint16_t mtu_mss() const {
-    return static_cast<std::uint16_t>(settings.mtu - (std::is_same_v<Key, FlowKey4> ? 40 : 60));
+    const int room = settings.mtu - (std::is_same_v<Key, FlowKey4> ? 40 : 60);
+    return static_cast<std::uint16_t>(settings.mss == 0 ? room : std::min<int>(room, settings.mss));
   }
 
   const ShardSettings settings;

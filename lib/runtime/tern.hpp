@@ -31,7 +31,7 @@ template <class Handler>
     try {
       return serve(schema, v, std::move(handler));
     } catch (const ArenaError& e) {
-      throw settings::ConfigError("--connections", e.what());
+      throw settings::ConfigError("--max-connections", e.what());
     }
   });
 }

@@ -20,6 +20,7 @@ enum class Counter : std::uint8_t {
   drop_after_close,
   drop_rst_not_exact,
   drop_beyond_window,
+  duplicate_in, // segments that hold nothing new
   duplicate_bytes_in,
   out_of_order_in,
   challenge_ack,

@@ -30,6 +30,7 @@ const char* name_of(Counter c) {
                              "drop_after_close",
                              "drop_rst_not_exact",
                              "drop_beyond_window",
+                             "duplicate_in",
                              "duplicate_bytes_in",
                              "out_of_order_in",
                              "challenge_ack",

@@ -129,6 +129,7 @@ void insert(const Env& env, Tcb& t, Seq seq, std::uint32_t text, Packet* payload
   if (any_new) {
     env.count(Counter::out_of_order_in);
   } else if (text != 0 && last_touched != nullptr) {
+    env.count(Counter::duplicate_in);
     env.count(Counter::duplicate_bytes_in, text);
     note_duplicate(t, end - text, end);
   }

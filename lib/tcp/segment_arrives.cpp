@@ -86,7 +86,10 @@ bool first_check_sequence(const Env& env, Tcb& t, const Segment& s, Instant now,
     t.dsack_left = h.seq;
     t.dsack_right = h.seq + s.text;
   }
-  if (all_before) env.count(Counter::duplicate_bytes_in, s.text);
+  if (all_before) {
+    env.count(Counter::duplicate_in);
+    env.count(Counter::duplicate_bytes_in, s.text);
+  }
   // An ACK is owed for whatever could be a retransmission or a probe of the window; a bare ACK or SYN could
   // be half of a loop or an attack, so it draws on the challenge budget.
   if (s.text != 0 || h.has(flag::fin))

@@ -24,6 +24,7 @@ Cut cut_to_window(const Env& env, const Tcb& t, const Segment& s) {
   if (c.seq.before(t.rcv_nxt)) {
     const std::uint32_t stale = std::min(c.text, t.rcv_nxt.since(c.seq));
     if (stale != 0) {
+      if (c.text == stale && !c.fin) env.count(Counter::duplicate_in);
       env.count(Counter::duplicate_bytes_in, stale);
       if (stale < c.text) s.payload->trim_front(stale);
     }

@@ -26,6 +26,9 @@ MISTAKES = {
     "--cores": ["0,1,2"],
     "--json": ["/nowhere/at/all.json"],
     "--sources": ["10.1.0.0/32", "--source-ports", "1-10"],
+    "--time-wait": ["31m"],
+    "--mss": ["20"],
+    "--memory": ["64M"],
 }
 
 
@@ -66,7 +69,7 @@ def clean():
 
 
 def lossy():
-    out = lib.run(*bench("--impair", "loss=1%", "--cps", "2000", "--total", "3000"), timeout=50)
+    out = lib.run(*bench("--impair", "loss=1%", "--cps", "2000", "--connections", "3000"), timeout=50)
     f = figures(out)
     lib.check((f["attempted"], f["completed"]) == (3000, 3000), f"not all of 3000 were completed:\n{out}")
     again = re.search(r"^  retransmitted +(\d[\d,]*)", out, re.M)
