@@ -1,6 +1,9 @@
 // What a handle does: find its record, call the engine, note what that wants.
 #include "runtime/connection.hpp"
 
+#include <algorithm>
+#include <utility>
+
 #include "runtime/shard.hpp"
 
 namespace tern {
@@ -44,8 +47,41 @@ bool Connection::alive() const {
 
 std::uint32_t Connection::send(Payload& payload) {
   return sending(shard_, index_, generation_, [&](Shard& s, ConnectionRecord& r) -> std::uint32_t {
-    return payload.empty() ? 0 : tcp::send_packet(s.env, r.tcb, payload.packet(), 0, s.now);
+    return payload.empty() ? 0 : tcp::send_packet(s.env, r.tcb, payload.packet(), false, s.now);
   });
+}
+std::uint32_t Connection::forward(Payload& payload) {
+  return sending(shard_, index_, generation_, [&](Shard& s, ConnectionRecord& r) -> std::uint32_t {
+    if (payload.empty()) return 0;
+    const std::uint32_t taken = tcp::send_packet(s.env, r.tcb, payload.packet(), true, s.now);
+    payload.lend(taken);
+    return taken;
+  });
+}
+std::uint32_t Connection::forward_unread(Connection from) {
+  return with(from.shard_, from.index_, from.generation_, 0U, [&](Shard& s, ConnectionRecord& source) {
+    if (source.unread == nullptr) return 0U;
+    Payload p{Packet{std::exchange(source.unread, nullptr)}};
+    const std::uint32_t taken = forward(p);
+    if (!p.empty()) {
+      source.unread = p.packet().release();
+    } else if (source.has(ConnectionRecord::end_untold)) { // the peer's end waited behind this text
+      source.set(ConnectionRecord::deliver_again);
+      s.mark_dirty(source);
+    }
+    return taken;
+  });
+}
+void Connection::reopen(std::uint32_t bytes) {
+  change(shard_, index_, generation_, [bytes](Shard& s, ConnectionRecord& r, tcp::Outcome& out) {
+    // Not more than it ever promised, whatever a handler says.
+    const std::uint32_t most = r.tcb.rcv_held - (r.unread == nullptr ? 0 : r.unread->pkt_len);
+    tcp::release_received(s.env, r.tcb, std::min(bytes, most), out);
+  });
+}
+std::uint32_t Connection::unread() const {
+  return with(shard_, index_, generation_, 0U,
+              [](Shard&, ConnectionRecord& r) { return r.unread == nullptr ? 0U : r.unread->pkt_len; });
 }
 std::uint32_t Connection::send(StaticBytes bytes) {
   return sending(shard_, index_, generation_, [&](Shard& s, ConnectionRecord& r) {

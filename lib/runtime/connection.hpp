@@ -54,8 +54,13 @@ class Payload {
   void drop_all() { packet_.reset(); }
   [[nodiscard]] Packet& packet() { return packet_; }
 
+  // Of what was taken, the bytes that Connection::forward passed on: their window stays shut.
+  [[nodiscard]] std::uint32_t lent() const { return lent_; }
+  void lend(std::uint32_t n) { lent_ += n; }
+
  private:
   Packet packet_;
+  std::uint32_t lent_ = 0;
 };
 
 // Valid on its owner core only. Using it after the connection is gone does nothing and says so in its result.
@@ -75,6 +80,16 @@ class Connection {
   std::uint32_t send(std::span<const std::byte> bytes); // copies
   std::uint32_t send(std::string_view text) { return send(std::as_bytes(std::span{text})); }
   [[nodiscard]] std::uint32_t send_space() const;
+
+  // send() for a proxy: text of another connection, whose window stays shut for what is taken until it is
+  // acknowledged here. on_returned(this, bytes) tells that, and the handler calls reopen(bytes) on the other.
+  // What is not acknowledged when this connection ends is not told.
+  std::uint32_t forward(Payload& payload);
+  // The same with what `from` has unread, for when it could not be taken as it came: before this connection
+  // stood, or while its buffer was full.
+  std::uint32_t forward_unread(Connection from);
+  void reopen(std::uint32_t bytes);
+  [[nodiscard]] std::uint32_t unread() const; // bytes that a handler left in a payload
 
   // Four ways to part, see handler.hpp.
   void close();   // our direction, after what is queued

@@ -131,6 +131,7 @@ void Core<Port, Handler>::arrive_at_connection(R& r, const tcp::Segment& s) {
   tcp::Outcome out;
   tcp::segment_arrives(shard_.env, r.tcb, s, shard_.now, out);
   tell(r, out);
+  if (!r.has(R::dirty)) arm(r); // an ACK put off, a loss suspected: a deadline without output
 }
 
 template <io::PacketPort Port, class Handler>
@@ -300,6 +301,7 @@ void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
     }
     if (out.has(tcp::event_data)) hand_over(r, out.data.take());
     if (out.has(tcp::event_peer_closed)) r.set(R::end_untold);
+    if (out.has(tcp::event_returned)) handler::returned(handler_, c, out.returned);
     if (out.has(tcp::event_writable) && !r.tcb.has(tcp::flag_orphan)) handler::writable(handler_, c);
     tell_end(r);
   }
@@ -353,7 +355,7 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
   if (left != 0) r.unread = p.packet().release();
   if (left == offered) return;
   tcp::Outcome out;
-  tcp::release_received(shard_.env, r.tcb, offered - left, out);
+  tcp::release_received(shard_.env, r.tcb, offered - left - p.lent(), out);
   shard_.note(r, out);
 }
 

@@ -11,6 +11,7 @@
 //                                            It waits for text that a full send buffer or a pause keeps
 //                                            unread
 //   void on_writable(Connection)             after a send that took less than asked
+//   void on_returned(Connection, uint32_t)   so many bytes that Connection::forward took were acknowledged
 //   void on_closed(Connection, CloseReason)  the end, told once to every connection that was opened; the
 //   handle's last
 //                                            moment. A connection in TIME-WAIT is closed for its handler
@@ -30,10 +31,10 @@
 //              it is lost (RFC 1122 §4.2.2.13). What closing a socket does elsewhere.
 //   abort()    RST now; what is queued is dropped.
 //
-// After drain() and release() nothing but on_closed is called, and nobody waits for the peer without bound:
-// `fin_wait_2` after it acknowledged our FIN without sending its own, `orphan_retries` tries when it takes
-// nothing, a window held shut included. So it is too once both sides have closed, and after close() by a
-// handler without on_data: that one drains.
+// After drain() and release() nothing but on_returned and on_closed is called, and nobody waits for the peer
+// without bound: `fin_wait_2` after it acknowledged our FIN without sending its own, `orphan_retries` tries
+// when it takes nothing, a window held shut included. So it is too once both sides have closed, and after
+// close() by a handler without on_data: that one drains.
 #pragma once
 
 #include <concepts>
@@ -82,6 +83,10 @@ void peer_closed(H& h, Connection c) {
 template <class H>
 void writable(H& h, Connection c) {
   if constexpr (requires { h.on_writable(c); }) h.on_writable(c);
+}
+template <class H>
+void returned(H& h, Connection c, std::uint32_t bytes) {
+  if constexpr (requires { h.on_returned(c, bytes); }) h.on_returned(c, bytes);
 }
 template <class H>
 void closed(H& h, Connection c, CloseReason r) {

@@ -107,7 +107,7 @@ std::uint32_t EngineHost::send_static(ConnId id, std::span<const std::byte> byte
 std::uint32_t EngineHost::send_packet(ConnId id, Packet& text) {
   Connection* c = lookup(id);
   if (c == nullptr) return 0;
-  const std::uint32_t n = tcp::send_packet(env(), c->tcb, text, 0, now());
+  const std::uint32_t n = tcp::send_packet(env(), c->tcb, text, false, now());
   settle(*c);
   return n;
 }

@@ -50,13 +50,16 @@ void react_to_ece(const Env& env, Tcb& t) {
 }
 
 // Drops what was acknowledged from the queue; the SYN and the FIN are not in it.
-void shorten_queue(const Env& env, Tcb& t, Seq ack) {
+void shorten_queue(const Env& env, Tcb& t, Seq ack, Outcome& out) {
   if (!t.has(flag_syn_acked)) {
     t.snd_una += 1;
     t.set(flag_syn_acked);
   }
   const std::uint32_t text = earlier_of(ack, t.snd_end).since(t.snd_una);
-  if (text != 0) send_queue::acknowledge(env, t, text);
+  if (text != 0) {
+    out.returned += send_queue::acknowledge(env, t, text);
+    if (out.returned != 0) out.events |= event_returned;
+  }
   t.snd_una = ack;
 }
 
@@ -101,7 +104,7 @@ void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome&
   }
   if (newer) {
     info.acked = h.ack.since(t.snd_una);
-    shorten_queue(env, t, h.ack);
+    shorten_queue(env, t, h.ack, out);
     if (t.has(flag_want_writable)) {
       t.clear(flag_want_writable);
       out.events |= event_writable;

@@ -42,8 +42,10 @@ void timer_fires(const Env&, Tcb&, Instant now, Outcome&);
 // state takes none.
 std::uint32_t send_static(const Env&, Tcb&, std::span<const std::byte>, Instant now);
 std::uint32_t send_copy(const Env&, Tcb&, std::span<const std::byte>, Instant now);
-std::uint32_t send_packet(const Env&, Tcb&, Packet&, std::uint32_t credit,
-                          Instant now);              // takes from the front; the rest stays
+// Takes from the front; the rest stays. `lent`: it is another connection's received text, which keeps that
+// one's window down until it is acknowledged here: event_returned says when, and the caller then calls
+// release_received there. So a slow reader behind a proxy slows its far writer, and both queues stay bounded.
+std::uint32_t send_packet(const Env&, Tcb&, Packet&, bool lent, Instant now);
 void close(const Env&, Tcb&, Instant now, Outcome&); // our direction ends after what is queued
 void abort(const Env&, Tcb&, Outcome&);              // RST now, if the state calls for one
 // Nobody will call again: closes, and from here on patience is bounded (FIN-WAIT-2 by `fin_wait_2`, a peer

@@ -62,6 +62,7 @@ enum Event : std::uint16_t {
   event_writable = 8,    // send space came back after a send was cut short
   event_time_wait = 16,  // make a TIME-WAIT record; then the Tcb is free
   event_closed = 32,     // the connection is over, `Outcome::reason` says why; the Tcb is free
+  event_returned = 64,   // `Outcome::returned` bytes that had been lent (send_packet) were acknowledged
 };
 
 // What one call into the engine wants to happen.
@@ -73,6 +74,7 @@ struct Outcome {
   bool reset_has_ack = false;
   Seq reset_seq;
   Seq reset_ack;
+  std::uint32_t returned = 0;
   PacketChain data; // in-order text for the user
 
   [[nodiscard]] bool has(Event e) const { return (events & e) != 0; }

@@ -22,8 +22,9 @@ void drop(Tcb& t, Piece& p) {
   p = Piece{};
 }
 
-// Takes n bytes off the front of a piece.
-void advance(Piece& p, std::uint32_t n) {
+// Takes n bytes off the front of a piece; how many of them were lent. Where lent bytes were filled in behind
+// others, those others count as the first.
+std::uint32_t advance(Piece& p, std::uint32_t n) {
   if (p.is_static) {
     p.bytes += n;
   } else {
@@ -32,6 +33,9 @@ void advance(Piece& p, std::uint32_t n) {
     p.segment->pkt_len = p.segment->data_len;
   }
   p.length = (p.length - n) & 0x7fff'ffff;
+  const std::uint32_t returned = p.lent > p.length ? p.lent - p.length : 0;
+  p.lent -= returned;
+  return returned;
 }
 
 void give_back_queue(const Env& env, Tcb& t) {
@@ -96,7 +100,7 @@ bool push(const Env& env, Tcb& t, Piece p) {
   return true;
 }
 
-std::uint32_t fill_tail(Tcb& t, std::span<const std::byte> bytes) {
+std::uint32_t fill_tail(Tcb& t, std::span<const std::byte> bytes, bool lent) {
   Piece* last = nullptr;
   if (t.more != nullptr && t.more->tail != nullptr)
     last = &t.more->tail->pieces[t.more->tail->end - 1];
@@ -110,18 +114,22 @@ std::uint32_t fill_tail(Tcb& t, std::span<const std::byte> bytes) {
   std::memcpy(p.append(n), bytes.data(), n);
   (void)p.release();
   last->length = (last->length + n) & 0x7fff'ffff;
+  if (lent) last->lent += n;
   return n;
 }
 
-void acknowledge(const Env& env, Tcb& t, std::uint32_t n) {
+std::uint32_t acknowledge(const Env& env, Tcb& t, std::uint32_t n) {
+  std::uint32_t returned = 0;
   while (n != 0) {
     TERN_DCHECK(t.first.length != 0);
-    if (n < t.first.length) return advance(t.first, n);
+    if (n < t.first.length) return returned + advance(t.first, n);
     n -= t.first.length;
+    returned += t.first.lent;
     drop(t, t.first);
     shift(env, t);
   }
   if (t.first.length == 0 && t.more != nullptr) shift(env, t);
+  return returned;
 }
 
 bool gather(const Env& env, Tcb& t, Seq seq, std::uint32_t length, Packet& to) {

@@ -40,9 +40,9 @@ namespace send_queue {
 // record.
 [[nodiscard]] bool push(const Env&, Tcb&, Piece);
 // Room in the last mbuf for a copy of small text: how many of `bytes` were put there.
-[[nodiscard]] std::uint32_t fill_tail(Tcb&, std::span<const std::byte>);
-// The first n bytes were acknowledged.
-void acknowledge(const Env&, Tcb&, std::uint32_t n);
+[[nodiscard]] std::uint32_t fill_tail(Tcb&, std::span<const std::byte>, bool lent = false);
+// The first n bytes were acknowledged; how many of them were lent.
+[[nodiscard]] std::uint32_t acknowledge(const Env&, Tcb&, std::uint32_t n);
 // Puts [seq, seq + length) behind what `to` holds: copies what is small or static, shares the rest. False
 // when packets ran out; `to` is then to be dropped.
 [[nodiscard]] bool gather(const Env&, Tcb&, Seq seq, std::uint32_t length, Packet& to);

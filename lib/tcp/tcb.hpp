@@ -24,7 +24,8 @@ struct Piece {
   };
   std::uint32_t length : 31 = 0;
   std::uint32_t is_static : 1 = 0;
-  std::uint32_t credit = 0; // whose receive window returns when this is acknowledged; 0: nobody's
+  std::uint32_t lent =
+      0; // bytes of it that keep another connection's window down until they are acknowledged
 };
 static_assert(sizeof(Piece) == 16);
 

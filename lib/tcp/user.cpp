@@ -69,7 +69,7 @@ std::uint32_t send_copy(const Env& env, Tcb& t, std::span<const std::byte> bytes
   return cut_short(t, takes_text(t) ? bytes.size() : 0, taken);
 }
 
-std::uint32_t send_packet(const Env& env, Tcb& t, Packet& payload, std::uint32_t credit, Instant) {
+std::uint32_t send_packet(const Env& env, Tcb& t, Packet& payload, bool lent, Instant) {
   const std::uint32_t asked = payload.length();
   std::uint32_t taken = 0;
   while (payload && send_space(env, t) != 0) {
@@ -77,12 +77,12 @@ std::uint32_t send_packet(const Env& env, Tcb& t, Packet& payload, std::uint32_t
     const std::uint32_t n = head.length();
     std::uint32_t copied = 0;
     if (n < 256)
-      copied = send_queue::fill_tail(t, head.bytes()); // small text does not pin a buffer of its own
+      copied = send_queue::fill_tail(t, head.bytes(), lent); // small text does not pin a buffer of its own
     if (copied < n) {
       Piece piece;
       piece.length = (n - copied) & 0x7fff'ffff;
       piece.segment = head.mbuf();
-      piece.credit = credit;
+      if (lent) piece.lent = n - copied;
       if (copied != 0) head.trim_front(copied);
       if (!send_queue::may_pin(env, t, head.truesize()) || !send_queue::push(env, t, piece)) {
         taken += copied, t.snd_end += copied;
@@ -147,11 +147,11 @@ void release_received(const Env&, Tcb& t, std::uint32_t bytes, Outcome& out) {
   TERN_DCHECK(bytes <= t.rcv_held);
   t.rcv_held -= bytes;
   if (!may_receive(t.state)) return;
-  // The peer is told when the edge can move by two segments or half the buffer, or when it stands still for
+  // The peer is told when the edge can move by half the buffer, or by two segments when it stands still for
   // want of it.
   const std::uint32_t growth = window_growth(t);
   const bool was_shut = !t.rcv_adv.after(t.rcv_nxt + t.rcv_mss - 1);
-  if (growth >= std::min<std::uint32_t>(t.rcv_limit / 2, 2U * t.rcv_mss) && was_shut) ack_now(t, out);
+  if (growth >= t.rcv_limit / 2 || (was_shut && growth >= 2U * t.rcv_mss)) ack_now(t, out);
 }
 
 void pause_reading(Tcb& t) {

@@ -202,7 +202,7 @@ void send(World& w, Input& in, unsigned how) {
     (void)send_static(w.env, w.t, text, w.now);
   } else if (n != 0) {
     Packet p = packets().alloc();
-    if (p.append_copy(text, packets())) (void)send_packet(w.env, w.t, p, 0, w.now);
+    if (p.append_copy(text, packets())) (void)send_packet(w.env, w.t, p, false, w.now);
   }
 }
 

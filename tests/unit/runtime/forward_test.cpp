@@ -1,0 +1,131 @@
+// Text passed on from one connection to another: the far writer is held to what the near reader takes.
+#include <string>
+
+#include "support/core_pair.hpp"
+
+namespace tern {
+namespace {
+
+// Opens two connections: writes on the first, reads (or does not) on the second.
+struct Ends {
+  void on_data(Connection c, Payload& p) {
+    if (!reading) return;
+    while (!p.empty()) {
+      const auto piece = p.front();
+      got.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+      p.drop(static_cast<std::uint32_t>(piece.size()));
+    }
+    (void)c;
+  }
+  void on_peer_closed(Connection) { ++ended; }
+  void on_returned(Connection, std::uint32_t) { ADD_FAILURE() << "nothing was lent here"; }
+  bool reading = false;
+  std::string got;
+  int ended = 0;
+};
+
+// Passes what comes on the first on to the second.
+struct Relay {
+  void on_accept(Connection c) { (from.alive() ? to : from) = c; }
+  void on_data(Connection c, Payload& p) {
+    ASSERT_EQ(c, from);
+    to.forward(p);
+  }
+  void on_returned(Connection c, std::uint32_t bytes) {
+    ASSERT_EQ(c, to);
+    returned += bytes;
+    from.reopen(bytes);
+  }
+  void on_writable(Connection c) { c.forward_unread(from); }
+  void on_peer_closed(Connection) { to.close(); }
+  Connection from;
+  Connection to;
+  std::uint64_t returned = 0;
+};
+
+struct Forwarding : testing::Test {
+  using Pair = test::CorePair<Ends, Relay>;
+  static ShardSettings settings() {
+    ShardSettings s;
+    s.tcp.receive_buffer = 32 * 1024;
+    s.tcp.send_buffer = 1024 * 1024;
+    return s;
+  }
+  void SetUp() override {
+    ASSERT_TRUE(p.server.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
+    writer = p.client.core.connect(p.key(1000)).connection;
+    p.settle();
+    reader = p.client.core.connect(p.key(1001)).connection;
+    p.settle();
+    ASSERT_TRUE(relay().to.alive());
+    for (int i = 0; i < 200'000; ++i) text += static_cast<char>('a' + i % 26);
+  }
+  Relay& relay() { return p.server_handler; }
+  Ends& ends() { return p.client_handler; }
+  [[nodiscard]] const tcp::Tcb& source() { return p.server.shard.connections.at(relay().from.index()).tcb; }
+  Pair p{settings()};
+  Connection writer;
+  Connection reader;
+  std::string text;
+};
+
+TEST_F(Forwarding, ReaderThatStopsStopsTheWriterAndLosesNothing) {
+  ASSERT_EQ(writer.send(text), text.size());
+  p.run(Duration::seconds(3));
+  // The reader's window and the writer's are both full, but for less than a segment, and nothing more is
+  // anywhere in between.
+  EXPECT_GT(reader.unread() + 1460, 32U * 1024);
+  EXPECT_LE(reader.unread(), 32U * 1024);
+  EXPECT_GT(source().rcv_held + 1460, 32U * 1024);
+  EXPECT_LE(source().rcv_held, 32U * 1024);
+  EXPECT_EQ(relay().returned, reader.unread());
+  EXPECT_EQ(source().rcv_nxt.since(source().irs + 1), relay().returned + source().rcv_held);
+  ends().reading = true;
+  reader.resume_reading();
+  p.run(Duration::seconds(5));
+  EXPECT_TRUE(ends().got == text);
+  EXPECT_EQ(relay().returned, text.size());
+  EXPECT_EQ(source().rcv_held, 0U);
+  writer.close();
+  p.run(Duration::ms(500));
+  EXPECT_EQ(ends().ended, 1);
+}
+
+TEST_F(Forwarding, OneByteSegmentsPinNoBufferEach) {
+  const unsigned before = p.pool.used();
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(writer.send(std::string_view{text}.substr(static_cast<std::size_t>(i), 1)), 1U);
+    p.run(Duration::ms(90), Duration::ms(45)); // Nagle: a byte leaves when the one before it is acknowledged
+  }
+  EXPECT_EQ(reader.unread(), 1000U);
+  EXPECT_LE(p.pool.used() - before, 4U);
+  ends().reading = true;
+  reader.resume_reading();
+  p.run(Duration::ms(500));
+  EXPECT_EQ(ends().got, text.substr(0, 1000));
+}
+
+TEST_F(Forwarding, ThatTheConnectionEndedLeavesNothingBehind) {
+  ASSERT_EQ(writer.send(text), text.size());
+  p.run(Duration::ms(100));
+  relay().from.abort();
+  p.run(Duration::ms(100));
+  relay().from.reopen(1 << 20); // of a stale handle, and more than there ever was
+  ends().reading = true;
+  reader.resume_reading();
+  p.run(Duration::seconds(2));
+  EXPECT_TRUE(ends().got == text.substr(0, ends().got.size()));
+  EXPECT_GT(ends().got.size() + 2 * 1460, 64U * 1024);
+}
+
+TEST_F(Forwarding, ReopenNeverPromisesMoreThanTheBuffer) {
+  ASSERT_EQ(writer.send(text), text.size());
+  p.run(Duration::ms(100));
+  relay().from.reopen(1 << 20);
+  EXPECT_EQ(source().rcv_held, 0U);
+  p.run(Duration::ms(100));
+  EXPECT_LE(source().rcv_held, 32U * 1024);
+}
+
+} // namespace
+} // namespace tern
