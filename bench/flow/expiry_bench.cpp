@@ -3,11 +3,11 @@
 
 #include <cstdlib>
 
+#include "../cycles.hpp"
 #include "flow/arena.hpp"
 #include "flow/expiry_stream.hpp"
 #include "flow/flow_hash.hpp"
 #include "flow/flow_table.hpp"
-#include "tsc.hpp"
 
 namespace tern {
 namespace {

@@ -7,10 +7,19 @@
 #include <cstdio>
 #include <string>
 
+#include "support/cpus.hpp"
+
 int main(int argc, char** argv) {
   // Without huge pages, shared files or devices; its memory (MiB) is only touched as it is used.
-  std::array<std::string, 10> words{argv[0], "--no-huge", "--no-shconf", "--no-pci", "--no-telemetry",
-                                    "-m",    "4096",      "-l",          "0",        "--log-level=error"};
+  std::array<std::string, 9> words{argv[0],
+                                   "--no-huge",
+                                   "--no-shconf",
+                                   "--no-pci",
+                                   "--no-telemetry",
+                                   "-m",
+                                   "4096",
+                                   tern::test::main_lcore_anywhere(),
+                                   "--log-level=error"};
   std::array<char*, words.size()> args{};
   for (std::size_t i = 0; i < words.size(); ++i) args[i] = words[i].data();
   if (rte_eal_init(static_cast<int>(args.size()), args.data()) < 0) {

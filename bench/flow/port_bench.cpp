@@ -4,8 +4,8 @@
 
 #include <vector>
 
+#include "../cycles.hpp"
 #include "flow/port_pool.hpp"
-#include "tsc.hpp"
 
 namespace tern {
 namespace {

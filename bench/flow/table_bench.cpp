@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
+#include "../cycles.hpp"
 #include "flow/flow_table.hpp"
 #include "hash_heap.hpp"
-#include "tsc.hpp"
 
 namespace tern {
 namespace {

@@ -9,9 +9,9 @@
 #include <random>
 #include <vector>
 
+#include "../cycles.hpp"
 #include "flow/arena.hpp"
 #include "flow/timer_wheel.hpp"
-#include "tsc.hpp"
 
 namespace tern {
 namespace {
@@ -152,25 +152,29 @@ BENCHMARK(timer_later_ns);
 
 // A million expire in one tick, linked in random order; polls back to back, on the real clock, until all have
 // fired. Argument: how far away they were armed, so whether they come by level 0 alone or are placed anew
-// first.
+// first. The longest poll is told in processor time, and on the clock, in which others who share the core
+// have their part; lateness and time to drain are on the clock.
 void timer_burst(benchmark::State& state) {
   const auto order = shuffled(live, 3);
   const auto away = static_cast<Tick>(state.range(0));
   Timers timers(live);
-  std::vector<double> polls;
+  std::vector<double> polls; // microseconds of processor time
+  double longest_wall_us = 0;
   double drain_ms = 0;
-  double longest_us = 0;
   Tick lateness = 0;
   Tick now = 0;
   for (auto _ : state) {
     const Tick due = now + away;
     for (const auto i : order) timers.wheel.arm(timers.entries[i], due);
     const auto timed_poll = [&](std::uint64_t t0) {
+      const double from = bench::cpu_ns();
       const unsigned touched = timers.wheel.poll(now, [&](Entry& e) {
         ++e.words[0];
         lateness = std::max(lateness, now - e.due);
       });
-      polls.push_back(static_cast<double>(bench::tsc() - t0) / bench::tsc_per_ns() / 1000);
+      polls.push_back((bench::cpu_ns() - from) / 1000);
+      longest_wall_us =
+          std::max(longest_wall_us, static_cast<double>(bench::tsc() - t0) / bench::tsc_per_ns() / 1000);
       return touched;
     };
     now = due - 1;
@@ -187,8 +191,8 @@ void timer_burst(benchmark::State& state) {
     now += 1;
   }
   std::sort(polls.begin(), polls.end());
-  longest_us = polls.back();
-  state.counters["timer_burst_us"] = longest_us;
+  state.counters["timer_burst_us"] = polls.back();
+  state.counters["longest_wall_us"] = longest_wall_us;
   state.counters["p99.9_us"] = polls[polls.size() * 999 / 1000];
   state.counters["median_us"] = polls[polls.size() / 2];
   state.counters["lateness_ms"] = static_cast<double>(lateness);

@@ -1,12 +1,11 @@
 // What a handshake costs before there is a connection: cookies, records, ISNs, TIME-WAIT. `cycles` are TSC
 // cycles an iteration.
 #include <benchmark/benchmark.h>
-#include <time.h>
 
 #include <array>
 #include <cstring>
 
-#include "../flow/tsc.hpp"
+#include "../cycles.hpp"
 #include "tcp/cookie.hpp"
 #include "tcp/isn.hpp"
 #include "tcp/listen.hpp"
@@ -39,18 +38,13 @@ std::array<T, peers> make_tuples() {
 // TSC cycles of processor time, so that whoever else runs on this core is not in the figure.
 class Cycles {
  public:
-  explicit Cycles(benchmark::State& s) : state_(s), from_(cpu_ns()) {}
+  explicit Cycles(benchmark::State& s) : state_(s), from_(bench::cpu_ns()) {}
   ~Cycles() {
-    state_.counters["cycles"] =
-        benchmark::Counter((cpu_ns() - from_) * bench::tsc_per_ns(), benchmark::Counter::kAvgIterations);
+    state_.counters["cycles"] = benchmark::Counter((bench::cpu_ns() - from_) * bench::tsc_per_ns(),
+                                                   benchmark::Counter::kAvgIterations);
   }
 
  private:
-  static double cpu_ns() {
-    timespec t{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-  }
   benchmark::State& state_;
   double from_;
 };

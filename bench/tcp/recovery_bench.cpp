@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "../flow/tsc.hpp"
+#include "../cycles.hpp"
 #include "tcp/recovery/recovery.hpp"
 #include "tcp/side_memory.hpp"
 

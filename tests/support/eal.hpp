@@ -16,6 +16,7 @@
 
 #include "base/check.hpp"
 #include "packet/packet.hpp"
+#include "support/cpus.hpp"
 
 namespace tern::test {
 
@@ -27,8 +28,7 @@ inline void start_eal(unsigned megabytes = 256) {
                                       "--no-pci",
                                       "--no-telemetry",
                                       "--iova-mode=va",
-                                      "-l",
-                                      "0",
+                                      main_lcore_anywhere(),
                                       "-m",
                                       std::to_string(megabytes),
                                       "--log-level=*:error"};

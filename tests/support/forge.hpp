@@ -1,0 +1,90 @@
+// Frames that no stack made: a stranger's segments, byte by byte, and what a frame of ours says.
+#pragma once
+
+#include <cstring>
+#include <optional>
+#include <span>
+
+#include "flow/flow_key.hpp"
+#include "net/headers.hpp"
+#include "packet/packet.hpp"
+#include "wire/checksum.hpp"
+#include "wire/tcp_inl.hpp"
+
+namespace tern::test {
+
+inline constexpr std::size_t forged_l4 = sizeof(net::EtherHeader) + sizeof(net::Ipv4Header);
+
+// Ethernet, IPv4, TCP and text, both checksums right; its length. `key` names it as its receiver does: remote
+// is the source. At most 1514 bytes.
+inline std::size_t write_frame(std::byte* at, const net::Mac& to, const net::Mac& from, const FlowKey4& key,
+                               const wire::Tcp& h, std::span<const std::byte> text = {}) {
+  const std::size_t header = wire::emitted_length(h);
+  const std::size_t l4 = header + text.size();
+  net::store(at, net::EtherHeader{to, from, Be16{net::ether_type::ipv4}});
+  net::Ipv4Header ip;
+  ip.total_length = Be16{static_cast<std::uint16_t>(sizeof ip + l4)};
+  ip.fragment = Be16{net::dont_fragment};
+  ip.protocol = net::protocol::tcp;
+  ip.src = key.remote;
+  ip.dst = key.local;
+  net::store(at + sizeof(net::EtherHeader), ip);
+  net::store(at + sizeof(net::EtherHeader) + offsetof(net::Ipv4Header, checksum),
+             wire::finish(wire::sum_bytes(at + sizeof(net::EtherHeader), sizeof ip)));
+  std::byte* const segment = at + forged_l4;
+  wire::emit_tcp(h, segment);
+  std::memcpy(segment, &key.remote_port, 2);
+  std::memcpy(segment + 2, &key.local_port, 2);
+  if (!text.empty()) std::memcpy(segment + header, text.data(), text.size());
+  wire::set_tcp_checksum(key.remote, key.local, std::span{segment, l4});
+  return forged_l4 + l4;
+}
+
+inline Packet forge(const PacketPool& pool, const net::Mac& to, const net::Mac& from, const FlowKey4& key,
+                    const wire::Tcp& h, std::span<const std::byte> text = {}) {
+  Packet p = pool.alloc();
+  if (!p) return p;
+  std::byte* at = p.append(static_cast<std::uint16_t>(forged_l4 + wire::emitted_length(h) + text.size()));
+  TERN_CHECK(at != nullptr);
+  write_frame(at, to, from, key, h, text);
+  return p;
+}
+
+// A SYN as Linux sends it.
+inline wire::Tcp linux_syn(Seq seq, std::uint32_t ts_val) {
+  using O = wire::TcpOptions;
+  wire::Tcp h;
+  h.flags = wire::tcp_flag::syn;
+  h.seq = seq;
+  h.window = 64'240;
+  h.options.has = O::mss_bit | O::wscale_bit | O::sack_permitted_bit | O::timestamps_bit;
+  h.options.mss = 1460;
+  h.options.wscale = 7;
+  h.options.ts_val = ts_val;
+  return h;
+}
+
+// A segment that was sent, as its receiver sees it.
+struct Sent {
+  FlowKey4 key; // local is the receiver
+  wire::Tcp h;
+  std::uint32_t text = 0;
+};
+// Nothing for a frame that is not TCP over IPv4.
+inline std::optional<Sent> read_frame(const Packet& p) {
+  const std::byte* b = p.data();
+  const auto ether = net::load<net::EtherHeader>(b);
+  if (ether.type.host() != net::ether_type::ipv4 || p.data_length() < forged_l4 + 20) return std::nullopt;
+  const auto ip = net::load<net::Ipv4Header>(b + sizeof ether);
+  if (ip.protocol != net::protocol::tcp) return std::nullopt;
+  Sent s;
+  if (wire::parse_tcp({b + forged_l4, p.data_length() - forged_l4}, s.h) != wire::Verdict::ok)
+    return std::nullopt;
+  s.key.remote = ip.src;
+  s.key.local = ip.dst;
+  std::memcpy(&s.key.remote_port, b + forged_l4, 4);
+  s.text = ip.total_length.host() - static_cast<std::uint32_t>(sizeof ip) - s.h.header_length;
+  return s;
+}
+
+} // namespace tern::test
