@@ -6,21 +6,22 @@
 #include <string>
 #include <vector>
 
+#include "app/lb/choose/chooser.hpp"
+#include "app/lb/guard/proxy_protocol.hpp"
+#include "app/lb/guard/sources.hpp"
 #include "base/ip.hpp"
 #include "base/time.hpp"
 #include "tcp/listen.hpp"
 
 namespace tern::app::lb {
 
-enum class Balance : std::uint8_t {
-  maglev,
-  round_robin,
-  weighted_round_robin,
-  least_connections,
-  source_hash
-};
 enum class CheckKind : std::uint8_t { none, tcp, http };
-enum class ProxyProtocol : std::uint8_t { none, v1, v2 };
+
+struct StatusRange {
+  std::uint16_t first = 200;
+  std::uint16_t last = 399;
+  constexpr auto operator<=>(const StatusRange&) const = default;
+};
 
 // Active health checks of a service's backends.
 struct CheckConfig {
@@ -32,8 +33,7 @@ struct CheckConfig {
   std::uint32_t fall = 3;
   std::string path = "/"; // HTTP
   std::string host;       // of the Host header; empty: the backend's address
-  std::uint16_t status_first = 200;
-  std::uint16_t status_last = 399;
+  StatusRange status;
 };
 
 struct BackendConfig {
@@ -42,6 +42,7 @@ struct BackendConfig {
   std::uint32_t weight = 1;          // 0: gets nothing new
   std::uint32_t max_connections = 0; // 0: no limit
   bool backup = false;               // used only when no other one can be
+  std::string where{};               // of the file; empty when `tern ctl` added it
 };
 
 struct TimeoutConfig {
@@ -51,25 +52,36 @@ struct TimeoutConfig {
   Duration drain = Duration::seconds(30);       // at the end: what is still open is then reset
 };
 
-struct ServiceConfig {
-  std::string name;
+struct ListenConfig {
   Ip ip; // :: listens on every address of both families
   Port first;
   Port last;
+  constexpr bool operator==(const ListenConfig&) const = default;
+};
+
+struct ServiceConfig {
+  std::string name;
+  std::vector<ListenConfig> listen;
   tcp::CookieMode cookies = tcp::CookieMode::Auto;
   std::uint32_t max_connections = 0xffff'ffff;
   Balance balance = Balance::maglev;
   std::uint64_t seed = 0; // of the hash that maglev and source_hash choose by; the same on every node
   ProxyProtocol send_proxy = ProxyProtocol::none;
-  std::uint32_t tries = 3; // backends to try for one client before it is reset
-  Duration slow_start{};   // a backend that comes up grows to its weight over this time
+  std::uint32_t tries = 3;   // backends to try for one client before it is reset
+  Duration slow_start{};     // a backend that comes up grows to its weight over this time
+  std::vector<Prefix> allow; // clients; none: everybody whom `deny` does not name
+  std::vector<Prefix> deny;
+  SourceLimits source; // of one client address
   TimeoutConfig timeouts;
   CheckConfig check;
   std::vector<BackendConfig> backends;
+  std::string where{};
 };
 
 struct LbConfig {
-  std::vector<Prefix> sources; // addresses that backend legs are opened from; none: the node's own
+  std::vector<Prefix> sources;           // addresses that backend legs are opened from; none: the node's own
+  std::string control;                   // path of the control socket; empty: none
+  std::uint32_t source_records = 65'536; // clients whose limits are remembered
   std::vector<ServiceConfig> services;
 };
 

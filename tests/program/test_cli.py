@@ -4,9 +4,11 @@
 usage: test_cli.py <path of tern>
 """
 import json
+import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 failed = False
 
@@ -43,4 +45,15 @@ mistake("mistyped command", ["docter"], r"docter: no such command; did you mean 
 mistake("mistyped command with options", ["docter", "--json"], r"docter: no such command; did you mean 'doctor'\?; .*")
 mistake("mistyped option", ["doctor", "--jsno"], r"--jsno: no such option; did you mean '--json'\?; 'tern doctor --help' lists them")
 mistake("word too many", ["doctor", "please"], r"please: not expected here; options start with --, and 'tern doctor --help' lists them")
+
+config = str(pathlib.Path(__file__).resolve().parents[2] / "config/lb.toml")
+r = run("lb", "--check", "--config", config)
+case("lb --check takes config/lb.toml", (r.returncode, r.stdout) == (0, "ok: 1 service, 3 backends\n"), r)
+with tempfile.NamedTemporaryFile("w", suffix=".toml") as bad:
+    bad.write(pathlib.Path(config).read_text().replace("[[service.backend]]\naddress", "[[service.backend]]\naddres", 1))
+    bad.flush()
+    line = next(n for n, l in enumerate(open(bad.name), 1) if l.startswith("addres "))
+    mistake("lb --check names line and column", ["lb", "--check", "--config", bad.name],
+            rf"{bad.name}:{line}:1: 'addres' is not known here; did you mean 'address'\?; known are: .*")
+mistake("lb without services", ["lb", "--check"], r"--config: no service; write \[\[service\]\] .*")
 sys.exit(1 if failed else 0)

@@ -6,18 +6,18 @@
 
 namespace tern::app::lb {
 
-Chooser::Chooser(Method method, std::span<const Member> members, SipKey seed) : method_(method) {
+Chooser::Chooser(Balance balance, std::span<const Member> members, SipKey seed) : balance_(balance) {
   for (Member m : members) {
     if (m.weight == 0) continue;
-    if (method == Method::round_robin) m.weight = 1;
+    if (balance == Balance::round_robin) m.weight = 1;
     members_.push_back(m);
   }
   std::ranges::sort(members_, {}, &Member::id);
   if (members_.empty()) return;
-  if (method == Method::maglev || method == Method::source) {
+  if (balance == Balance::maglev || balance == Balance::source_hash) {
     table_.resize(maglev_slots);
     fill_maglev(table_, members_, seed);
-  } else if (method != Method::least_connections) {
+  } else if (balance != Balance::least_connections) {
     table_ = make_turns(members_);
   }
 }

@@ -13,30 +13,30 @@
 
 namespace tern::app::lb {
 
-enum class Method : std::uint8_t {
+enum class Balance : std::uint8_t {
   maglev,               // by the client's address and port; the same on every node
-  source,               // by the client's address alone: a client stays with its backend
+  source_hash,          // by the client's address alone: a client stays with its backend
   round_robin,          // in turn, weights aside
   weighted_round_robin, // in turn, by weight
   least_connections,    // where there are fewest for its weight
 };
 
-// The hash that a pick wants, of who connects. Methods that do not hash get 0.
-[[nodiscard]] inline std::uint64_t hash_for(Method m, SipKey seed, const Endpoint& client) {
-  if (m != Method::maglev && m != Method::source) return 0;
+// The hash that a pick wants, of who connects. Balances that do not hash get 0.
+[[nodiscard]] inline std::uint64_t hash_for(Balance m, SipKey seed, const Endpoint& client) {
+  if (m != Balance::maglev && m != Balance::source_hash) return 0;
   Sip13 s{seed};
   std::uint64_t half = 0;
   std::memcpy(&half, client.ip.bytes().data(), 8);
   s.word(half);
   std::memcpy(&half, client.ip.bytes().data() + 8, 8);
   s.word(half);
-  return s.finish(m == Method::maglev ? client.port.raw() : 0U, 18);
+  return s.finish(m == Balance::maglev ? client.port.raw() : 0U, 18);
 }
 
 class Chooser {
  public:
   Chooser() = default; // of nobody
-  Chooser(Method, std::span<const Member>, SipKey seed);
+  Chooser(Balance, std::span<const Member>, SipKey seed);
 
   // One of the members for which open(slot) is true; no_slot when it is true of none. `turn` is the core's
   // own; load(slot) is how many connections there are: least_connections asks. A member of weight 0 is never
@@ -63,7 +63,7 @@ class Chooser {
     return no_slot;
   }
 
-  Method method_ = Method::maglev;
+  Balance balance_ = Balance::maglev;
   std::vector<Member> members_;
   std::vector<Slot> table_;
 };
@@ -71,9 +71,9 @@ class Chooser {
 template <class Open, class Load>
 Slot Chooser::pick(std::uint32_t& turn, std::uint64_t hash, Open&& open, Load&& load) const {
   if (members_.empty()) return no_slot;
-  switch (method_) {
-    case Method::maglev:
-    case Method::source:
+  switch (balance_) {
+    case Balance::maglev:
+    case Balance::source_hash:
       for (unsigned i = 0; i < tries; ++i) {
         const Slot s = table_[place_of(hash, table_.size())];
         if (open(s)) return s;
@@ -81,14 +81,14 @@ Slot Chooser::pick(std::uint32_t& turn, std::uint64_t hash, Open&& open, Load&& 
         hash ^= hash >> 29;
       }
       break;
-    case Method::round_robin:
-    case Method::weighted_round_robin:
+    case Balance::round_robin:
+    case Balance::weighted_round_robin:
       for (unsigned i = 0; i < tries; ++i) {
         const Slot s = table_[turn++ % table_.size()];
         if (open(s)) return s;
       }
       break;
-    case Method::least_connections: {
+    case Balance::least_connections: {
       const auto n = static_cast<std::uint32_t>(members_.size());
       const Member* best = nullptr;
       std::uint64_t least = 0;

@@ -86,6 +86,7 @@ Binding::Binding(CLI::App& app, Schema& schema) : schema_(schema) {
   const std::string about_print = "print the settings in force as TOML, and do nothing else";
   print_ = app.add_flag("--print-config", about_print);
   for (const Option& o : schema.options()) {
+    if (o.file_only) continue;
     CLI::Option* at = nullptr;
     const std::string name = dashed(o.name);
     if (o.shape == Option::Shape::flag) {
@@ -106,14 +107,18 @@ Binding::Binding(CLI::App& app, Schema& schema) : schema_(schema) {
   }
 }
 
-bool Binding::resolve() {
-  for (const std::string& path : config_->results()) schema_.load_file(path);
+void Binding::load_into(Schema& schema) const {
+  for (const std::string& path : config_->results()) schema.load_file(path);
   for (const auto& [name, option] : options_) {
     if (option->count() == 0) continue;
     std::vector<Given> given;
     for (const std::string& text : option->results()) given.push_back({dashed(name), text});
-    schema_.set(name, given);
+    schema.set(name, given);
   }
+}
+
+bool Binding::resolve() {
+  load_into(schema_);
   if (print_->count() != 0) std::fputs(schema_.to_toml().c_str(), stdout);
   return print_->count() == 0;
 }

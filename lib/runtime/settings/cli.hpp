@@ -20,6 +20,8 @@ class Binding {
   // After parsing: the files, in order, then the command line over them. False when only --print-config was
   // asked for, and is done.
   [[nodiscard]] bool resolve();
+  // The same files, as they are now, and the same command line into another schema like it: a reload.
+  void load_into(Schema& schema) const;
 
  private:
   Schema& schema_;

@@ -8,6 +8,14 @@
 #include "base/check.hpp"
 
 namespace tern::settings {
+namespace {
+
+bool single(const Option& o) {
+  return o.shape != Option::Shape::many && o.shape != Option::Shape::list;
+}
+
+} // namespace
+
 namespace detail {
 
 const Given& only(std::span<const Given> given) {
@@ -53,9 +61,7 @@ std::string inline_table(const Schema& item) {
     const std::vector<std::string> values = o.print();
     if (values.empty()) continue;
     all += fmt::format("{}{} = ", all.empty() ? "" : ", ", o.name);
-    all += o.shape == Option::Shape::value || o.shape == Option::Shape::flag
-               ? values[0]
-               : fmt::format("[{}]", fmt::join(values, ", "));
+    all += single(o) ? values[0] : fmt::format("[{}]", fmt::join(values, ", "));
   }
   return "{ " + all + " }";
 }
@@ -128,23 +134,32 @@ void Schema::set(std::string_view name, std::span<const Given> given) {
   at->where = given.empty() ? std::string{} : given[0].where;
 }
 
-void Schema::set_fields(const Given& table) {
+void Schema::file_only(std::string_view name) {
+  const auto at = std::ranges::find(options_, name, &Option::name);
+  TERN_CHECK(at != options_.end());
+  at->file_only = true;
+}
+
+void Schema::set_fields(const Given& table, bool first_required) {
   const std::vector<std::string> known = names_in("");
   std::vector<std::pair<std::string, std::vector<Given>>> by_name;
   for (const auto& [name, given] : table.fields) {
-    if (find(name) == nullptr)
-      throw ConfigError(given.where, fmt::format("'{}' is not known here{}; known are: {}", name,
-                                                 suggestion(name, known), fmt::join(known, ", ")));
+    const Option* const o = find(name);
+    if (o == nullptr)
+      throw ConfigError(given.name_where.empty() ? given.where : given.name_where,
+                        fmt::format("'{}' is not known here{}; known are: {}", name, suggestion(name, known),
+                                    fmt::join(known, ", ")));
+    if (given.is_table && o->shape != Option::Shape::list && o->shape != Option::Shape::table)
+      throw ConfigError(given.where, fmt::format("'{}' is no table; give {}", name, o->meta));
     const auto at = std::ranges::find(by_name, name, &std::pair<std::string, std::vector<Given>>::first);
     if (at == by_name.end())
       by_name.push_back({name, {given}});
     else
       at->second.push_back(given);
   }
-  // The first option of a list's item is what the item is about: it has no default.
-  if (const Option& first = options_.front(); std::ranges::find(table.fields, first.name, [](const auto& f) {
-                                                return f.first;
-                                              }) == table.fields.end())
+  if (const Option& first = options_.front();
+      first_required &&
+      std::ranges::find(by_name, first.name, [](const auto& f) { return f.first; }) == by_name.end())
     throw ConfigError(table.where, fmt::format("'{}' is missing; give {}", first.name, first.meta));
   for (const auto& [name, given] : by_name) set(name, given);
 }
@@ -171,9 +186,8 @@ std::string Schema::to_toml() const {
       if (o.group != g.name) continue;
       const std::vector<std::string> values = o.print();
       if (values.empty()) continue;
-      const bool single = o.shape == Option::Shape::value || o.shape == Option::Shape::flag;
-      body += single ? fmt::format("{} = {}\n", o.name, values[0])
-                     : fmt::format("{} = [{}]\n", o.name, fmt::join(values, ", "));
+      body += single(o) ? fmt::format("{} = {}\n", o.name, values[0])
+                        : fmt::format("{} = [{}]\n", o.name, fmt::join(values, ", "));
     }
     if (body.empty()) continue;
     if (!g.name.empty()) all += fmt::format("{}[{}]\n", all.empty() ? "" : "\n", g.name);

@@ -50,6 +50,8 @@ struct Given {
   std::string where;
   std::string text;
   std::vector<std::pair<std::string, Given>> fields{};
+  std::string name_where{}; // of a field: where its name stands
+  bool is_table = false;
 };
 
 // Both ends are allowed.
@@ -62,7 +64,7 @@ template <class T>
 Range(T, T) -> Range<T>; // clang 14 does not deduce for aggregates by itself
 
 struct Option {
-  enum class Shape { value, flag, many, list };
+  enum class Shape { value, flag, many, list, table };
 
   std::string name;
   std::string group;
@@ -70,6 +72,7 @@ struct Option {
   std::string meta;
   Shape shape = Shape::value;
   bool text_only = false; // TOML must write it as a string
+  bool file_only = false; // too deep for the command line
   std::function<void(std::span<const Given>)> set{};
   std::function<std::vector<std::string>()> print{}; // for a list: each as an inline table's fields
   std::string where{};                               // where it was last set; empty while it has its default
@@ -102,15 +105,23 @@ class Schema {
   // One of a few words.
   template <class T>
   void choice(std::string name, T& target, std::string help, std::vector<std::pair<std::string, T>> words);
-  // A list of small structures, each with its own schema.
+  // A list of small structures, each with its own schema; lists and tables may stand in it again. An item
+  // that has a `where` is told where it was written.
   template <class T>
   void list(std::string name, std::vector<T>& target, std::string help,
             std::function<void(Schema&, T&)> declare);
 
+  // One such structure: [service.health]. Nothing in it is required.
+  template <class T>
+  void table(std::string name, T& target, std::string help, std::function<void(Schema&, T&)> declare);
+  // Takes an option off the command line.
+  void file_only(std::string_view name);
+
   void load_file(const std::string& path);
   void load_text(std::string_view toml, const std::string& file_name);
   void set(std::string_view name, std::span<const Given> given); // where the value is known to belong
-  void set_fields(const Given& table); // "key = value" pairs, of one table of a list
+  // "key = value" pairs of one table. Of a list's items the first option is what the item is about: required.
+  void set_fields(const Given& table, bool first_required = true);
 
   // For what only the whole can tell: `s.fail("cps", "more than 4 ports allow: …")` names where cps was
   // written.
@@ -234,6 +245,23 @@ void Schema::choice(std::string name, T& target, std::string help,
 }
 
 template <class T>
+void Schema::table(std::string name, T& target, std::string help,
+                   std::function<void(Schema&, T&)> declare_item) {
+  Option& o = declare(std::move(name), std::move(help), "TABLE", Option::Shape::table);
+  o.set = [&target, declare_item](std::span<const Given> given) {
+    const Given& g = detail::only(given);
+    Schema schema;
+    declare_item(schema, target);
+    schema.set_fields(g.is_table ? g : detail::split_fields(g, schema), false);
+  };
+  o.print = [&target, declare_item] {
+    Schema schema;
+    declare_item(schema, target);
+    return std::vector{detail::inline_table(schema)};
+  };
+}
+
+template <class T>
 void Schema::list(std::string name, std::vector<T>& target, std::string help,
                   std::function<void(Schema&, T&)> declare_item) {
   Schema sample;
@@ -248,7 +276,8 @@ void Schema::list(std::string name, std::vector<T>& target, std::string help,
       T value{};
       Schema schema;
       declare_item(schema, value);
-      schema.set_fields(g.fields.empty() ? detail::split_fields(g, schema) : g);
+      schema.set_fields(g.is_table ? g : detail::split_fields(g, schema));
+      if constexpr (requires { value.where = g.where; }) value.where = g.where;
       all.push_back(std::move(value));
     }
     target = std::move(all);

@@ -83,7 +83,8 @@ class Loader {
 
   Given value(const Option& o, const toml::node& node) const {
     const std::string where = place(file_, node.source());
-    if (o.shape == Option::Shape::list && node.is_table()) return fields(where, *node.as_table());
+    const bool of_fields = o.shape == Option::Shape::list || o.shape == Option::Shape::table;
+    if (of_fields && node.is_table()) return fields(where, *node.as_table());
     if (o.shape == Option::Shape::flag && !node.is_boolean())
       fail(node.source(), fmt::format("'{}' is on or off; write true or false, without quotes", o.name));
     if (o.text_only && !node.is_string())
@@ -94,18 +95,20 @@ class Loader {
   }
 
   Given fields(const std::string& where, const toml::table& table) const {
-    Given given{where, {}};
+    Given given{.where = where, .is_table = true};
     for (const auto& [key, node] : table) {
       const std::string name(key.str());
-      const toml::array* const array = node.as_array();
-      if (array == nullptr) {
-        given.fields.emplace_back(name, Given{place(file_, node.source()), text(name, node)});
-        continue;
-      }
-      for (const toml::node& each : *array)
-        given.fields.emplace_back(name, Given{place(file_, each.source()), text(name, each)});
+      const auto one = [&](const toml::node& each) {
+        const std::string at = place(file_, each.source());
+        Given g = each.is_table() ? fields(at, *each.as_table()) : Given{at, text(name, each)};
+        g.name_where = place(file_, key.source());
+        given.fields.emplace_back(name, std::move(g));
+      };
+      if (const toml::array* const array = node.as_array(); array != nullptr)
+        for (const toml::node& each : *array) one(each);
+      else
+        one(node);
     }
-    if (given.fields.empty()) throw ConfigError(where, "this table is empty; fill it in or take it out");
     return given;
   }
 

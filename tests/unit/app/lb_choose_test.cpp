@@ -157,7 +157,7 @@ TEST(Turns, HugeWeightsFitAndNobodyIsLost) {
 TEST(RoundRobin, EachInTurnWhateverTheWeight) {
   auto all = members(3);
   all[1].weight = 9;
-  const Chooser c(Method::round_robin, all, seed);
+  const Chooser c(Balance::round_robin, all, seed);
   std::uint32_t turn = 0;
   std::map<Slot, int> seen;
   for (int i = 0; i < 300; ++i) ++seen[c.pick(turn, 0, open_all, no_load)];
@@ -167,7 +167,7 @@ TEST(RoundRobin, EachInTurnWhateverTheWeight) {
 TEST(WeightedRoundRobin, SharesAreTheWeights) {
   auto all = members(3);
   all[1].weight = 8;
-  const Chooser c(Method::weighted_round_robin, all, seed);
+  const Chooser c(Balance::weighted_round_robin, all, seed);
   std::uint32_t turn = 5;
   std::map<Slot, int> seen;
   for (int i = 0; i < 1000; ++i) ++seen[c.pick(turn, 0, open_all, no_load)];
@@ -177,7 +177,7 @@ TEST(WeightedRoundRobin, SharesAreTheWeights) {
 TEST(LeastConnections, FewestForItsWeight) {
   auto all = members(3);
   all[2].weight = 4;
-  const Chooser c(Method::least_connections, all, seed);
+  const Chooser c(Balance::least_connections, all, seed);
   std::uint32_t turn = 0;
   std::map<Slot, std::uint32_t> load;
   for (int i = 0; i < 600; ++i) ++load[c.pick(turn, 0, open_all, [&](Slot s) { return load[s]; })];
@@ -190,7 +190,7 @@ TEST(LeastConnections, FewestForItsWeight) {
 }
 
 TEST(LeastConnections, EqualsAreTakenInTurn) {
-  const Chooser c(Method::least_connections, members(4), seed);
+  const Chooser c(Balance::least_connections, members(4), seed);
   std::uint32_t turn = 0;
   std::map<Slot, int> seen;
   for (int i = 0; i < 400; ++i) ++seen[c.pick(turn, 0, open_all, no_load)];
@@ -198,13 +198,13 @@ TEST(LeastConnections, EqualsAreTakenInTurn) {
 }
 
 TEST(Source, ClientStaysWhateverItsPort) {
-  const Chooser c(Method::source, members(10), seed);
+  const Chooser c(Balance::source_hash, members(10), seed);
   std::uint32_t turn = 0;
   std::map<Slot, int> seen;
   for (std::uint8_t a = 0; a < 200; ++a) {
     const Ip client{Ip4{10, 0, a, 1}};
     const auto pick = [&](std::uint16_t port) {
-      return c.pick(turn, hash_for(Method::source, seed, {client, Port{port}}), open_all, no_load);
+      return c.pick(turn, hash_for(Balance::source_hash, seed, {client, Port{port}}), open_all, no_load);
     };
     const Slot first = pick(1);
     for (std::uint16_t p = 2; p < 20; ++p) EXPECT_EQ(pick(p), first);
@@ -214,20 +214,20 @@ TEST(Source, ClientStaysWhateverItsPort) {
 }
 
 TEST(MaglevPick, PortsOfOneClientSpread) {
-  const Chooser c(Method::maglev, members(10), seed);
+  const Chooser c(Balance::maglev, members(10), seed);
   std::uint32_t turn = 0;
   std::map<Slot, int> seen;
   for (std::uint32_t p = 1024; p < 65'535; ++p)
     ++seen[c.pick(turn,
-                  hash_for(Method::maglev, seed, {Ip4{10, 0, 0, 1}, Port{static_cast<std::uint16_t>(p)}}),
+                  hash_for(Balance::maglev, seed, {Ip4{10, 0, 0, 1}, Port{static_cast<std::uint16_t>(p)}}),
                   open_all, no_load)];
   for (const auto& [slot, n] : seen) EXPECT_NEAR(n, 6451, 350) << slot;
 }
 
 TEST(MaglevPick, ClosedBackendsAreNeverChosenAndOpenOnesAlwaysAre) {
   const auto all = members(50);
-  for (const Method m : {Method::maglev, Method::source, Method::round_robin, Method::weighted_round_robin,
-                         Method::least_connections}) {
+  for (const Balance m : {Balance::maglev, Balance::source_hash, Balance::round_robin,
+                          Balance::weighted_round_robin, Balance::least_connections}) {
     const Chooser c(m, all, seed);
     std::uint32_t turn = 0;
     for (std::uint64_t h = 0; h < 2000; ++h) {
@@ -244,7 +244,7 @@ TEST(MaglevPick, ClosedBackendsAreNeverChosenAndOpenOnesAlwaysAre) {
 }
 
 TEST(MaglevPick, SecondChoiceIsTheSameEachTimeAndSpreads) {
-  const Chooser c(Method::maglev, members(10), seed);
+  const Chooser c(Balance::maglev, members(10), seed);
   std::uint32_t turn = 0;
   std::map<Slot, int> second;
   for (std::uint64_t h = 0; h < 20'000; ++h) {
@@ -281,7 +281,7 @@ TEST(SlowStart, ColdBackendGetsATenth) {
   auto all = members(2);
   for (Member& m : all)
     m.weight = ramped(1, m.slot == 0 ? Duration{} : Duration::seconds(60), Duration::seconds(30));
-  auto c = counts(Chooser(Method::maglev, all, seed).table());
+  auto c = counts(Chooser(Balance::maglev, all, seed).table());
   EXPECT_NEAR(static_cast<double>(c[0]) / static_cast<double>(c[1]), 0.1, 0.001);
 }
 

@@ -1,0 +1,34 @@
+// The configuration of `tern lb` as it is written: config/lb.toml tells every key.
+#pragma once
+
+#include "app/lb/config.hpp"
+#include "runtime/node_settings.hpp"
+#include "runtime/settings/cli.hpp"
+#include "runtime/settings/schema.hpp"
+
+namespace tern::app::lb {
+
+struct LbSettings {
+  NodeSettings node;
+  LbConfig lb;
+  Duration duration{};                    // zero: until a signal
+  Duration drain = Duration::seconds(30); // once told to stop
+};
+
+void declare_lb_options(settings::Schema&, LbSettings&);
+
+// Fills in what follows from something else (a backend without a name has its address for one), then looks at
+// what no single value can tell. Throws ConfigError at the place that is wrong.
+void complete(const settings::Schema&, LbSettings&);
+
+// The same files and command line, read again for a reload.
+struct Reloaded {
+  LbSettings settings;
+  std::vector<std::string> needs_restart; // options, other than services, that are not what they were
+};
+[[nodiscard]] Reloaded read_again(const settings::Binding&, const settings::Schema& running);
+
+// "2 services, 5 backends": what --check says of a file that is well.
+[[nodiscard]] std::string summary(const LbConfig&);
+
+} // namespace tern::app::lb

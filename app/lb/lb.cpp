@@ -1,0 +1,35 @@
+// tern lb: the load balancer.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+
+#include "app/command.hpp"
+#include "app/lb/config/schema.hpp"
+#include "runtime/settings/cli.hpp"
+
+namespace tern::app {
+
+Run declare_lb(CLI::App& app) {
+  struct State {
+    lb::LbSettings settings;
+    settings::Schema schema;
+    std::unique_ptr<settings::Binding> binding;
+    bool check = false;
+  };
+  auto state = std::make_shared<State>();
+  lb::declare_lb_options(state->schema, state->settings);
+  state->binding = std::make_unique<settings::Binding>(app, state->schema);
+  app.add_flag("--check", state->check, "only say whether the configuration is right");
+  return [state] {
+    if (!state->binding->resolve()) return 0;
+    lb::complete(state->schema, state->settings);
+    if (state->check) {
+      fmt::print("ok: {}\n", lb::summary(state->settings.lb));
+      return 0;
+    }
+    throw settings::ConfigError("tern lb", "runs nothing yet; --check says whether a configuration is right");
+  };
+}
+
+} // namespace tern::app

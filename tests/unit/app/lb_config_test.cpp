@@ -1,0 +1,208 @@
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <regex>
+#include <sstream>
+#include <string>
+
+#include "app/lb/config/kinds.hpp"
+#include "app/lb/config/schema.hpp"
+
+namespace tern::app::lb {
+namespace {
+
+struct Loaded {
+  LbSettings v;
+  settings::Schema schema;
+  explicit Loaded(const std::string& toml) {
+    declare_lb_options(schema, v);
+    schema.load_text(toml, "lb.toml");
+    complete(schema, v);
+  }
+};
+
+std::string error_of(const std::string& toml) {
+  try {
+    const Loaded l(toml);
+  } catch (const settings::ConfigError& e) {
+    return e.what();
+  }
+  ADD_FAILURE() << "taken:\n" << toml;
+  return {};
+}
+
+const std::string head = "[ports]\nip = [\"10.0.0.2/24\"]\n";
+const std::string web = "[[service]]\nname = \"web\"\nlisten = [\"10.0.0.2:80\"]\n";
+const std::string one = "[[service.backend]]\naddress = \"10.0.0.11:80\"\n";
+
+TEST(LbConfigFile, LeastThatIsNeeded) {
+  const Loaded l(head + web + one);
+  ASSERT_EQ(l.v.lb.services.size(), 1U);
+  const ServiceConfig& s = l.v.lb.services[0];
+  EXPECT_EQ(s.balance, Balance::maglev);
+  EXPECT_EQ(s.listen, (std::vector<ListenConfig>{{Ip{Ip4{10, 0, 0, 2}}, Port{80}, Port{80}}}));
+  ASSERT_EQ(s.backends.size(), 1U);
+  EXPECT_EQ(s.backends[0].name, "10.0.0.11:80"); // its address, for want of a name
+  EXPECT_EQ(s.where, "lb.toml:3:1");
+  EXPECT_EQ(s.backends[0].where, "lb.toml:6:1");
+  EXPECT_EQ(summary(l.v.lb), "1 service, 1 backend");
+}
+
+TEST(LbConfigFile, EverythingOfAService) {
+  const Loaded l(head + R"([[service]]
+name = "web"
+listen = ["10.0.0.2:80-89", "*:8080"]
+balance = "least_connections"
+seed = 7
+send_proxy = "v2"
+max_connections = 1000
+tries = 2
+slow_start = "30s"
+allow = ["10.0.0.0/8", "2001:db8::/32"]
+deny = ["10.6.6.6"]
+per_client = { connections = 10, rate = 5, burst = 20 }
+[service.timeouts]
+idle = "10s"
+half_closed = "0"
+[service.health]
+check = "http"
+interval = "500ms"
+timeout = "200ms"
+rise = 1
+fall = 5
+path = "/alive"
+host = "a.example"
+status = "200"
+[[service.backend]]
+address = "10.0.0.11:80"
+name = "one"
+weight = 5
+max_connections = 100
+[[service.backend]]
+address = "[2001:db8::9]:80"
+name = "spare"
+backup = true
+[[service]]
+name = "dns"
+listen = ["10.0.0.2:53"]
+backend = [{ address = "10.0.0.14:53", weight = 0 }]
+)");
+  const ServiceConfig& s = l.v.lb.services.at(0);
+  EXPECT_EQ(s.listen.at(0).last, Port{89});
+  EXPECT_EQ(s.listen.at(1).ip, Ip{});
+  EXPECT_EQ(s.balance, Balance::least_connections);
+  EXPECT_EQ(s.send_proxy, ProxyProtocol::v2);
+  EXPECT_EQ(s.allow.size(), 2U);
+  EXPECT_EQ(s.source, (SourceLimits{10, 5, 20}));
+  EXPECT_EQ(s.timeouts.idle, Duration::seconds(10));
+  EXPECT_EQ(s.timeouts.connect, Duration::seconds(3));
+  EXPECT_EQ(s.check.kind, CheckKind::http);
+  EXPECT_EQ(s.check.status, (StatusRange{200, 200}));
+  EXPECT_EQ(s.check.path, "/alive");
+  EXPECT_EQ(s.backends.at(0).weight, 5U);
+  EXPECT_TRUE(s.backends.at(1).backup);
+  EXPECT_EQ(l.v.lb.services.at(1).backends.at(0).weight, 0U);
+  // What --print-config prints is the same configuration.
+  const Loaded again(l.schema.to_toml());
+  EXPECT_EQ(again.schema.to_toml(), l.schema.to_toml());
+}
+
+TEST(LbConfigFile, MistakesNameTheirPlaceAndTheCure) {
+  const struct {
+    std::string toml;
+    const char* says;
+  } table[] = {
+      {head, "--config: no service; write \\[\\[service\\]\\] .*"},
+      {head + "[[service]]\nlisten = [\"10.0.0.2:80\"]\n" + one, "lb.toml:3:1: 'name' is missing; give TEXT"},
+      {head + web, "lb.toml:3:1: service 'web' has no backend; add .*"},
+      {head + "[[service]]\nname = \"web\"\n" + one,
+       "lb.toml:3:1: service 'web' listens nowhere; give listen = .*"},
+      {head + web + "ballance = \"maglev\"\n" + one,
+       "lb.toml:6:1: 'ballance' is not known here; did you mean 'balance'\\?; known are: name, listen, .*"},
+      {head + web + "balance = \"maglv\"\n" + one,
+       "lb.toml:6:11: 'maglv' is not one of: maglev, .*; did you mean 'maglev'\\?"},
+      {head + web + "[service.health]\nchek = \"tcp\"\n" + one,
+       "lb.toml:7:1: 'chek' is not known here; did you mean 'check'\\?.*"},
+      {head + web + "[[service.backend]]\nadress = \"10.0.0.11:80\"\n",
+       "lb.toml:7:1: 'adress' is not known here; did you mean 'address'\\?.*"},
+      {head + web + "[[service.backend]]\naddress = \"10.0.0.11\"\n",
+       "lb.toml:7:11: '10.0.0.11' is not an address and a port, .*"},
+      {head + web + one + "weight = 1001\n", "lb.toml:8:10: 1001 is out of range; give 0 to 1000"},
+      {head + web + one + "weight = -1\n", "lb.toml:8:10: '-1' is not a whole number, 0 or more"},
+      {head + web + one + one, "lb.toml:8:1: backend '10.0.0.11:80' of service 'web' is there twice .*"},
+      {head + web + one + one + "name = \"b\"\n",
+       "lb.toml:8:1: 10.0.0.11:80 is already backend '10.0.0.11:80' .*"},
+      {head + web + one + "name = \"a b\"\n", "lb.toml:6:1: 'a b' cannot name a backend; .*"},
+      {head + web + one + web + one,
+       "lb.toml:8:1: service 'web' is there twice \\(first at lb.toml:3:1\\); .*"},
+      {head + web + one + "[[service]]\nname = \"w2\"\nlisten = [\"10.0.0.2:79-81\"]\n" + one,
+       "lb.toml:8:1: services 'web' and 'w2' both listen on 10.0.0.2:79-81; .*"},
+      {head + "[[service]]\nname = \"w\"\nlisten = [\"10.0.0.9:80\"]\n" + one,
+       "lb.toml:3:1: service 'w' listens on 10.0.0.9, which is none of our addresses \\(10.0.0.2\\); .*"},
+      {head + web + "listen = 5\n" + one, "lb.toml:6:\\d+: not TOML: .*"},
+      {head + web + "[service.health]\ncheck = \"tcp\"\ntimeout = \"9s\"\n" + one,
+       "lb.toml:3:1: service 'web': a check's timeout \\(9s\\) is longer than the interval \\(2s\\); .*"},
+      {head + web + "[service.health]\ncheck = \"http\"\npath = \"a\"\n" + one,
+       "lb.toml:3:1: service 'web': path .*"},
+      {head + web + "seed = { a = 1 }\n" + one, "lb.toml:6:8: 'seed' is no table; give N"},
+      {head + "[[service]]\nname = \"w\"\nlisten = [\"10.0.0.2:0\"]\n" + one,
+       "lb.toml:5:11: '10.0.0.2:0' is not an address and a port or a range .*"},
+      {head + web + "allow = [\"10.0.0.0/33\"]\n" + one,
+       "lb.toml:6:10: '10.0.0.0/33' is not an address or a prefix.*"},
+      {"[lb]\ncontroll = \"x\"\n" + web + one,
+       "lb.toml:2:1: 'controll' is not known in \\[lb\\]; did you mean 'control'.*"},
+      {"services = 1\n", "lb.toml:1:1: 'services' is not known; did you mean 'service'\\?.*"},
+  };
+  for (const auto& c : table) {
+    const std::string error = error_of(c.toml);
+    EXPECT_TRUE(std::regex_match(error, std::regex(c.says))) << error << "\nexpected: " << c.says;
+  }
+}
+
+TEST(LbConfigFile, StarAndAnAddressOfItsOwnMayShareAPort) {
+  const Loaded l(head + web + one + "[[service]]\nname = \"all\"\nlisten = [\"*:80\"]\n" + one);
+  EXPECT_EQ(l.v.lb.services.size(), 2U);
+}
+
+TEST(LbConfigKinds, ListenIsReadAndPrinted) {
+  using settings::Value;
+  for (const char* text : {"10.0.0.1:80", "10.0.0.1:80-90", "[2001:db8::1]:443", "*:1-65535"})
+    EXPECT_EQ(Value<ListenConfig>::print(Value<ListenConfig>::parse(text).value()), text);
+  for (const char* text :
+       {"", "80", "10.0.0.1", "10.0.0.1:", ":80", "10.0.0.1:90-80", "2001:db8::1:80", "*", "*:0"})
+    EXPECT_FALSE(Value<ListenConfig>::parse(text)) << text;
+}
+
+// config/lb.toml: right as it stands; and with every comment taken off a key, every key is there and known,
+// and those that were comments because they are defaults are what the defaults are.
+TEST(LbConfigExample, EveryKeyIsThereAndTrue) {
+  std::ifstream in(TERN_CONFIG_DIR "/lb.toml");
+  std::stringstream all;
+  all << in.rdbuf();
+  const Loaded plain(all.str());
+  EXPECT_EQ(summary(plain.v.lb), "1 service, 3 backends");
+
+  const std::regex key("^# ([a-z_]+) = ");
+  std::string open;
+  std::string line;
+  std::set<std::string> examples{"backend_source", "gateway", "vlan", "mac", "cores", "allow", "deny"};
+  std::string defaults;
+  while (std::getline(all, line)) {
+    std::smatch m;
+    const bool commented = std::regex_search(line, m, key);
+    open += (commented ? line.substr(2) : line) + "\n";
+    defaults += (commented && !examples.contains(m[1]) ? line.substr(2) : line) + "\n";
+  }
+  const Loaded every(open);
+  EXPECT_EQ(Loaded(defaults).schema.to_toml(), plain.schema.to_toml());
+  for (const settings::Option& o : every.schema.options())
+    EXPECT_TRUE(every.schema.given(o.name)) << o.name << " is not in config/lb.toml";
+  // The keys of a service, its tables and backends, by what is printed of one with nothing left out.
+  const std::string printed = every.schema.to_toml();
+  const std::regex word("([a-z_]+) = ");
+  for (std::sregex_iterator at(printed.begin(), printed.end(), word), end; at != end; ++at)
+    EXPECT_NE(open.find((*at)[1].str()), std::string::npos) << (*at)[1] << " is not in config/lb.toml";
+}
+
+} // namespace
+} // namespace tern::app::lb
