@@ -65,7 +65,7 @@ void send_segments(benchmark::State& state, TxOffloads offloads) {
   NeighbourRef hop;
   for (auto _ : state)
     for (Packet& p : packets) {
-      store(p.data() + 16, Be16{});
+      store_be<std::uint16_t>(p.data() + 16, 0);
       p.mbuf()->ol_flags = 0;
       benchmark::DoNotOptimize(net.send_tcp(p, Ip{our4}, Ip{peer4}, 0, hop, Instant{}));
       p.trim_front(34);

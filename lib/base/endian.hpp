@@ -36,12 +36,12 @@ class Be {
     b.bytes_ = std::bit_cast<Bytes>(raw);
     return b;
   }
-  constexpr bool operator==(const Be&) const = default;
+  // As a number: compared byte by byte, an address would be four branches.
+  constexpr bool operator==(const Be& o) const { return raw() == o.raw(); }
 
  private:
   struct Bytes {
     std::uint8_t b[sizeof(T)];
-    constexpr bool operator==(const Bytes&) const = default;
   };
   Bytes bytes_{};
 };

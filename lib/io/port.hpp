@@ -14,11 +14,12 @@
 
 #include "base/counters.hpp"
 #include "io/negotiation.hpp"
+#include "wire/ethernet.hpp"
 
 namespace tern::io {
 
 using QueueId = std::uint16_t;
-using MacBytes = std::array<std::uint8_t, 6>;
+using MacBytes = wire::Mac;
 
 inline constexpr std::uint16_t burst_size = 32;
 

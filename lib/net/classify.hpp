@@ -3,12 +3,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
+#include "net/addresses.hpp"
 #include "net/counters.hpp"
-#include "net/headers.hpp"
 #include "net/interface.hpp"
 #include "packet/packet.hpp"
 #include "wire/checksum.hpp"
+#include "wire/ethernet.hpp"
+#include "wire/ipv4.hpp"
+#include "wire/ipv6.hpp"
 
 namespace tern::net {
 
@@ -34,7 +38,9 @@ struct Classified {
 
  private:
   [[nodiscard]] Ip address(const Packet& p, std::size_t at) const {
-    return Ip{load<Ip::Bytes>(p.data() + l3_offset + at)};
+    Ip::Bytes b;
+    std::memcpy(b.data(), p.data() + l3_offset + at, sizeof b);
+    return Ip{b};
   }
 };
 
@@ -49,7 +55,7 @@ namespace detail {
   if (found == RTE_MBUF_F_RX_L4_CKSUM_GOOD) [[likely]]
     return true;
   if (!c.v6 && p.contiguous() && found != RTE_MBUF_F_RX_L4_CKSUM_BAD) {
-    return wire::sum_is_valid(wire::pseudo_sum(c.src4, c.dst4, protocol::tcp, c.l4_length) +
+    return wire::sum_is_valid(wire::pseudo_sum(c.src4, c.dst4, wire::tcp_protocol, c.l4_length) +
                               wire::sum_bytes(p.data() + c.l4_offset, c.l4_length));
   }
   // A port's "bad" is looked at again: several report it of a checksum that a neighbour on the same host left
@@ -60,47 +66,39 @@ namespace detail {
 // `pool` serves frames whose headers lie in more than one segment. Ethernet padding is trimmed.
 [[nodiscard]] inline Classified classify(Packet& p, const Interface& self, const PacketPool& pool) {
   // The lean way: untagged IPv4 without options, not a fragment, TCP, to an address of ours, in one segment.
-  constexpr std::size_t headers = sizeof(EtherHeader) + sizeof(Ipv4Header);
+  constexpr std::size_t l2 = wire::ethernet_length;
+  constexpr std::size_t headers = l2 + wire::ipv4_length;
   const std::byte* b = p.data();
-  if (p.data_length() < headers + 20) [[unlikely]]
+  if (p.data_length() < headers + 20 || load_be<std::uint16_t>(b + 12) != wire::ether_type::ipv4 ||
+      !self.tags().empty()) [[unlikely]]
     return detail::classify_slow(p, self, pool);
-  // Type, version, IHL; then protocol: three compares decide.
-  std::uint16_t type;
-  std::memcpy(&type, b + 12, 2);
-  const auto ip = load<Ipv4Header>(b + sizeof(EtherHeader));
-  const bool lean =
-      type == byteswap(ether_type::ipv4) && ip.version_ihl == 0x45 && ip.protocol == protocol::tcp &&
-      (ip.fragment.host() & (more_fragments | fragment_offset_mask)) == 0 && !self.vlan().has_value();
-  if (!lean) [[unlikely]]
+  wire::Ipv4 ip;
+  const std::uint32_t frame = p.length();
+  if (!wire::parse_plain_ipv4(b + l2, frame - l2, ip) || ip.protocol != wire::ip_protocol::tcp) [[unlikely]]
     return detail::classify_slow(p, self, pool);
 
-  const std::uint32_t total = ip.total_length.host();
-  const std::uint32_t frame = p.length();
   const std::uint64_t flags = p.mbuf()->ol_flags;
   const bool sum_good = (flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD ||
-                        wire::sum_is_valid(wire::sum_bytes(b + sizeof(EtherHeader), sizeof(Ipv4Header)));
+                        wire::sum_is_valid(wire::sum_bytes(b + l2, wire::ipv4_length));
   std::uint64_t dst_mac = 0;
   std::uint64_t our_mac = 0;
   std::memcpy(&dst_mac, b, 6);
   std::memcpy(&our_mac, self.mac().data(), 6);
-  const std::uint32_t src = ip.src.host();
-  // 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/3: nobody's own address (RFC 1122 §3.2.1.3).
-  const bool source_ok = (src >> 24) != 0 && (src >> 24) != 127 && src < 0xe0000000 && ip.src != ip.dst;
-  if (total < sizeof(Ipv4Header) + 20 || total + sizeof(EtherHeader) > frame || !sum_good ||
-      dst_mac != our_mac || !source_ok || !self.owns(ip.dst)) [[unlikely]]
+  if (ip.total_length < wire::ipv4_length + 20 || !sum_good || dst_mac != our_mac ||
+      !source_allowed(ip.src, ip.dst) || !self.owns(ip.dst)) [[unlikely]]
     return detail::classify_slow(p, self, pool); // which names the reason
 
   Classified c;
   c.kind = Kind::tcp;
-  c.tos = ip.tos;
+  c.tos = ip.traffic_class;
   c.hop_limit = ip.ttl;
-  c.l3_offset = sizeof(EtherHeader);
+  c.l3_offset = l2;
   c.l4_offset = headers;
-  c.l4_length = total - static_cast<std::uint32_t>(sizeof(Ipv4Header));
+  c.l4_length = ip.total_length - static_cast<std::uint32_t>(wire::ipv4_length);
   c.src4 = ip.src;
   c.dst4 = ip.dst;
-  if (frame != total + sizeof(EtherHeader)) [[unlikely]]
-    p.trim_back(frame - total - static_cast<std::uint32_t>(sizeof(EtherHeader)));
+  if (frame != ip.total_length + l2) [[unlikely]]
+    p.trim_back(frame - ip.total_length - static_cast<std::uint32_t>(l2));
   if (!tcp_checksum_ok(p, c)) [[unlikely]] {
     c.kind = Kind::drop;
     c.why = NetCounter::drop_tcp_checksum;

@@ -4,10 +4,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <span>
 
-#include "net/headers.hpp"
 #include "packet/packet.hpp"
 #include "wire/checksum.hpp"
+#include "wire/ethernet.hpp"
+#include "wire/ipv4.hpp"
+#include "wire/ipv6.hpp"
 
 namespace tern::net {
 
@@ -19,19 +23,17 @@ struct TxOffloads {
       false; // the port reads header lengths from the mbuf: a second line written, so only where it is needed
 };
 
-// An Ethernet header towards one neighbour, ready to be copied; with a tag, 18 bytes.
+// An Ethernet header towards one neighbour, ready to be copied; with two tags, 22 bytes.
 struct L2Header {
-  std::array<std::byte, 18> bytes{};
-  std::uint8_t length = 14;
+  std::array<std::byte, 22> bytes{};
+  std::uint8_t length = wire::ethernet_length;
 
-  [[nodiscard]] static L2Header make(const Mac& to, const Mac& from, std::uint16_t type,
-                                     const std::uint16_t* vlan) {
+  [[nodiscard]] static L2Header make(const wire::Mac& to, const wire::Mac& from, std::uint16_t type,
+                                     std::span<const wire::VlanTag> tags) {
+    wire::Ethernet e{.dst = to, .src = from, .type = type};
+    for (const wire::VlanTag& t : tags) e.tags[e.tag_count++] = t;
     L2Header h;
-    store(h.bytes.data(), EtherHeader{to, from, Be16{vlan != nullptr ? ether_type::vlan : type}});
-    if (vlan != nullptr) {
-      store(h.bytes.data() + sizeof(EtherHeader), VlanTag{Be16{*vlan}, Be16{type}});
-      h.length = 18;
-    }
+    h.length = static_cast<std::uint8_t>(wire::emit_ethernet(e, h.bytes.data()));
     return h;
   }
 };
@@ -53,14 +55,16 @@ inline void put_tcp_checksum(Packet& segment, std::uint64_t pseudo, std::uint64_
   std::byte* at = segment.data() + wire::tcp_checksum_offset;
   rte_mbuf* m = segment.mbuf();
   if (offloads.tcp_checksum) [[likely]] {
-    store(at, Be16::from_raw(wire::fold(pseudo)));
+    const std::uint16_t partial = wire::fold(pseudo);
+    std::memcpy(at, &partial, sizeof partial);
     m->ol_flags |= flags | RTE_MBUF_F_TX_TCP_CKSUM;
     if (offloads.lengths) {
       const auto l4 = std::to_integer<std::uint64_t>(segment.data()[12]) >> 4 << 2;
       m->tx_offload = rte_mbuf_tx_offload(l2, l3, l4, 0, 0, 0, 0);
     }
   } else {
-    store(at, wire::finish(pseudo + sum_of(segment)));
+    const Be16 sum = wire::finish(pseudo + sum_of(segment));
+    std::memcpy(at, &sum, sizeof sum);
   }
 }
 
@@ -71,33 +75,25 @@ inline void put_tcp_checksum(Packet& segment, std::uint64_t pseudo, std::uint64_
 [[nodiscard]] inline bool encapsulate4(Packet& segment, const L2Header& l2, Ip4 src, Ip4 dst,
                                        std::uint16_t id, std::uint8_t tos, TxOffloads offloads) {
   const std::uint32_t length = segment.length();
-  if (length > 65535 - sizeof(Ipv4Header)) [[unlikely]]
+  if (length > 65535 - wire::ipv4_length) [[unlikely]]
     return false;
   const std::uint64_t ip_flags =
       offloads.ip_checksum ? RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM : RTE_MBUF_F_TX_IPV4;
-  detail::put_tcp_checksum(segment, wire::pseudo_sum(src, dst, protocol::tcp, length), ip_flags, offloads,
-                           l2.length, sizeof(Ipv4Header));
-  std::byte* b = segment.prepend(static_cast<std::uint16_t>(l2.length + sizeof(Ipv4Header)));
+  detail::put_tcp_checksum(segment, wire::pseudo_sum(src, dst, wire::ip_protocol::tcp, length), ip_flags,
+                           offloads, l2.length, wire::ipv4_length);
+  std::byte* b = segment.prepend(static_cast<std::uint16_t>(l2.length + wire::ipv4_length));
   if (b == nullptr) [[unlikely]]
     return false;
   std::memcpy(b, l2.bytes.data(), l2.length);
-  Ipv4Header h;
-  h.tos = tos;
-  h.total_length = Be16{static_cast<std::uint16_t>(length + sizeof(Ipv4Header))};
-  h.id = Be16{id};
-  h.fragment = Be16{dont_fragment}; // RFC 1191: path MTU is found, not worked around
-  h.protocol = protocol::tcp;
+  wire::Ipv4 h;
   h.src = src;
   h.dst = dst;
-  if (!offloads.ip_checksum) {
-    // The words that change, onto the sum of those that don't: 0x4500, DF, TTL 64 and TCP.
-    constexpr std::uint64_t fixed = byteswap(std::uint16_t{0x4500}) + std::uint64_t{byteswap(dont_fragment)} +
-                                    byteswap(std::uint16_t{64 << 8 | protocol::tcp});
-    const std::uint64_t s = fixed + byteswap(std::uint16_t{tos}) + h.total_length.raw() + h.id.raw() +
-                            src.be().raw() + std::uint64_t{dst.be().raw()};
-    h.checksum = wire::finish(s);
-  }
-  store(b + l2.length, h);
+  h.protocol = wire::ip_protocol::tcp;
+  h.traffic_class = tos;
+  h.total_length = static_cast<std::uint16_t>(length + wire::ipv4_length);
+  h.identification = id;
+  h.dont_fragment = true; // RFC 1191: path MTU is found, not worked around
+  wire::emit_plain_ipv4(h, !offloads.ip_checksum, b + l2.length);
   return true;
 }
 
@@ -106,19 +102,19 @@ inline void put_tcp_checksum(Packet& segment, std::uint64_t pseudo, std::uint64_
   const std::uint32_t length = segment.length();
   if (length > 65535) [[unlikely]]
     return false;
-  detail::put_tcp_checksum(segment, wire::pseudo_sum_v6(src, dst, protocol::tcp, length), RTE_MBUF_F_TX_IPV6,
-                           offloads, l2.length, sizeof(Ipv6Header));
-  std::byte* b = segment.prepend(static_cast<std::uint16_t>(l2.length + sizeof(Ipv6Header)));
+  detail::put_tcp_checksum(segment, wire::pseudo_sum_v6(src, dst, wire::ip_protocol::tcp, length),
+                           RTE_MBUF_F_TX_IPV6, offloads, l2.length, wire::ipv6_length);
+  std::byte* b = segment.prepend(static_cast<std::uint16_t>(l2.length + wire::ipv6_length));
   if (b == nullptr) [[unlikely]]
     return false;
   std::memcpy(b, l2.bytes.data(), l2.length);
-  Ipv6Header h;
-  h.version_class_label = Be32{std::uint32_t{6} << 28 | std::uint32_t{tclass} << 20};
-  h.payload_length = Be16{static_cast<std::uint16_t>(length)};
-  h.next = protocol::tcp;
-  h.src = src.bytes();
-  h.dst = dst.bytes();
-  store(b + l2.length, h);
+  wire::Ipv6 h;
+  h.src = src;
+  h.dst = dst;
+  h.traffic_class = tclass;
+  h.next_header = wire::ip_protocol::tcp;
+  h.payload_length = static_cast<std::uint16_t>(length);
+  wire::emit_plain_ipv6(h, b + l2.length);
   return true;
 }
 

@@ -1,42 +1,53 @@
 // ICMP (RFC 792, RFC 1122 §3.2.2) and ICMPv6 (RFC 4443): echo is answered; errors are counted here and read
 // by whoever owns the connection that they speak of.
+#include <algorithm>
+
 #include "net/network.hpp"
 
 namespace tern::net {
 namespace {
 
-constexpr std::uint8_t echo_reply4 = 0, unreachable4 = 3, echo4 = 8, time_exceeded4 = 11, parameter4 = 12;
-constexpr std::uint8_t echo6 = 128, echo_reply6 = 129, solicitation = 135, advertisement = 136;
+// What of the message lies in one piece, once it was pulled as far as anybody reads.
+std::span<const std::byte> message(const Packet& p, const Classified& c) {
+  const auto rest = p.bytes().subspan(c.l4_offset);
+  return rest.first(std::min<std::size_t>(rest.size(), c.l4_length));
+}
 
 } // namespace
 
 void Network::icmp(Packet&& p, const Classified& c) {
-  switch (load<IcmpHeader>(p.data() + c.l4_offset).type) {
-    case echo4:
-      return echo_reply(std::move(p), c);
-    case unreachable4:
-    case time_exceeded4:
-    case parameter4:
-      return counters_.add(NetCounter::icmp_errors_in);
-    default:
-      return counters_.add(NetCounter::drop_icmp_type);
-  }
+  wire::IcmpMessage m;
+  if (wire::read_icmp(message(p, c), m) != wire::Verdict::ok)
+    return counters_.add(NetCounter::drop_icmp_type);
+  if (m.type == wire::icmp_type::echo_request) return echo_reply(std::move(p), c);
+  if (m.type == wire::icmp_type::echo_reply) return counters_.add(NetCounter::drop_icmp_type);
+  counters_.add(NetCounter::icmp_errors_in);
 }
 
 void Network::icmp6(Packet&& p, const Classified& c, Instant now) {
-  const std::uint8_t type = load<IcmpHeader>(p.data() + c.l4_offset).type;
-  if (type < 128) return counters_.add(NetCounter::icmp_errors_in);
-  // A frame of neighbour discovery is small; one that is not in one piece is not believed.
-  switch (type) {
-    case echo6:
-      return echo_reply(std::move(p), c);
-    case solicitation:
-      return solicited(p, c, now);
-    case advertisement:
-      return advertised(p, c, now);
-    default:
+  // Neighbour discovery is read whole; what does not fit one buffer is none.
+  (void)p.pull(static_cast<std::uint16_t>(std::min<std::uint32_t>(p.length(), pool_.room())), pool_);
+  wire::Icmpv6 m;
+  switch (wire::read_icmpv6(message(p, c), c.hop_limit, m)) {
+    case wire::Verdict::ok:
+      break;
+    case wire::Verdict::not_supported:
       return counters_.add(NetCounter::drop_icmp_type);
+    default:
+      return counters_.add(NetCounter::drop_nd_malformed);
   }
+  if (m.kind == wire::Icmpv6Kind::neighbour) {
+    // A router solicitation is not for a host. One that lies in pieces still has lost its options.
+    if (message(p, c).size() != c.l4_length) return counters_.add(NetCounter::drop_nd_malformed);
+    if (m.neighbour.type == wire::icmpv6_type::neighbour_solicitation)
+      return solicited(m.neighbour, p, c, now);
+    if (m.neighbour.type == wire::icmpv6_type::neighbour_advertisement)
+      return advertised(m.neighbour, p, c, now);
+    return counters_.add(NetCounter::drop_icmp_type);
+  }
+  if (m.message.type == wire::icmpv6_type::echo_request) return echo_reply(std::move(p), c);
+  if (m.message.type == wire::icmpv6_type::echo_reply) return counters_.add(NetCounter::drop_icmp_type);
+  counters_.add(NetCounter::icmp_errors_in);
 }
 
 // The request turned round in place: addresses and MACs change ends, the type changes, and the checksum by as
@@ -45,7 +56,7 @@ void Network::echo_reply(Packet&& p, const Classified& c) {
   counters_.add(NetCounter::icmp_echo_in);
   if (!p.writable()) { // an in-memory peer may still hold it
     p = p.copy(0, p.length(), pool_);
-    if (!p || p.data_length() < c.l4_offset + sizeof(IcmpHeader))
+    if (!p || p.data_length() < c.l4_offset + wire::icmp_length)
       return counters_.add(NetCounter::drop_no_buffer);
   }
   const Ip to = c.source(p);
@@ -56,46 +67,41 @@ void Network::echo_reply(Packet&& p, const Classified& c) {
   const auto own = group ? (c.v6 ? self_.source_for(to) : std::nullopt) : std::optional<Ip>{asked};
   if (!own) return counters_.add(NetCounter::drop_icmp_type);
   p.mbuf()->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-  std::byte* b = p.data();
-  const L2Header l2 = l2_to(load<Mac>(b + 6), c.v6 ? ether_type::ipv6 : ether_type::ipv4);
-  std::memcpy(b, l2.bytes.data(), l2.length);
-  std::byte* l3 = b + c.l3_offset;
+  std::byte* l3 = p.data() + c.l3_offset;
   std::uint64_t moved = 0; // into the ICMPv6 pseudo-header, if the group gave way to our own address
   if (c.v6) {
-    auto h = load<Ipv6Header>(l3);
-    h.src = own->bytes();
-    h.dst = to.bytes();
+    wire::Ipv6 h;
+    (void)wire::parse_ipv6(p.bytes().subspan(c.l3_offset), p.length() - c.l3_offset, h); // was sound
+    h.src = *own;
+    h.dst = to;
     h.hop_limit = 64;
-    store(l3, h);
-    if (group) {
-      moved = wire::sum_bytes(std::as_bytes(std::span(own->bytes())));
-      for (std::size_t i = 0; i < 16; i += 2)
-        moved += static_cast<std::uint16_t>(
-            ~load<Be16>(reinterpret_cast<const std::byte*>(asked.bytes().data()) + i).raw());
-    }
+    wire::emit_plain_ipv6(h, l3); // its extensions stay as they are
+    if (group)
+      moved = wire::sum_bytes(std::as_bytes(std::span(own->bytes()))) +
+              wire::fold(~wire::sum_bytes(std::as_bytes(std::span(asked.bytes()))));
   } else {
-    auto h = load<Ipv4Header>(l3);
+    wire::Ipv4 h;
+    (void)wire::parse_ipv4(p.bytes().subspan(c.l3_offset), p.length() - c.l3_offset, h);
+    const std::array<std::byte, 40> kept = [&] { // the options are written where they lie
+      std::array<std::byte, 40> o{};
+      std::copy(h.options.begin(), h.options.end(), o.begin());
+      return o;
+    }();
+    h.options = std::span(kept).first(h.options.size());
     h.src = c.dst4;
     h.dst = c.src4;
     h.ttl = 64;
-    h.fragment = Be16{std::uint16_t{0}};
-    h.id = Be16{next_id_++};
-    h.checksum = Be16{};
-    store(l3, h);
-    h.checksum = wire::finish(wire::sum_bytes(l3, static_cast<std::size_t>(c.l4_offset - c.l3_offset)));
-    store(l3, h);
+    h.dont_fragment = false;
+    h.identification = next_id_++;
+    wire::emit_ipv4(h, l3);
   }
-  std::byte* l4 = b + c.l4_offset;
-  auto icmp = load<IcmpHeader>(l4);
-  const Be16 before = load<Be16>(l4);
-  icmp.type = c.v6 ? echo_reply6 : echo_reply4;
-  store(l4, icmp);
-  icmp.checksum = wire::updated_checksum(icmp.checksum, before, load<Be16>(l4));
-  if (moved != 0) icmp.checksum = wire::finish(static_cast<std::uint16_t>(~icmp.checksum.raw()) + moved);
-  // Of the two zeros the incremental form cannot tell which is meant; all ones is right whenever all zeros
-  // is, and also when everything else in the message is zero.
-  if (icmp.checksum == Be16{}) icmp.checksum = Be16{std::uint16_t{0xffff}};
-  store(l4, icmp);
+  wire::turn_echo(p.data() + c.l4_offset, c.v6 ? wire::icmpv6_type::echo_reply : wire::icmp_type::echo_reply,
+                  moved);
+  wire::Ethernet e;
+  (void)wire::parse_ethernet(p.bytes(), e);
+  const L2Header l2 = l2_to(e.src, e.type);
+  p.trim_front(static_cast<std::uint32_t>(c.l3_offset - l2.length)); // a priority tag is not sent back
+  std::memcpy(p.data(), l2.bytes.data(), l2.length);
   put(std::move(p));
 }
 

@@ -13,6 +13,8 @@ std::uint32_t mask_of(unsigned length) {
 } // namespace
 
 Interface::Interface(InterfaceSettings settings) : settings_(std::move(settings)) {
+  if (settings_.service_vlan) tags_.push_back({wire::ether_type::service_vlan, *settings_.service_vlan});
+  if (settings_.vlan) tags_.push_back({wire::ether_type::vlan, *settings_.vlan});
   const bool any6 = std::any_of(settings_.addresses.begin(), settings_.addresses.end(),
                                 [](const Address& a) { return !a.ip.is_v4(); });
   if (any6 && settings_.link_local) settings_.addresses.push_back({link_local_of(settings_.mac), 64});
@@ -38,7 +40,6 @@ bool Interface::owns(const Ip& ip) const {
 }
 
 bool Interface::joined(const Ip& group) const {
-  static constexpr Ip all_nodes{Ip::Bytes{0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
   if (blocks6_.empty()) return false;
   if (group == all_nodes) return true;
   // Whole prefixes have as many groups as there are low 24 bits: whether the target is ours is asked later

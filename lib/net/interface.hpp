@@ -3,10 +3,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/ip.hpp"
-#include "net/headers.hpp"
+#include "net/addresses.hpp"
 
 namespace tern::net {
 
@@ -20,7 +21,8 @@ struct Address {
 struct InterfaceSettings {
   Mac mac{};
   std::uint16_t mtu = 1500;
-  std::optional<std::uint16_t> vlan; // tag of every frame; none: untagged
+  std::optional<std::uint16_t> vlan;         // 802.1Q tag of every frame; none: untagged
+  std::optional<std::uint16_t> service_vlan; // 802.1ad tag outside of it
   std::vector<Address> addresses;
   std::vector<Prefix> pools; // blocks every address of which is ours too: a benchmark client's sources
   bool link_local = true;    // fe80:: made of the MAC, if there is any IPv6 address at all
@@ -33,11 +35,9 @@ class Interface {
 
   [[nodiscard]] const Mac& mac() const { return settings_.mac; }
   [[nodiscard]] std::uint16_t mtu() const { return settings_.mtu; }
-  [[nodiscard]] const std::optional<std::uint16_t>& vlan() const { return settings_.vlan; }
+  // VLAN tags of every frame, the outer first; none, one or two.
+  [[nodiscard]] std::span<const wire::VlanTag> tags() const { return tags_; }
   [[nodiscard]] const std::vector<Address>& addresses() const { return settings_.addresses; }
-  // Bytes of an Ethernet header with its tag.
-  [[nodiscard]] std::uint16_t l2_length() const { return settings_.vlan ? 18 : 14; }
-
   [[nodiscard]] bool owns(Ip4 ip) const {
     if (ip == first4_) [[likely]]
       return true;
@@ -60,6 +60,7 @@ class Interface {
     std::uint32_t mask;
   };
   InterfaceSettings settings_;
+  std::vector<wire::VlanTag> tags_;
   Ip4 first4_;
   std::vector<Block4> blocks4_;
   std::vector<Prefix> blocks6_;

@@ -9,8 +9,8 @@
 #include "base/ip.hpp"
 #include "base/siphash.hpp"
 #include "base/time.hpp"
+#include "net/addresses.hpp"
 #include "net/encapsulate.hpp"
-#include "net/headers.hpp"
 #include "packet/packet.hpp"
 
 namespace tern::net {

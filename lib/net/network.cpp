@@ -41,7 +41,7 @@ void Network::control(Packet&& p, const Classified& c, Instant now) {
 }
 
 L2Header Network::l2_to(const Mac& to, std::uint16_t type) const {
-  return L2Header::make(to, self_.mac(), type, self_.vlan() ? &*self_.vlan() : nullptr);
+  return L2Header::make(to, self_.mac(), type, self_.tags());
 }
 
 void Network::put(Packet&& p) {
@@ -69,7 +69,7 @@ Sending Network::send_unresolved(Packet& segment, const Ip& src, const Ip& dst, 
   if (n.state == NeighbourState::absent) {
     n.state = NeighbourState::incomplete;
     n.deadline = now + Neighbours::retransmit_time;
-    n.l2 = l2_to(Mac{}, next->is_v4() ? ether_type::ipv4 : ether_type::ipv6);
+    n.l2 = l2_to(Mac{}, next->is_v4() ? wire::ether_type::ipv4 : wire::ether_type::ipv6);
     solicit(n);
   }
   if (!encapsulate(segment, n.l2, src, dst, tos)) return no_room(segment);
@@ -91,13 +91,13 @@ void Network::learn(Neighbour& n, const Mac& mac, bool asked, Instant now) {
       n.mac != mac || n.state == NeighbourState::incomplete || n.state == NeighbourState::absent;
   if (!changed && !asked) return;
   n.mac = mac;
-  n.l2 = l2_to(mac, n.ip.is_v4() ? ether_type::ipv4 : ether_type::ipv6);
+  n.l2 = l2_to(mac, n.ip.is_v4() ? wire::ether_type::ipv4 : wire::ether_type::ipv6);
   n.state = asked ? NeighbourState::reachable : NeighbourState::stale;
   n.deadline = now + Neighbours::reachable_time;
   n.solicits = 0;
   n.used = false;
   for (std::size_t i = 0; i < n.waiting_count; ++i) {
-    std::copy(mac.begin(), mac.end(), reinterpret_cast<std::uint8_t*>(n.waiting[i].data()));
+    std::memcpy(n.waiting[i].data(), mac.data(), mac.size());
     put(std::move(n.waiting[i]));
   }
   n.waiting_count = 0;

@@ -12,6 +12,7 @@
 #include "net/interface.hpp"
 #include "net/neighbours.hpp"
 #include "net/routes.hpp"
+#include "wire/icmp.hpp"
 
 namespace tern::net {
 
@@ -111,16 +112,18 @@ class Network {
   void icmp(Packet&& p, const Classified& c);
   void icmp6(Packet&& p, const Classified& c, Instant now);
   void echo_reply(Packet&& p, const Classified& c);
-  void solicited(const Packet& p, const Classified& c, Instant now);
-  void advertised(const Packet& p, const Classified& c, Instant now);
+  void solicited(const wire::Neighbour& m, const Packet& p, const Classified& c, Instant now);
+  void advertised(wire::Neighbour m, const Packet& p, const Classified& c, Instant now);
 
   // A neighbour told us its MAC: `asked` if it may have been an answer to us.
   void learn(Neighbour& n, const Mac& mac, bool asked, Instant now);
   void learn_from_request(const Ip& ip, const Mac& mac, Instant now);
   void solicit(Neighbour& n);
-  void send_arp(std::uint16_t operation, Ip4 sender, Ip4 target, const Mac& target_mac, const Mac& to);
-  void send_nd(std::uint8_t type, std::uint32_t flags, const Ip& src, const Ip& dst, const Ip& target,
-               const Mac& to);
+  void send_arp(wire::Arp::Operation operation, Ip4 sender, Ip4 target, const Mac& target_mac, const Mac& to);
+  void send_nd(const wire::Neighbour& m, const Ip& src, const Ip& dst, const Mac& to);
+  void advertise(const Ip& target, bool solicited, const Ip& dst, const Mac& to);
+  // A fresh frame with the Ethernet header on it and room for `n` bytes more, which `at` points to.
+  [[nodiscard]] Packet frame(const Mac& to, std::uint16_t type, std::size_t n, std::byte*& at);
   [[nodiscard]] L2Header l2_to(const Mac& to, std::uint16_t type) const;
   void put(Packet&& p);
 

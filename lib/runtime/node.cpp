@@ -29,7 +29,7 @@ NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n) {
     request.name = n.port;
     request.mtu = n.mtu;
     request.checksums = n.checksums;
-    request.vlan = n.vlan.has_value();
+    request.vlan = n.vlan.has_value() || n.service_vlan.has_value();
     rte_mempool* const pools[] = {pool_};
     port_ = std::make_unique<io::EthPort>(request, pools);
   } catch (const io::Error& e) {

@@ -30,7 +30,8 @@ void declare_port_options(settings::Schema& s, NodeSettings& n) {
   s.add("cores", n.cores, "CPUs to run on, one worker each; none: one worker, on no CPU in particular");
   s.add("ip", n.ip, "our addresses with their network's length: 10.0.0.2/24 (repeat for more)");
   s.add("gateway", n.gateway, "the router for everything that is not on our own networks");
-  s.add("vlan", n.vlan, "VLAN tag of every frame");
+  s.add("vlan", n.vlan, "VLAN of every frame (802.1Q)");
+  s.add("service_vlan", n.service_vlan, "VLAN outside of that one (802.1ad), so that frames carry two tags");
   s.add("mac", n.mac, "our MAC address (default: the port's own)");
   s.add("mtu", n.mtu, "largest IP packet", Range<std::uint16_t>{576, 9000});
   s.choice<io::HugePages>(
@@ -93,7 +94,11 @@ net::InterfaceSettings interface_of(const NodeSettings& n, const settings::Schem
     s.fail("ip", "no address given; name at least one with its network's length, such as 10.0.0.2/24");
   for (const Prefix& p : n.ip) who.addresses.push_back({p.base(), p.length()});
   who.mtu = n.mtu;
+  for (const auto& [name, tag] : {std::pair{"vlan", n.vlan}, std::pair{"service_vlan", n.service_vlan}})
+    if (tag && (*tag == 0 || *tag > 4094))
+      s.fail(name, std::to_string(*tag) + " is no VLAN; they are numbered 1 to 4094");
   who.vlan = n.vlan;
+  who.service_vlan = n.service_vlan;
   return who;
 }
 

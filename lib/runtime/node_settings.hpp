@@ -29,6 +29,7 @@ struct NodeSettings {
   std::vector<Prefix> ip; // an address with its network's length: "10.0.0.2/24"
   std::optional<Ip> gateway;
   std::optional<std::uint16_t> vlan;
+  std::optional<std::uint16_t> service_vlan;
   std::string mac; // empty: the port's own
   std::uint16_t mtu = 1500;
   io::HugePages huge_pages = io::HugePages::automatic;

@@ -15,6 +15,11 @@ struct Mac {
   std::array<std::uint8_t, 6> bytes{};
   constexpr bool operator==(const Mac&) const = default;
   [[nodiscard]] constexpr bool is_multicast() const { return (bytes[0] & 1) != 0; } // broadcast too
+  [[nodiscard]] constexpr std::uint8_t& operator[](std::size_t i) { return bytes[i]; }
+  [[nodiscard]] constexpr std::uint8_t operator[](std::size_t i) const { return bytes[i]; }
+  [[nodiscard]] constexpr std::uint8_t* data() { return bytes.data(); }
+  [[nodiscard]] constexpr const std::uint8_t* data() const { return bytes.data(); }
+  [[nodiscard]] static constexpr std::size_t size() { return 6; }
 };
 inline constexpr Mac broadcast_mac{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
@@ -44,6 +49,8 @@ struct Ethernet {
            (tag_count < 1 || tags[0] == o.tags[0]) && (tag_count < 2 || tags[1] == o.tags[1]);
   }
 };
+
+inline constexpr std::size_t ethernet_length = 14; // without tags
 
 // truncated, too_many_vlan_tags, ok.
 [[nodiscard]] Verdict parse_ethernet(std::span<const std::byte> frame, Ethernet& out);

@@ -94,8 +94,13 @@ Verdict read_quoted_tcp(std::span<const std::byte> at, QuotedTcp& out) {
 } // namespace
 
 Verdict parse_icmp(std::span<const std::byte> message, IcmpMessage& out) {
-  if (message.size() < 8) return Verdict::truncated;
+  if (message.size() < icmp_length) return Verdict::truncated;
   if (!sum_is_valid(sum_bytes(message))) return Verdict::bad_checksum;
+  return read_icmp(message, out);
+}
+
+Verdict read_icmp(std::span<const std::byte> message, IcmpMessage& out) {
+  if (message.size() < icmp_length) return Verdict::truncated;
   start(message, out);
   switch (out.type) {
     case icmp_type::echo_request:
@@ -106,6 +111,7 @@ Verdict parse_icmp(std::span<const std::byte> message, IcmpMessage& out) {
       if (out.code == icmp_fragmentation_needed) out.mtu = load_be<std::uint16_t>(message.data() + 6);
       return Verdict::ok;
     case icmp_type::time_exceeded:
+    case icmp_type::parameter_problem:
       return Verdict::ok;
     default:
       return Verdict::not_supported;
@@ -114,7 +120,8 @@ Verdict parse_icmp(std::span<const std::byte> message, IcmpMessage& out) {
 
 std::size_t emit_icmp(const IcmpMessage& m, std::byte* to) {
   write_frame(m, to);
-  if (m.type == icmp_type::unreachable || m.type == icmp_type::time_exceeded) {
+  if (m.type == icmp_type::unreachable || m.type == icmp_type::time_exceeded ||
+      m.type == icmp_type::parameter_problem) {
     store_be<std::uint32_t>(
         to + 4, m.code == icmp_fragmentation_needed && m.type == icmp_type::unreachable ? m.mtu & 0xffff : 0);
   } else {
@@ -125,10 +132,26 @@ std::size_t emit_icmp(const IcmpMessage& m, std::byte* to) {
   return emitted_length(m);
 }
 
+void turn_echo(std::byte* to, std::uint8_t reply_type, std::uint64_t moved) {
+  const Be16 before{load_be<std::uint16_t>(to)};
+  to[0] = static_cast<std::byte>(reply_type);
+  Be16 sum = updated_checksum(Be16{load_be<std::uint16_t>(to + 2)}, before, Be16{load_be<std::uint16_t>(to)});
+  if (moved != 0) sum = finish(static_cast<std::uint16_t>(~sum.raw()) + moved);
+  // Of the two zeros the incremental form cannot tell which is meant; all ones is right whenever all zeros
+  // is, and also when everything else in the message is zero.
+  if (sum == Be16{}) sum = Be16{std::uint16_t{0xffff}};
+  std::memcpy(to + 2, &sum, sizeof sum);
+}
+
 Verdict parse_icmpv6(std::span<const std::byte> message, const Ip& src, const Ip& dst, std::uint8_t hop_limit,
                      Icmpv6& out) {
-  if (message.size() < 8) return Verdict::truncated;
+  if (message.size() < icmp_length) return Verdict::truncated;
   if (!sum_is_valid(pseudo(src, dst, message.size()) + sum_bytes(message))) return Verdict::bad_checksum;
+  return read_icmpv6(message, hop_limit, out);
+}
+
+Verdict read_icmpv6(std::span<const std::byte> message, std::uint8_t hop_limit, Icmpv6& out) {
+  if (message.size() < icmp_length) return Verdict::truncated;
   if (is_neighbour(std::to_integer<std::uint8_t>(message[0]))) {
     out.kind = Icmpv6Kind::neighbour;
     return read_neighbour(message, hop_limit, out.neighbour);
@@ -145,6 +168,7 @@ Verdict parse_icmpv6(std::span<const std::byte> message, const Ip& src, const Ip
       return Verdict::ok;
     case icmpv6_type::unreachable:
     case icmpv6_type::time_exceeded:
+    case icmpv6_type::parameter_problem:
       return Verdict::ok;
     default:
       return Verdict::not_supported;

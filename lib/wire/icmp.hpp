@@ -14,13 +14,14 @@
 namespace tern::wire {
 
 namespace icmp_type {
-inline constexpr std::uint8_t echo_reply = 0, unreachable = 3, echo_request = 8, time_exceeded = 11;
+inline constexpr std::uint8_t echo_reply = 0, unreachable = 3, echo_request = 8, time_exceeded = 11,
+                              parameter_problem = 12;
 }
 inline constexpr std::uint8_t icmp_fragmentation_needed = 4; // code of unreachable
 namespace icmpv6_type {
-inline constexpr std::uint8_t unreachable = 1, packet_too_big = 2, time_exceeded = 3, echo_request = 128,
-                              echo_reply = 129, router_solicitation = 133, neighbour_solicitation = 135,
-                              neighbour_advertisement = 136;
+inline constexpr std::uint8_t unreachable = 1, packet_too_big = 2, time_exceeded = 3, parameter_problem = 4,
+                              echo_request = 128, echo_reply = 129, router_solicitation = 133,
+                              neighbour_solicitation = 135, neighbour_advertisement = 136;
 }
 
 // An echo or an error of either family. What a type does not have stays 0.
@@ -37,13 +38,22 @@ struct IcmpMessage {
   }
 };
 
+inline constexpr std::size_t icmp_length = 8; // of every header, both families
+
 // `message` is the whole ICMP message, header and body. truncated, bad_checksum, not_supported, ok.
 [[nodiscard]] Verdict parse_icmp(std::span<const std::byte> message, IcmpMessage& out);
+// The same of a message whose checksum was looked at already, and of which only the first bytes may be here.
+[[nodiscard]] Verdict read_icmp(std::span<const std::byte> message, IcmpMessage& out);
 [[nodiscard]] inline std::size_t emitted_length(const IcmpMessage& m) {
   return 8 + m.body.size();
 }
 // Writes header and body, checksum and all. `body` may already lie at to + 8.
 std::size_t emit_icmp(const IcmpMessage& m, std::byte* to);
+
+// Turns an echo request, the first 8 bytes of which are at `to`, into a reply of this type. The checksum
+// follows by as much; `moved` is what the pseudo-header's sum gained (its new words, and the old ones
+// inverted).
+void turn_echo(std::byte* to, std::uint8_t reply_type, std::uint64_t moved = 0);
 
 // Of a neighbour message only what an end host speaks.
 struct Neighbour {
@@ -68,6 +78,9 @@ struct Icmpv6 {
 // 4861 §7.1); its options of other kinds are passed over by length, one of length 0 is bad_option_length.
 [[nodiscard]] Verdict parse_icmpv6(std::span<const std::byte> message, const Ip& src, const Ip& dst,
                                    std::uint8_t hop_limit, Icmpv6& out);
+// The same of a message whose checksum was looked at already; of an echo or an error only the first bytes may
+// be here.
+[[nodiscard]] Verdict read_icmpv6(std::span<const std::byte> message, std::uint8_t hop_limit, Icmpv6& out);
 std::size_t emit_icmpv6(const IcmpMessage& m, const Ip& src, const Ip& dst, std::byte* to);
 // At most 32 bytes.
 [[nodiscard]] std::size_t emitted_length(const Neighbour& n);

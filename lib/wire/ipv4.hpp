@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "base/endian.hpp"
@@ -41,10 +42,36 @@ struct Ipv4 {
   }
 };
 
+inline constexpr std::size_t ipv4_length = 20; // without options
+
 namespace detail {
 [[nodiscard]] Verdict parse_ipv4_options(std::span<const std::byte> options, Ipv4& out);
 [[nodiscard]] Verdict check_ipv4_fragment(const Ipv4& h);
+
+// What does not depend on lengths; 20 bytes are there.
+inline void read_ipv4(const std::byte* p, Ipv4& out) {
+  out.traffic_class = std::to_integer<std::uint8_t>(p[1]);
+  out.identification = load_be<std::uint16_t>(p + 4);
+  const auto fragment = load_be<std::uint16_t>(p + 6);
+  out.dont_fragment = (fragment & 0x4000) != 0;
+  out.more_fragments = (fragment & 0x2000) != 0;
+  out.fragment_offset = static_cast<std::uint16_t>((fragment & 0x1fff) << 3);
+  out.ttl = std::to_integer<std::uint8_t>(p[8]);
+  out.protocol = std::to_integer<std::uint8_t>(p[9]);
+  out.src = Ip4{Be32::from_raw(static_cast<std::uint32_t>(word_at<std::uint32_t>(p + 12)))};
+  out.dst = Ip4{Be32::from_raw(static_cast<std::uint32_t>(word_at<std::uint32_t>(p + 16)))};
+}
 } // namespace detail
+
+// The header that nearly every packet has: no options, no fragment, its total length within the packet. False
+// says nothing but that parse_ipv4 must look. 20 bytes are there, and `out` is fresh.
+[[nodiscard]] inline bool parse_plain_ipv4(const std::byte* p, std::size_t packet_length, Ipv4& out) {
+  if (p[0] != std::byte{0x45} || (load_be<std::uint16_t>(p + 6) & 0x3fff) != 0) [[unlikely]]
+    return false;
+  out.total_length = load_be<std::uint16_t>(p + 2);
+  detail::read_ipv4(p, out);
+  return out.total_length >= ipv4_length && out.total_length <= packet_length;
+}
 
 // `bytes` begin at the IP header and go on as far as they lie in one piece; `packet_length` counts the whole
 // chain from the same place, Ethernet padding included. The checksum is not looked at: see ipv4_checksum_ok.
@@ -66,16 +93,7 @@ namespace detail {
   out.total_length = load_be<std::uint16_t>(p + 2);
   if (out.total_length < length || out.total_length > packet_length) [[unlikely]]
     return Verdict::bad_total_length;
-  out.traffic_class = std::to_integer<std::uint8_t>(p[1]);
-  out.identification = load_be<std::uint16_t>(p + 4);
-  const auto fragment = load_be<std::uint16_t>(p + 6);
-  out.dont_fragment = (fragment & 0x4000) != 0;
-  out.more_fragments = (fragment & 0x2000) != 0;
-  out.fragment_offset = static_cast<std::uint16_t>((fragment & 0x1fff) << 3);
-  out.ttl = std::to_integer<std::uint8_t>(p[8]);
-  out.protocol = std::to_integer<std::uint8_t>(p[9]);
-  out.src = Ip4{Be32::from_raw(static_cast<std::uint32_t>(detail::word_at<std::uint32_t>(p + 12)))};
-  out.dst = Ip4{Be32::from_raw(static_cast<std::uint32_t>(detail::word_at<std::uint32_t>(p + 16)))};
+  detail::read_ipv4(p, out);
   out.source_route = false;
   out.options = {};
   if (length != 20) [[unlikely]] {
@@ -96,6 +114,20 @@ namespace detail {
 
 [[nodiscard]] constexpr std::size_t emitted_length(const Ipv4& h) {
   return 20 + (std::min<std::size_t>(h.options.size(), 40) + 3) / 4 * 4;
+}
+// A header without options and of no fragment, for the way out: 20 bytes, with the checksum or, for a port
+// that computes it, with 0 there. `header_length` and the fields of fragments and options are not looked at.
+inline void emit_plain_ipv4(const Ipv4& h, bool with_checksum, std::byte* to) {
+  const std::uint32_t w0 = byteswap(0x45000000U | std::uint32_t{h.traffic_class} << 16 | h.total_length);
+  const std::uint32_t w1 = byteswap(std::uint32_t{h.identification} << 16 | (h.dont_fragment ? 0x4000U : 0U));
+  std::uint32_t w2 = byteswap(std::uint32_t{h.ttl} << 24 | std::uint32_t{h.protocol} << 16);
+  const std::uint32_t w3 = h.src.be().raw();
+  const std::uint32_t w4 = h.dst.be().raw();
+  if (with_checksum)
+    w2 |= std::uint32_t{finish(std::uint64_t{w0} + w1 + w2 + w3 + w4).raw()}
+          << 16; // the upper half in memory
+  const std::uint32_t words[] = {w0, w1, w2, w3, w4};
+  std::memcpy(to, words, sizeof words);
 }
 // Writes emitted_length(h) bytes, checksum and all. `header_length` is not looked at; options past 40 bytes
 // are left out.

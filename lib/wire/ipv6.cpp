@@ -145,12 +145,7 @@ Verdict parse_quoted_ipv6(std::span<const std::byte> bytes, Ipv6& out) {
 }
 
 std::size_t emit_ipv6(const Ipv6& h, std::byte* to) {
-  store_be<std::uint32_t>(to, 0x60000000U | std::uint32_t{h.traffic_class} << 20 | (h.flow_label & 0xfffff));
-  store_be<std::uint16_t>(to + 4, h.payload_length);
-  to[6] = static_cast<std::byte>(h.next_header);
-  to[7] = static_cast<std::byte>(h.hop_limit);
-  std::memcpy(to + 8, h.src.bytes().data(), 16);
-  std::memcpy(to + 24, h.dst.bytes().data(), 16);
+  emit_plain_ipv6(h, to);
   if (!h.extensions.empty()) std::memcpy(to + 40, h.extensions.data(), h.extensions.size());
   return 40 + h.extensions.size();
 }

@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
+#include "base/endian.hpp"
 #include "base/ip.hpp"
 #include "wire/verdict.hpp"
 
@@ -15,6 +17,8 @@ namespace ip_protocol {
 inline constexpr std::uint8_t hop_by_hop = 0, icmp = 1, tcp = 6, udp = 17, routing = 43, fragment = 44,
                               icmpv6 = 58, no_next_header = 59, destination_options = 60;
 }
+
+inline constexpr std::size_t ipv6_length = 40; // without extension headers
 
 // The fixed header, and where its chain of extension headers leads.
 //
@@ -67,7 +71,15 @@ struct Ipv6 {
 [[nodiscard]] constexpr std::size_t emitted_length(const Ipv6& h) {
   return 40 + h.extensions.size();
 }
-// Writes the fixed header and `extensions` as they are; `next_header` and `payload_length` are the caller's.
+// Writes the fixed header alone, 40 bytes; `next_header` and `payload_length` are the caller's.
+inline void emit_plain_ipv6(const Ipv6& h, std::byte* to) {
+  store_be<std::uint32_t>(to, 0x60000000U | std::uint32_t{h.traffic_class} << 20 | (h.flow_label & 0xfffff));
+  store_be<std::uint32_t>(
+      to + 4, std::uint32_t{h.payload_length} << 16 | std::uint32_t{h.next_header} << 8 | h.hop_limit);
+  std::memcpy(to + 8, h.src.bytes().data(), 16);
+  std::memcpy(to + 24, h.dst.bytes().data(), 16);
+}
+// The same, and `extensions` as they are.
 std::size_t emit_ipv6(const Ipv6& h, std::byte* to);
 
 } // namespace tern::wire

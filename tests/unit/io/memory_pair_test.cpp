@@ -31,10 +31,11 @@ std::uint32_t number_of(rte_mbuf* m) {
 rte_mbuf* tcp_frame(const PacketPool& pool, std::uint32_t src, std::uint32_t dst, std::uint16_t sport,
                     std::uint16_t dport, std::uint16_t fragment = 0) {
   Packet p = pool.alloc();
-  std::byte* b = p.append(54);
-  std::fill_n(b, 54, std::byte{0});
+  std::byte* b = p.append(58);
+  std::fill_n(b, 58, std::byte{0});
   store_be<std::uint16_t>(b + 12, 0x0800);
   b[14] = std::byte{0x45};
+  store_be<std::uint16_t>(b + 16, 44);
   store_be<std::uint16_t>(b + 20, fragment);
   b[23] = std::byte{6};
   store_be<std::uint32_t>(b + 26, src);

@@ -10,10 +10,11 @@ namespace {
 using namespace test;
 using tern::test::TestPool;
 
-Interface self(std::optional<std::uint16_t> vlan = {}) {
+Interface self(std::optional<std::uint16_t> vlan = {}, std::optional<std::uint16_t> service_vlan = {}) {
   InterfaceSettings s;
   s.mac = our_mac;
   s.vlan = vlan;
+  s.service_vlan = service_vlan;
   s.addresses = {{Ip{our4}, 24}, {our6, 64}};
   s.pools = {*Prefix::parse("10.0.4.0/22")};
   return Interface(s);
@@ -34,9 +35,10 @@ Bytes spoiled(Bytes b, std::size_t at, unsigned value) {
 }
 // The IPv4 header's checksum made right again.
 Bytes resummed(Bytes b) {
-  store(b.data() + 24, Be16{});
-  store(b.data() + 24,
-        wire::finish(wire::sum_bytes(b.data() + 14, 4U * (std::to_integer<unsigned>(b[14]) & 15U))));
+  store_be<std::uint16_t>(b.data() + 24, 0);
+  const Be16 sum =
+      wire::finish(wire::sum_bytes(b.data() + 14, 4U * (std::to_integer<unsigned>(b[14]) & 15U)));
+  std::memcpy(b.data() + 24, &sum, 2);
   return b;
 }
 
@@ -100,7 +102,7 @@ TEST(Classify, TruncatedAtEveryByteIsADropAndNeverReadsOutside) {
   for (const Bytes& frame :
        {tcp4_frame(payload(8)), tcp6_frame(payload(8)), arp(1, peer4, peer_mac, our4),
         ether(ether_type::ipv4) + ip4(protocol::icmp, icmp4(8, payload(8))),
-        ether(ether_type::ipv6) + ip6(protocol::icmp6, icmp6(128, payload(8), peer6, our6))})
+        ether(ether_type::ipv6) + ip6(protocol::icmpv6, icmp6(128, payload(8), peer6, our6))})
     for (std::size_t n = 0; n < frame.size(); ++n)
       EXPECT_EQ(classified(Bytes(frame.begin(), frame.begin() + static_cast<std::ptrdiff_t>(n))).kind,
                 Kind::drop)
@@ -158,17 +160,26 @@ TEST(Classify, Ipv4Options) {
 }
 
 TEST(Classify, FragmentsAreNamedSo) {
-  EXPECT_EQ(classified(ether(ether_type::ipv4) +
-                       ip4(protocol::tcp, tcp(peer4, our4), peer4, our4, {}, more_fragments))
-                .kind,
-            Kind::fragment);
-  EXPECT_EQ(
-      classified(ether(ether_type::ipv4) + ip4(protocol::tcp, tcp(peer4, our4), peer4, our4, {}, 5)).kind,
-      Kind::fragment);
-  Bytes header(8);
-  header[0] = std::byte{protocol::tcp};
-  EXPECT_EQ(classified(ether(ether_type::ipv6) + ip6(protocol::fragment, header + tcp(peer6, our6))).kind,
-            Kind::fragment);
+  const auto v4 = [](const Bytes& body, Fragment f) {
+    return ether(ether_type::ipv4) + ip4(protocol::tcp, body, peer4, our4, {}, f);
+  };
+  EXPECT_EQ(classified(v4(tcp(peer4, our4, payload(4)), {.more = true})).kind, Kind::fragment);
+  EXPECT_EQ(classified(v4(payload(3), {.offset = 40})).kind, Kind::fragment);
+  // More to come, but no multiple of 8; and one whose bytes would end past 65,535 ("ping of death").
+  EXPECT_EQ(why(v4(payload(3), {.more = true})), NetCounter::drop_fragment);
+  EXPECT_EQ(why(v4(payload(1400), {.offset = 65528})), NetCounter::drop_fragment);
+  const auto v6 = [](std::uint16_t offset_and_more, const Bytes& body) {
+    Bytes header(8);
+    header[0] = std::byte{protocol::tcp};
+    store_be(header.data() + 2, offset_and_more);
+    return ether(ether_type::ipv6) + ip6(protocol::fragment, header + body);
+  };
+  EXPECT_EQ(classified(v6(1, payload(24))).kind, Kind::fragment);
+  EXPECT_EQ(classified(v6(16, payload(3))).kind, Kind::fragment);
+  EXPECT_EQ(classified(v6(0, tcp(peer6, our6))).kind,
+            Kind::tcp); // an atomic one is a whole packet (RFC 6946)
+  EXPECT_EQ(why(v6(1, payload(3))), NetCounter::drop_fragment);
+  EXPECT_EQ(why(v6(0xfff8, payload(1400))), NetCounter::drop_fragment);
 }
 
 TEST(Classify, Ipv6ExtensionHeaders) {
@@ -183,32 +194,46 @@ TEST(Classify, Ipv6ExtensionHeaders) {
     return ether(ether_type::ipv6) + ip6(first, rest);
   };
   EXPECT_EQ(classified(frame(protocol::hop_by_hop,
-                             extension(protocol::destination) + extension(protocol::tcp, 2) + seg))
+                             extension(protocol::destination_options) + extension(protocol::tcp, 2) + seg))
                 .kind,
             Kind::tcp);
   // Hop-by-hop anywhere but first; one that runs past the end; a routing header that asks us to forward.
-  EXPECT_EQ(
-      why(frame(protocol::destination, extension(protocol::hop_by_hop) + extension(protocol::tcp) + seg)),
-      NetCounter::drop_ip6_extensions);
-  EXPECT_EQ(why(frame(protocol::destination, spoiled(extension(protocol::tcp), 1, 200) + seg)),
+  EXPECT_EQ(why(frame(protocol::destination_options,
+                      extension(protocol::hop_by_hop) + extension(protocol::tcp) + seg)),
+            NetCounter::drop_ip6_extensions);
+  EXPECT_EQ(why(frame(protocol::destination_options, spoiled(extension(protocol::tcp), 1, 200) + seg)),
             NetCounter::drop_ip6_extensions);
   EXPECT_EQ(why(frame(protocol::routing, spoiled(extension(protocol::tcp), 3, 1) + seg)),
             NetCounter::drop_ip6_extensions);
   Bytes endless;
-  for (int i = 0; i < 20; ++i) endless = endless + extension(protocol::destination);
-  EXPECT_EQ(why(frame(protocol::destination, endless + seg)), NetCounter::drop_ip6_extensions);
+  for (int i = 0; i < 20; ++i) endless = endless + extension(protocol::destination_options);
+  EXPECT_EQ(why(frame(protocol::destination_options, endless + seg)), NetCounter::drop_ip6_extensions);
 }
 
 TEST(Classify, VlanIsOursOrNobodys) {
-  const auto tagged = [](std::uint16_t id) {
-    return ether(ether_type::vlan) + bytes_of(VlanTag{Be16{id}, Be16{ether_type::ipv4}}) +
-           ip4(protocol::tcp, tcp(peer4, our4));
+  const auto tagged = [](std::vector<wire::VlanTag> tags) {
+    return ether(ether_type::ipv4, our_mac, std::move(tags)) + ip4(protocol::tcp, tcp(peer4, our4));
   };
-  EXPECT_EQ(classified(tagged(7), self(7)).kind, Kind::tcp);
-  EXPECT_EQ(classified(tagged(0x6007), self(7)).kind, Kind::tcp); // priority bits are not the identifier
-  EXPECT_EQ(why(tagged(8), self(7)), NetCounter::drop_vlan);
-  EXPECT_EQ(why(tagged(7)), NetCounter::drop_vlan);
+  const auto q = [](std::uint16_t tci) { return wire::VlanTag{ether_type::vlan, tci}; };
+  const auto ad = [](std::uint16_t tci) { return wire::VlanTag{ether_type::service_vlan, tci}; };
+  EXPECT_EQ(classified(tagged({q(7)}), self(7)).kind, Kind::tcp);
+  EXPECT_EQ(classified(tagged({q(0x6007)}), self(7)).kind, Kind::tcp); // priority bits are not the identifier
+  EXPECT_EQ(why(tagged({q(8)}), self(7)), NetCounter::drop_vlan);
+  EXPECT_EQ(why(tagged({q(7)})), NetCounter::drop_vlan);
   EXPECT_EQ(why(tcp4_frame(), self(7)), NetCounter::drop_vlan);
+  // Two tags, in their order.
+  EXPECT_EQ(classified(tagged({ad(100), q(7)}), self(7, 100)).kind, Kind::tcp);
+  EXPECT_EQ(classified(tagged({ad(100), q(7)}), self(7, 100)).l4_offset, 42);
+  EXPECT_EQ(why(tagged({ad(7), q(100)}), self(7, 100)), NetCounter::drop_vlan);
+  EXPECT_EQ(why(tagged({ad(100), q(7)}), self(7)), NetCounter::drop_vlan);
+  EXPECT_EQ(why(tagged({q(7)}), self(7, 100)), NetCounter::drop_vlan);
+  // VLAN 0 is a priority and no VLAN; three tags are nobody's.
+  EXPECT_EQ(classified(tagged({q(0xe000)})).kind, Kind::tcp);
+  EXPECT_EQ(classified(tagged({q(0), q(7)}), self(7)).kind, Kind::tcp);
+  Bytes three = tagged({ad(100), q(7)});
+  const Bytes third = {std::byte{0x81}, std::byte{0}, std::byte{0}, std::byte{7}};
+  three.insert(three.begin() + 12, third.begin(), third.end());
+  EXPECT_EQ(why(three, self(7, 100)), NetCounter::drop_vlan);
 }
 
 } // namespace
