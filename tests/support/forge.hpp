@@ -6,31 +6,30 @@
 #include <span>
 
 #include "flow/flow_key.hpp"
-#include "net/headers.hpp"
 #include "packet/packet.hpp"
 #include "wire/checksum.hpp"
+#include "wire/ethernet.hpp"
+#include "wire/ipv4.hpp"
 #include "wire/tcp_inl.hpp"
 
 namespace tern::test {
 
-inline constexpr std::size_t forged_l4 = sizeof(net::EtherHeader) + sizeof(net::Ipv4Header);
+inline constexpr std::size_t forged_l4 = wire::ethernet_length + wire::ipv4_length;
 
 // Ethernet, IPv4, TCP and text, both checksums right; its length. `key` names it as its receiver does: remote
 // is the source. At most 1514 bytes.
-inline std::size_t write_frame(std::byte* at, const net::Mac& to, const net::Mac& from, const FlowKey4& key,
+inline std::size_t write_frame(std::byte* at, const wire::Mac& to, const wire::Mac& from, const FlowKey4& key,
                                const wire::Tcp& h, std::span<const std::byte> text = {}) {
   const std::size_t header = wire::emitted_length(h);
   const std::size_t l4 = header + text.size();
-  net::store(at, net::EtherHeader{to, from, Be16{net::ether_type::ipv4}});
-  net::Ipv4Header ip;
-  ip.total_length = Be16{static_cast<std::uint16_t>(sizeof ip + l4)};
-  ip.fragment = Be16{net::dont_fragment};
-  ip.protocol = net::protocol::tcp;
+  wire::emit_ethernet({.dst = to, .src = from, .type = wire::ether_type::ipv4}, at);
+  wire::Ipv4 ip;
   ip.src = key.remote;
   ip.dst = key.local;
-  net::store(at + sizeof(net::EtherHeader), ip);
-  net::store(at + sizeof(net::EtherHeader) + offsetof(net::Ipv4Header, checksum),
-             wire::finish(wire::sum_bytes(at + sizeof(net::EtherHeader), sizeof ip)));
+  ip.protocol = wire::ip_protocol::tcp;
+  ip.total_length = static_cast<std::uint16_t>(wire::ipv4_length + l4);
+  ip.dont_fragment = true;
+  wire::emit_plain_ipv4(ip, true, at + wire::ethernet_length);
   std::byte* const segment = at + forged_l4;
   wire::emit_tcp(h, segment);
   std::memcpy(segment, &key.remote_port, 2);
@@ -40,7 +39,7 @@ inline std::size_t write_frame(std::byte* at, const net::Mac& to, const net::Mac
   return forged_l4 + l4;
 }
 
-inline Packet forge(const PacketPool& pool, const net::Mac& to, const net::Mac& from, const FlowKey4& key,
+inline Packet forge(const PacketPool& pool, const wire::Mac& to, const wire::Mac& from, const FlowKey4& key,
                     const wire::Tcp& h, std::span<const std::byte> text = {}) {
   Packet p = pool.alloc();
   if (!p) return p;
@@ -73,17 +72,20 @@ struct Sent {
 // Nothing for a frame that is not TCP over IPv4.
 inline std::optional<Sent> read_frame(const Packet& p) {
   const std::byte* b = p.data();
-  const auto ether = net::load<net::EtherHeader>(b);
-  if (ether.type.host() != net::ether_type::ipv4 || p.data_length() < forged_l4 + 20) return std::nullopt;
-  const auto ip = net::load<net::Ipv4Header>(b + sizeof ether);
-  if (ip.protocol != net::protocol::tcp) return std::nullopt;
+  wire::Ethernet ether;
+  wire::Ipv4 ip;
+  if (wire::parse_ethernet(p.bytes(), ether) != wire::Verdict::ok || ether.type != wire::ether_type::ipv4 ||
+      p.data_length() < forged_l4 + 20 ||
+      !wire::parse_plain_ipv4(b + wire::ethernet_length, p.length() - wire::ethernet_length, ip) ||
+      ip.protocol != wire::ip_protocol::tcp)
+    return std::nullopt;
   Sent s;
   if (wire::parse_tcp({b + forged_l4, p.data_length() - forged_l4}, s.h) != wire::Verdict::ok)
     return std::nullopt;
   s.key.remote = ip.src;
   s.key.local = ip.dst;
   std::memcpy(&s.key.remote_port, b + forged_l4, 4);
-  s.text = ip.total_length.host() - static_cast<std::uint32_t>(sizeof ip) - s.h.header_length;
+  s.text = ip.total_length - static_cast<std::uint32_t>(wire::ipv4_length) - s.h.header_length;
   return s;
 }
 
