@@ -16,8 +16,8 @@ namespace {
 
 constexpr Ip4 our_ip{192, 0, 2, 1};
 constexpr Ip4 router_ip{192, 0, 2, 254};
-constexpr net::Mac our_mac{2, 0, 0, 0, 0, 1};
-constexpr net::Mac router_mac{2, 0, 0, 0, 0, 2};
+constexpr net::Mac our_mac{{2, 0, 0, 0, 0, 1}};
+constexpr net::Mac router_mac{{2, 0, 0, 0, 0, 2}};
 
 // A NIC's end: SYNs come in, whatever goes out is freed. `offload`: it vouches for checksums, as NICs do.
 class FloodPort {
@@ -27,7 +27,7 @@ class FloodPort {
     length_ = test::write_frame(frame_, our_mac, router_mac, {Ip4{}, our_ip, Be16{}, Be16{80}},
                                 test::linux_syn(Seq{0}, 1));
     std::memcpy(&sum_, frame_ + test::forged_l4 + 16, 2);
-    std::memcpy(&ip_sum_, frame_ + sizeof(net::EtherHeader) + 10, 2);
+    std::memcpy(&ip_sum_, frame_ + wire::ethernet_length + 10, 2);
   }
   void introduce() { introduced_ = false; }
 
@@ -66,24 +66,18 @@ class FloodPort {
     std::memcpy(b + 26, &source, 4);
     std::memcpy(b + test::forged_l4, &port, 2);
     std::memcpy(b + test::forged_l4 + 4, &seq, 4);
-    net::store(b + 24, wire::finish(std::uint64_t{static_cast<std::uint16_t>(~ip_sum_)} + source));
-    net::store(b + test::forged_l4 + 16,
-               wire::finish(std::uint64_t{static_cast<std::uint16_t>(~sum_)} + source + port + seq));
+    const Be16 ip_sum = wire::finish(std::uint64_t{static_cast<std::uint16_t>(~ip_sum_)} + source);
+    const Be16 sum = wire::finish(std::uint64_t{static_cast<std::uint16_t>(~sum_)} + source + port + seq);
+    std::memcpy(b + 24, &ip_sum, 2);
+    std::memcpy(b + test::forged_l4 + 16, &sum, 2);
     m->data_len = static_cast<std::uint16_t>(length_);
     m->pkt_len = static_cast<std::uint32_t>(length_);
     if (offload_) m->ol_flags = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
   }
   // The router asks for us by ARP, so its address is known before the flood.
   std::uint16_t router_asks(rte_mbuf** out) {
-    Packet p = pool_.alloc();
-    std::byte* at = p.append(sizeof(net::EtherHeader) + sizeof(net::ArpMessage));
-    net::store(at, net::EtherHeader{net::broadcast_mac, router_mac, Be16{net::ether_type::arp}});
-    net::ArpMessage ask;
-    ask.operation = Be16{std::uint16_t{1}};
-    ask.sender_mac = router_mac;
-    ask.sender = router_ip;
-    ask.target = our_ip;
-    net::store(at + sizeof(net::EtherHeader), ask);
+    Packet p = test::forge_arp(pool_, net::broadcast_mac,
+                               {wire::Arp::request, router_mac, router_ip, net::Mac{}, our_ip});
     out[0] = p.release();
     return 1;
   }

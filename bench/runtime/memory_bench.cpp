@@ -19,8 +19,8 @@ namespace tern {
 namespace {
 
 constexpr Ip4 our_ip{10, 255, 255, 254};
-constexpr net::Mac our_mac{2, 0, 0, 0, 0, 1};
-constexpr net::Mac peer_mac{2, 0, 0, 0, 0, 2};
+constexpr net::Mac our_mac{{2, 0, 0, 0, 0, 1}};
+constexpr net::Mac peer_mac{{2, 0, 0, 0, 0, 2}};
 
 // Peer number n, of a network of its own: no two alike.
 FlowKey4 peer(std::uint32_t n) {
@@ -100,17 +100,10 @@ class PeersPort {
     queue_.push_back(frame(key, h));
   }
   void answer_arp(const Packet& p) {
-    const auto ask = net::load<net::ArpMessage>(p.data() + sizeof(net::EtherHeader));
-    Packet answer = pool_.alloc();
-    std::byte* at = answer.append(sizeof(net::EtherHeader) + sizeof(net::ArpMessage));
-    net::store(at, net::EtherHeader{our_mac, peer_mac, Be16{net::ether_type::arp}});
-    net::ArpMessage m;
-    m.operation = Be16{std::uint16_t{2}};
-    m.sender_mac = peer_mac;
-    m.sender = ask.target;
-    m.target_mac = our_mac;
-    m.target = ask.sender;
-    net::store(at + sizeof(net::EtherHeader), m);
+    wire::Arp ask;
+    if (wire::parse_arp(p.bytes().subspan(wire::ethernet_length), ask) != wire::Verdict::ok) return;
+    Packet answer =
+        test::forge_arp(pool_, our_mac, {wire::Arp::reply, peer_mac, ask.target_ip, our_mac, ask.sender_ip});
     queue_.push_back(answer.release());
   }
 

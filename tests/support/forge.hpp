@@ -49,6 +49,17 @@ inline Packet forge(const PacketPool& pool, const wire::Mac& to, const wire::Mac
   return p;
 }
 
+// An ARP message in a frame to `to`.
+inline Packet forge_arp(const PacketPool& pool, const wire::Mac& to, const wire::Arp& m) {
+  Packet p = pool.alloc();
+  if (!p) return p;
+  std::byte* at = p.append(static_cast<std::uint16_t>(wire::ethernet_length + wire::arp_length));
+  TERN_CHECK(at != nullptr);
+  wire::emit_ethernet({.dst = to, .src = m.sender_mac, .type = wire::ether_type::arp}, at);
+  wire::emit_arp(m, at + wire::ethernet_length);
+  return p;
+}
+
 // A SYN as Linux sends it.
 inline wire::Tcp linux_syn(Seq seq, std::uint32_t ts_val) {
   using O = wire::TcpOptions;
