@@ -5,6 +5,25 @@ namespace tern::net {
 
 using wire::Arp;
 
+bool Network::concerns_all(const Packet& p, const Classified& c) const {
+  if (c.kind == Kind::icmp6) {
+    const auto type = std::to_integer<std::uint8_t>(p.data()[c.l4_offset]);
+    return type == wire::icmpv6_type::neighbour_solicitation ||
+           type == wire::icmpv6_type::neighbour_advertisement;
+  }
+  Arp m;
+  return c.kind == Kind::arp && wire::parse_arp(p.bytes().subspan(c.l3_offset), m) == wire::Verdict::ok &&
+         (self_.owns(m.target_ip) || m.sender_ip == m.target_ip);
+}
+
+void Network::overhear(Packet&& p, Instant now) {
+  const Classified c = net::classify(p, self_, pool_);
+  if (c.kind != Kind::arp && c.kind != Kind::icmp6) return;
+  overhearing_ = true;
+  control(std::move(p), c, now);
+  overhearing_ = false;
+}
+
 void Network::arp(const Packet& p, const Classified& c, Instant now) {
   Arp m;
   const wire::Verdict v = wire::parse_arp(p.bytes().subspan(c.l3_offset), m);
@@ -15,7 +34,7 @@ void Network::arp(const Packet& p, const Classified& c, Instant now) {
   if (self_.owns(m.sender_ip)) {
     if (m.sender_mac != self_.mac()) {
       // Another station has our address: say whose it is (RFC 5227 §2.4 (c): defend it), and learn nothing.
-      counters_.add(NetCounter::address_conflicts);
+      heard(NetCounter::address_conflicts);
       if (m.target_ip == m.sender_ip)
         send_arp(Arp::reply, m.sender_ip, m.sender_ip, broadcast_mac, broadcast_mac);
     }
@@ -23,19 +42,19 @@ void Network::arp(const Packet& p, const Classified& c, Instant now) {
   }
   const bool for_us = self_.owns(m.target_ip);
   if (m.operation == Arp::request) {
-    counters_.add(NetCounter::arp_requests_in);
+    heard(NetCounter::arp_requests_in);
     if (for_us) {
       if (m.sender_ip.host() != 0)
         learn_from_request(Ip{m.sender_ip}, m.sender_mac, now); // 0: a probe (RFC 5227 §2.1.1)
       return send_arp(Arp::reply, m.target_ip, m.sender_ip, m.sender_mac, m.sender_mac);
     }
   } else {
-    counters_.add(NetCounter::arp_replies_in);
+    heard(NetCounter::arp_replies_in);
   }
   // A reply, or an announcement: believed of those we know already only.
   Neighbour* n = neighbours_.find(Ip{m.sender_ip});
   if (n != nullptr) return learn(*n, m.sender_mac, m.operation == Arp::reply && for_us, now);
-  if (!for_us) counters_.add(NetCounter::drop_arp_not_local);
+  if (!for_us) heard(NetCounter::drop_arp_not_local);
 }
 
 // What the layout does not say: a source that is being tested names no MAC (RFC 4861 §7.1.1), and nobody's
@@ -44,7 +63,7 @@ void Network::solicited(const wire::Neighbour& m, const Packet& p, const Classif
   const Ip from = c.source(p);
   if (m.has_link_layer && (from == Ip{} || m.link_layer.is_multicast()))
     return counters_.add(NetCounter::drop_nd_malformed);
-  counters_.add(NetCounter::nd_solicits_in);
+  heard(NetCounter::nd_solicits_in);
   if (!self_.owns(m.target)) return counters_.add(NetCounter::drop_not_local);
   if (from == Ip{}) // duplicate address detection: all hear that it is taken (RFC 4861 §7.2.4)
     return advertise(m.target, false, all_nodes, multicast_mac(all_nodes));
@@ -57,8 +76,8 @@ void Network::solicited(const wire::Neighbour& m, const Packet& p, const Classif
 void Network::advertised(wire::Neighbour m, const Packet& p, const Classified& c, Instant now) {
   if ((m.solicited && is_multicast(c.destination(p))) || (m.has_link_layer && m.link_layer.is_multicast()))
     return counters_.add(NetCounter::drop_nd_malformed);
-  counters_.add(NetCounter::nd_adverts_in);
-  if (self_.owns(m.target)) return counters_.add(NetCounter::address_conflicts);
+  heard(NetCounter::nd_adverts_in);
+  if (self_.owns(m.target)) return heard(NetCounter::address_conflicts);
   Neighbour* n = neighbours_.find(m.target);
   if (n == nullptr) return; // RFC 4861 §7.2.5: nobody asked
   if (!m.has_link_layer) {
@@ -112,6 +131,7 @@ Packet Network::frame(const Mac& to, std::uint16_t type, std::size_t n, std::byt
 
 void Network::send_arp(Arp::Operation operation, Ip4 sender, Ip4 target, const Mac& target_mac,
                        const Mac& to) {
+  if (overhearing_ && operation == Arp::reply) return;
   std::byte* at = nullptr;
   Packet p = frame(to, wire::ether_type::arp, wire::arp_length, at);
   if (!p) return;
@@ -121,6 +141,7 @@ void Network::send_arp(Arp::Operation operation, Ip4 sender, Ip4 target, const M
 }
 
 void Network::advertise(const Ip& target, bool solicited, const Ip& dst, const Mac& to) {
+  if (overhearing_) return;
   const wire::Neighbour m{.type = wire::icmpv6_type::neighbour_advertisement,
                           .solicited = solicited,
                           .override_ = true,

@@ -57,6 +57,12 @@ class Network {
   // Everything that is not TCP: answers it, learns from it, or drops it with a reason.
   void control(Packet&& p, const Classified& c, Instant now);
 
+  // Whether other cores on this port should hear of it too: an answer that we asked for, who asks for us, or
+  // who has moved.
+  [[nodiscard]] bool concerns_all(const Packet& p, const Classified& c) const;
+  // What another core on this port received, answered and passed on: learns from it, and says nothing.
+  void overhear(Packet&& p, Instant now);
+
   // Puts IP and Ethernet in front of a TCP segment. `ready`: it is whole, send it. `waiting`: it was taken,
   // and comes out of the outbox once the next hop is known. `dropped`: it was freed and counted. `hop` is the
   // connection's memory of its next hop.
@@ -126,6 +132,9 @@ class Network {
   [[nodiscard]] Packet frame(const Mac& to, std::uint16_t type, std::size_t n, std::byte*& at);
   [[nodiscard]] L2Header l2_to(const Mac& to, std::uint16_t type) const;
   void put(Packet&& p);
+  void heard(NetCounter c) {
+    if (!overhearing_) counters_.add(c);
+  }
 
   const Interface& self_;
   Routes routes_;
@@ -135,6 +144,7 @@ class Network {
   NetCounters counters_;
   Outbox outbox_;
   std::uint16_t next_id_ = 1;
+  bool overhearing_ = false; // somebody else answers and counts
 };
 
 } // namespace tern::net

@@ -49,6 +49,14 @@ class Core {
     return handle_.open(key);
   }
 
+  void drain() { handler::draining(handler_); }
+  // Whether another thread has put something here since the last turn.
+  [[nodiscard]] bool knocked() const {
+    if constexpr (requires { port_.waiting(queue_); })
+      if (port_.waiting(queue_)) return true;
+    return handle_.has_mail();
+  }
+
   [[nodiscard]] Shard& shard() { return shard_; }
   [[nodiscard]] Instant now() const { return shard_.now; }
   // TSC cycles spent inside the port's receive and transmit since the start, empty polls aside.
@@ -66,6 +74,11 @@ class Core {
   };
 
   void receive(std::uint16_t count);
+  // ---- Of several cores on a port (io/shared_port.hpp): what is another's, or everybody's.
+  [[nodiscard]] bool passed_on(Arrived& a);
+  template <class Key>
+  [[nodiscard]] bool passed_to_owner(Arrived& a, const Key& key);
+  void share(const Packet& p);
   template <class Key>
   void arrive(Arrived& a, const Key& key, FlowHash hash, FlowRef ref);
   template <class Key>
@@ -154,6 +167,7 @@ class Core {
   std::uint16_t tx_count_ = 0;
   Tick last_tick_ = 0;
   Tick last_net_tick_ = 0;
+  std::uint16_t shared_this_tick_ = 0;
   std::array<rte_mbuf*, burst> tx_;
   std::array<rte_mbuf*, burst> rx_;
   std::array<Arrived, burst> arrived_;

@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "io/bell.hpp"
 #include "io/steering.hpp"
 #include "net/network.hpp"
 #include "runtime/connection.hpp"
@@ -41,7 +42,11 @@ class CoreHandle {
   // ---- From any thread.
   // Runs `m` on this core's thread before its next turn. False, and `m` never runs, when the mailbox is full
   // or the core has ended: nobody waits.
-  [[nodiscard]] bool post(Message m) { return mailbox_.post(std::move(m)); }
+  [[nodiscard]] bool post(Message m) {
+    const bool taken = mailbox_.post(std::move(m));
+    if (bell_ != nullptr) bell_->ring();
+    return taken;
+  }
   [[nodiscard]] io::CoreId id() const { return id_; }
   [[nodiscard]] std::size_t count() const { return peers_.size(); } // of cores in this node
   // Another core: only its post() and id() are for us.
@@ -68,6 +73,8 @@ class CoreHandle {
 
   // ---- For who makes the core.
   void set_dialer(Dialer* d) { dialer_ = d; }
+  void set_bell(io::Bell* b) { bell_ = b; }
+  [[nodiscard]] bool has_mail() const { return !mailbox_.empty(); }
   void set_peers(io::CoreId id, std::span<CoreHandle* const> all) { id_ = id, peers_ = all; }
   std::uint32_t run_mail() { return mailbox_.run(*this); }
   void close_mail() { mailbox_.close(); }
@@ -79,6 +86,7 @@ class CoreHandle {
   net::Network& net_;
   Hops& hops_;
   Dialer* dialer_ = nullptr;
+  io::Bell* bell_ = nullptr;
   io::CoreId id_ = 0;
   CoreHandle* self_ = this;
   std::span<CoreHandle* const> peers_{&self_, 1};

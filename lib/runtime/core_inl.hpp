@@ -22,6 +22,7 @@ bool Core<Port, Handler>::poll(Instant now) {
   bool busy = count != 0 || mail;
   if (now.ms32() != last_tick_) {
     last_tick_ = now.ms32();
+    shared_this_tick_ = 0;
     busy = run_timers() || busy;
     handler::tick(handler_, now);
   } else if (shard_.wheel.backlog()) {
@@ -70,11 +71,13 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
     } else if (a.c.kind == net::Kind::tcp) {
       FlowKey6 key{a.c.source(a.packet), a.c.destination(a.packet), {}, {}};
       std::memcpy(&key.remote_port, a.packet.data() + a.c.l4_offset, 4);
+      // A NIC does not look behind extension headers for the ports.
+      if (a.c.l4_offset - a.c.l3_offset != 40 && passed_to_owner(a, key)) continue;
       const FlowHash hash = shard_.hasher(key);
       arrive(a, key, hash, shard_.flows.find(hash, key, shard_));
     } else if (a.c.kind == net::Kind::drop) {
       a.packet.reset();
-    } else {
+    } else if (!passed_on(a)) {
       net_.control(std::move(a.packet), a.c, shard_.now);
     }
   }
@@ -87,6 +90,56 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
     const FlowRef ref = stale ? shard_.flows.find(hashes_[i], keys_[i], shard_) : lookup_.found[i];
     arrive(arrived_[i], keys_[i], hashes_[i], ref);
   }
+}
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+bool Core<Port, Handler>::passed_to_owner(Arrived& a, const Key& key) {
+  if constexpr (requires { port_.steering(); }) {
+    const io::CoreId owner =
+        port_.steering().owner(key.remote, key.local, Port16(key.remote_port), Port16(key.local_port));
+    if (owner == queue_) return false;
+    port_.hand_off(queue_, owner, a.packet.release());
+    return true;
+  } else {
+    return false;
+  }
+}
+
+// What is not TCP. An ICMP error goes to the core whose connection it speaks of, fragments to where the
+// others of their datagram are; news of neighbours go to all.
+template <io::PacketPort Port, class Handler>
+bool Core<Port, Handler>::passed_on(Arrived& a) {
+  if constexpr (requires { port_.steering(); }) {
+    if (port_.steering().cores() == 1) return false;
+    const io::CoreId owner = port_.steering().owner_of_frame(a.packet.mbuf(), queue_);
+    if (owner != queue_) {
+      port_.hand_off(queue_, owner, a.packet.release());
+      return true;
+    }
+    if (net_.concerns_all(a.packet, a.c)) share(a.packet);
+  }
+  return false;
+}
+
+// Each core keeps neighbours of its own: no lock, no line that all cores read while one writes. What one
+// hears of them it tells the others, by copies in the mailbox; those learn, and leave the answering to it.
+// Bounded per tick: who floods the link with ARP must not fill mailboxes.
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::share(const Packet& p) {
+  constexpr std::uint16_t most_a_tick = 32;
+  for (io::CoreId c = 0; c < handle_.count(); ++c) {
+    if (c == queue_) continue;
+    bool told = false;
+    if (shared_this_tick_ < most_a_tick) {
+      if (Packet copy = p.copy(0, p.length(), shard_.env.packets))
+        told = handle_.peer(c).post([news = std::move(copy)](CoreHandle& core) mutable {
+          core.network().overhear(std::move(news), core.now());
+        });
+    }
+    shard_.counters.add(told ? CoreCounter::neighbour_news_shared : CoreCounter::neighbour_news_dropped);
+  }
+  ++shared_this_tick_;
 }
 
 template <io::PacketPort Port, class Handler>

@@ -28,8 +28,8 @@ const char* name_of(CoreCounter c) {
                              "drop_no_flow_entry",
                              "drop_control_no_packet",
                              "unread_payload_dropped",
-                             "steer_handoff",
-                             "steer_ring_full"};
+                             "neighbour_news_shared",
+                             "neighbour_news_dropped"};
   static_assert(names.size() == CoreCounters::size);
   return names[static_cast<std::size_t>(c)];
 }

@@ -31,8 +31,8 @@ enum class CoreCounter : std::uint8_t {
   drop_no_flow_entry,
   drop_control_no_packet,
   unread_payload_dropped,
-  steer_handoff,
-  steer_ring_full,
+  neighbour_news_shared,  // ARP and ND told to another core
+  neighbour_news_dropped, // and not told: too many at once, no packet, or its mailbox was full
   count_
 };
 [[nodiscard]] const char* name_of(CoreCounter);

@@ -16,6 +16,7 @@
 //   handle's last
 //                                            moment. A connection in TIME-WAIT is closed for its handler
 //   void on_tick(Instant)                    once a poll that moved the millisecond clock
+//   void on_drain()                          the node is told to stop: open nothing new, end what you hold
 //
 // Four ways to part:
 //
@@ -91,6 +92,10 @@ void returned(H& h, Connection c, std::uint32_t bytes) {
 template <class H>
 void closed(H& h, Connection c, CloseReason r) {
   if constexpr (requires { h.on_closed(c, r); }) h.on_closed(c, r);
+}
+template <class H>
+void draining(H& h) {
+  if constexpr (requires { h.on_drain(); }) h.on_drain();
 }
 template <class H>
 void tick(H& h, Instant now) {

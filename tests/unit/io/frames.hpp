@@ -24,6 +24,7 @@ struct Way {
 inline std::size_t put_ip(std::byte* b, const Way& w, std::uint8_t protocol, std::uint16_t fragment = 0) {
   if (w.src.is_v4()) {
     b[0] = std::byte{0x45};
+    store_be<std::uint16_t>(b + 2, 80);
     store_be<std::uint16_t>(b + 6, fragment);
     b[9] = std::byte{protocol};
     const Be32 src = w.src.v4().be();
@@ -33,6 +34,7 @@ inline std::size_t put_ip(std::byte* b, const Way& w, std::uint8_t protocol, std
     return 20;
   }
   b[0] = std::byte{0x60};
+  store_be<std::uint16_t>(b + 4, 40);
   b[6] = std::byte{protocol};
   std::memcpy(b + 8, w.src.bytes().data(), 16);
   std::memcpy(b + 24, w.dst.bytes().data(), 16);

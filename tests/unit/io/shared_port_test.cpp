@@ -8,9 +8,9 @@
 #include <set>
 #include <thread>
 
+#include "frames.hpp"
 #include "io/memory_pair.hpp"
 #include "support/eal.hpp"
-#include "frames.hpp"
 
 namespace tern::io {
 namespace {

@@ -5,9 +5,9 @@
 
 #include <map>
 
+#include "frames.hpp"
 #include "io/rss_hash.hpp"
 #include "support/eal.hpp"
-#include "frames.hpp"
 
 namespace tern::io {
 namespace {

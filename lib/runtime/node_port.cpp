@@ -1,0 +1,160 @@
+#include "runtime/node_port.hpp"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <array>
+
+#include "runtime/worker.hpp"
+
+namespace tern {
+namespace {
+
+// Our own steering's key: random, so that nobody can choose connections that all fall on one core, and such
+// that ports reach every entry of the table.
+io::Steering random_steering(io::CoreId cores) {
+  for (;;) {
+    std::array<std::uint8_t, 40> key{};
+    TERN_CHECK(getrandom(key.data(), key.size(), 0) == static_cast<ssize_t>(key.size()));
+    io::Steering s = io::Steering::by_software(key, cores);
+    const PortTable table(s.toeplitz(), static_cast<std::uint32_t>(s.owners().size()), {}, 1);
+    if (table.spans(true) && table.spans(false)) return s;
+  }
+}
+
+// net_af_packet makes as many queues as its arguments say, one if they say nothing.
+std::string with_queues(const std::string& port, io::CoreId cores) {
+  if (cores > 1 && port.starts_with("net_af_packet") && port.find("qpairs=") == std::string::npos)
+    return fmt::format("{},qpairs={}", port, cores);
+  return port;
+}
+
+} // namespace
+
+NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n)
+    : cores_(static_cast<io::CoreId>(std::max<std::size_t>(n.cores.size(), 1))) {
+  if (n.port.empty())
+    schema.fail("port", "no port given; name a NIC (0000:03:00.0) or a software one (net_tap0,iface=tern0)");
+  constexpr std::size_t most_cores = 64;
+  if (n.cores.size() > most_cores) schema.fail("cores", fmt::format("more than {} cores", most_cores));
+  try {
+    open(n);
+  } catch (const io::Error& e) {
+    schema.fail("port", e.what());
+  }
+  if (n.checksums == io::Offload::required && port_->plan().tx_tcp_checksum != io::Where::hardware)
+    schema.fail("checksum", fmt::format("{} computes none; choose auto", port_->capabilities().driver));
+  apply_limits(n, schema);
+  self_ =
+      std::make_unique<net::Interface>(interface_of(n, schema, port_->mac(), port_->capabilities().driver));
+}
+
+void NodePort::open(const NodeSettings& n) {
+  const auto megabytes = static_cast<unsigned>(n.packet_memory.n >> 20);
+  io::EalSettings e;
+  e.huge_pages = n.huge_pages;
+  e.memory_mb = io::eal_megabytes_for(megabytes);
+  if (io::is_pci_address(n.port)) e.devices = {n.port};
+  eal_ = std::make_unique<io::Eal>(e);
+  if (!eal_->note().empty()) fmt::print("{}\n", eal_->note());
+  pool_ = io::make_packet_pool("tern", megabytes, 256);
+  io::PortRequest request;
+  request.name = with_queues(n.port, cores_);
+  request.queues = cores_;
+  request.mtu = n.mtu;
+  request.checksums = n.checksums;
+  request.vlan = n.vlan.has_value() || n.service_vlan.has_value();
+  const std::vector<rte_mempool*> pools(cores_, pool_);
+  port_ = std::make_unique<io::EthPort>(request, pools);
+  const bool nic_spreads = port_->plan().rss == io::Where::hardware && port_->plan().queues == cores_ &&
+                           io::Steering::possible_by_port(port_->rss(), cores_);
+  steering_ = nic_spreads ? io::Steering::by_port(port_->rss(), cores_) : random_steering(cores_);
+  shared_ = std::make_unique<io::SharedPort<io::EthPort>>(*port_, *steering_);
+}
+
+NodePort::~NodePort() = default;
+
+unsigned NodePort::close() {
+  shared_.reset();
+  port_.reset();
+  return rte_mempool_in_use_count(pool_);
+}
+
+ShardSettings shard_settings(const NodeSettings& n, const net::Interface& self) {
+  // Steering is even over many connections, not over few: an eighth more for each core.
+  const auto cores = static_cast<std::uint32_t>(std::max<std::size_t>(n.cores.size(), 1));
+  const auto share = [&](std::uint32_t all) { return cores == 1 ? all : all / cores + all / cores / 8 + 64; };
+  ShardSettings s;
+  s.connections = share(n.connections);
+  s.syn_records = std::clamp(s.connections / 4, 1024U, 1U << 20);
+  s.time_wait_records = share(n.time_wait_records);
+  s.long_connections = std::clamp(s.connections / 8, 1024U, 65536U);
+  s.tcp = n.tcp;
+  s.mtu = n.mtu;
+  s.mss = n.mss;
+  s.secret = random_key();
+  s.flow_seed = random_key();
+  s.cookie_epoch = cookie_epoch_now();
+  for (const net::Address& a : self.addresses())
+    if (!a.ip.is_v4()) s.addresses6.push_back(a.ip);
+  return s;
+}
+
+net::NetworkSettings network_settings(const io::EthPort& port) {
+  net::NetworkSettings s;
+  s.key = random_key();
+  s.offloads.ip_checksum = port.plan().tx_ip_checksum == io::Where::hardware;
+  s.offloads.tcp_checksum = port.plan().tx_tcp_checksum == io::Where::hardware;
+  s.offloads.lengths = true;
+  return s;
+}
+
+void print_ready(const NodePort& node) {
+  for (const ArenaReservation& r : process_arena().reservations()) fmt::print("{}\n", r.to_string());
+  if (node.cores() > 1)
+    fmt::print("{} cores, packets spread by {}\n", node.cores(),
+               node.steering().by_port() ? "the port" : "software, over hand-off rings");
+  fmt::print("ready: {} on {}\n", node.port().describe(), node.self().addresses().front().ip.to_string());
+  std::fflush(stdout);
+}
+
+namespace {
+
+struct Counted {
+  std::string name;
+  std::uint64_t n = 0;
+};
+
+// All counters of one core, in the order of their enumerations.
+std::vector<Counted> counters_of(const CoreReport& core) {
+  std::vector<Counted> all;
+  const auto add = [&]<class E>(const Counters<E>& c, auto&& name) {
+    for (std::size_t i = 0; i < Counters<E>::size; ++i)
+      all.push_back({std::string{name(static_cast<E>(i))}, c.get(static_cast<E>(i))});
+  };
+  add(core.shard->counters, [](CoreCounter c) { return name_of(c); });
+  add(*core.steered, [](io::SteerCounter c) { return io::name_of(c); });
+  add(core.shard->tcp_counters, [](tcp::Counter c) { return tcp::name_of(c); });
+  add(core.network->counters(), [](net::NetCounter c) { return net::name_of(c); });
+  return all;
+}
+
+} // namespace
+
+void print_counters(const std::vector<CoreReport>& cores) {
+  std::vector<std::vector<Counted>> each;
+  for (const CoreReport& c : cores) each.push_back(counters_of(c));
+  fmt::print("counters\n");
+  for (std::size_t i = 0; i < each.front().size(); ++i) {
+    std::uint64_t sum = 0;
+    for (const auto& core : each) sum += core[i].n;
+    if (sum != 0) fmt::print("  {:<28} {}\n", each.front()[i].name, sum);
+  }
+  for (std::size_t c = 0; each.size() > 1 && c < each.size(); ++c) {
+    fmt::print("  of core {}\n", c);
+    for (const Counted& counted : each[c])
+      if (counted.n != 0) fmt::print("    {:<26} {}\n", counted.name, counted.n);
+  }
+}
+
+} // namespace tern

@@ -1,0 +1,64 @@
+// What a process has one of, whatever runs on its cores: EAL, packets, the port, addresses, and who owns what
+// arrives.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "io/error.hpp"
+#include "io/eth_port.hpp"
+#include "io/packet_memory.hpp"
+#include "io/shared_port.hpp"
+#include "net/network.hpp"
+#include "runtime/dialer.hpp"
+#include "runtime/node_settings.hpp"
+#include "runtime/settings/schema.hpp"
+#include "runtime/shard.hpp"
+
+namespace tern {
+
+class NodePort {
+ public:
+  // Throws ConfigError. One core for each that the settings name, at least one.
+  NodePort(const settings::Schema&, const NodeSettings&);
+  ~NodePort();
+  NodePort(const NodePort&) = delete;
+  NodePort& operator=(const NodePort&) = delete;
+
+  [[nodiscard]] io::CoreId cores() const { return cores_; }
+  [[nodiscard]] io::EthPort& port() { return *port_; }
+  [[nodiscard]] const io::EthPort& port() const { return *port_; }
+  [[nodiscard]] io::SharedPort<io::EthPort>& shared() { return *shared_; }
+  [[nodiscard]] const io::Steering& steering() const { return *steering_; }
+  [[nodiscard]] const net::Interface& self() const { return *self_; }
+  [[nodiscard]] PacketPool packets() const { return PacketPool{pool_}; }
+  // Closes the port, once no core runs any more; how many packets nobody gave back.
+  [[nodiscard]] unsigned close();
+
+ private:
+  void open(const NodeSettings&);
+
+  io::CoreId cores_;
+  std::unique_ptr<io::Eal> eal_;
+  rte_mempool* pool_ = nullptr;
+  std::unique_ptr<io::EthPort> port_;
+  std::optional<io::Steering> steering_;
+  std::unique_ptr<io::SharedPort<io::EthPort>> shared_;
+  std::unique_ptr<net::Interface> self_;
+};
+
+// One core's share. The secrets are drawn anew at each call: the cores of a node are given copies of one.
+[[nodiscard]] ShardSettings shard_settings(const NodeSettings&, const net::Interface&);
+[[nodiscard]] net::NetworkSettings network_settings(const io::EthPort&);
+
+void print_ready(const NodePort&);
+// The sum of the cores' counters, and each core's where there are several. Counters may be read at any time.
+struct CoreReport {
+  const Shard* shard = nullptr;
+  const net::Network* network = nullptr;
+  const io::SteerCounters* steered = nullptr;
+};
+void print_counters(const std::vector<CoreReport>& cores);
+
+} // namespace tern
