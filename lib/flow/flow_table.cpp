@@ -22,7 +22,7 @@ FlowTable::FlowTable(Arena& arena, std::uint32_t capacity, const std::string& na
 
 FlowTable::Place FlowTable::slot_with(Bucket& b, std::uint16_t tag, FlowRef ref) {
   for (unsigned m = b.match(tag); m != 0; m &= m - 1) {
-    const auto slot = static_cast<unsigned>(std::countr_zero(m));
+    const auto slot = Bucket::slot_of(m);
     if (b.ref[slot] == ref.raw()) return {&b, slot};
   }
   return {};
@@ -44,14 +44,14 @@ bool FlowTable::insert(FlowHash hash, FlowRef ref) {
   const std::uint16_t tag = tag_of(hash);
   Bucket& b = buckets_[first];
   if (const unsigned room = b.free_slots(); room != 0) {
-    b.put(static_cast<unsigned>(std::countr_zero(room)), tag, ref.raw());
+    b.put(Bucket::slot_of(room), tag, ref.raw());
     resize_by(1);
     return true;
   }
   const std::uint32_t second = other(first, tag);
   Place p;
   if (const unsigned room = buckets_[second].free_slots(); room != 0)
-    p = {&buckets_[second], static_cast<unsigned>(std::countr_zero(room))};
+    p = {&buckets_[second], Bucket::slot_of(room)};
   else
     p = make_room(first, second);
   if (p.bucket == nullptr) return false;
@@ -94,7 +94,7 @@ FlowTable::Bucket& FlowTable::neighbour(std::uint32_t bucket, unsigned slot) con
 void FlowTable::move(Bucket& from, unsigned slot, Bucket& to) {
   TERN_DCHECK(&to != &from && &neighbour(index_of(from), slot) == &to && to.free_slots() != 0);
   const std::uint16_t tag = from.tag[slot];
-  to.put(static_cast<unsigned>(std::countr_zero(to.free_slots())), tag ^ Bucket::away, from.ref[slot]);
+  to.put(Bucket::slot_of(to.free_slots()), tag ^ Bucket::away, from.ref[slot]);
   moves_.store(moves() + 1, std::memory_order_release);
   if ((tag & Bucket::away) == 0) {
     from.one_more_away();

@@ -1,7 +1,7 @@
 // The flow table: from a connection's name to the 32-bit index of its record.
 #pragma once
 
-#include <emmintrin.h>
+#include <immintrin.h>
 
 #include <array>
 #include <atomic>
@@ -79,16 +79,31 @@ struct alignas(64) FlowBucket {
   std::uint32_t state;
   std::uint32_t ref[slots];
 
-  // Bit i: slot i has this tag.
+  // Bit 2i: slot i has this tag. `slot_of` gives the first's number.
   [[nodiscard]] unsigned match(std::uint16_t wanted) const {
+    constexpr unsigned all = 0x55555; // one bit a slot; behind the tags there are other things
+    static_assert(slots == 10);
     const auto* lines = reinterpret_cast<const __m128i*>(this);
+#ifdef __AVX2__
+    const __m256i tags = _mm256_load_si256(reinterpret_cast<const __m256i*>(lines));
+    const __m256i same = _mm256_cmpeq_epi16(tags, _mm256_set1_epi16(static_cast<short>(wanted)));
+    return static_cast<unsigned>(_mm256_movemask_epi8(same)) & all;
+#else
     const __m128i w = _mm_set1_epi16(static_cast<short>(wanted));
-    const __m128i low = _mm_cmpeq_epi16(_mm_load_si128(lines), w);
-    const __m128i high = _mm_cmpeq_epi16(_mm_load_si128(lines + 1), w); // two tags; the rest is masked away
-    return static_cast<unsigned>(_mm_movemask_epi8(_mm_packs_epi16(low, high))) & ((1U << slots) - 1);
+    const auto low = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi16(_mm_load_si128(lines), w)));
+    const auto high = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi16(_mm_load_si128(lines + 1), w)));
+    return (low | high << 16) & all;
+#endif
   }
-  [[nodiscard]] unsigned free_slots() const { return match(0); }
-  [[nodiscard]] bool has_away() const { return (state & away_count) != 0; }
+  [[nodiscard]] static unsigned slot_of(unsigned match) {
+    return static_cast<unsigned>(std::countr_zero(match)) >> 1;
+  }
+  [[nodiscard]] unsigned free_slots() const {
+    return match(0);
+  }
+  [[nodiscard]] bool has_away() const {
+    return (state & away_count) != 0;
+  }
 
   template <class T>
   static void publish(T& field, T value) {
@@ -109,7 +124,9 @@ struct alignas(64) FlowBucket {
     publish(tag[slot], std::uint16_t{0});
     bump();
   }
-  void bump() { publish(state, state + version_one); }
+  void bump() {
+    publish(state, state + version_one);
+  }
   void one_more_away() {
     const bool stuck = (state & away_count) == away_count;
     publish(state, state + version_one + (stuck ? 0U : 1U));
@@ -131,6 +148,7 @@ struct FlowBurst {
 
   std::array<FlowHash, most> hash;
   std::array<std::uint32_t, most> bucket;
+  std::array<std::uint16_t, most> tag;
   std::array<FlowRef, most> found;     // after finish(): the answers
   std::array<std::uint8_t, most> away; // those whose home doesn't show their tag, but has entries away
   std::uint32_t size = 0;

@@ -11,7 +11,7 @@ inline FlowRef FlowTable::find(FlowHash hash, const Key& key, const Records& rec
   const std::uint16_t tag = tag_of(hash);
   const auto look = [&](const Bucket& b, std::uint16_t wanted) {
     for (unsigned m = b.match(wanted); m != 0; m &= m - 1) {
-      const FlowRef ref = FlowRef::from_raw(b.ref[std::countr_zero(m)]);
+      const FlowRef ref = FlowRef::from_raw(b.ref[Bucket::slot_of(m)]);
       if (records.matches(ref, key)) return ref;
     }
     return FlowRef{};
@@ -29,6 +29,7 @@ inline void FlowTable::start(FlowBurst& burst, std::span<const FlowHash> hashes)
   for (std::size_t i = 0; i < hashes.size(); ++i) {
     burst.hash[i] = hashes[i];
     burst.bucket[i] = home(hashes[i]);
+    burst.tag[i] = tag_of(hashes[i]);
     __builtin_prefetch(&buckets_[burst.bucket[i]]);
   }
 }
@@ -38,15 +39,14 @@ inline void FlowTable::aim(FlowBurst& burst, const Records& records) const {
   std::uint32_t away_size = 0;
   for (std::size_t i = 0; i < burst.size; ++i) {
     const Bucket& b = buckets_[burst.bucket[i]];
-    const std::uint16_t tag = tag_of(burst.hash[i]);
-    if (const unsigned m = b.match(tag); m != 0) {
-      burst.found[i] = FlowRef::from_raw(b.ref[std::countr_zero(m)]);
+    if (const unsigned m = b.match(burst.tag[i]); m != 0) {
+      burst.found[i] = FlowRef::from_raw(b.ref[Bucket::slot_of(m)]);
       records.prefetch(burst.found[i]);
       continue;
     }
     burst.found[i] = FlowRef{};
     if (!b.has_away()) continue;
-    burst.bucket[i] = other(burst.bucket[i], tag);
+    burst.bucket[i] = other(burst.bucket[i], burst.tag[i]);
     __builtin_prefetch(&buckets_[burst.bucket[i]]);
     burst.away[away_size++] = static_cast<std::uint8_t>(i);
   }
@@ -58,9 +58,9 @@ inline void FlowTable::aim_away(FlowBurst& burst, const Records& records) const 
   for (std::size_t k = 0; k < burst.away_size; ++k) {
     const std::size_t i = burst.away[k];
     const Bucket& b = buckets_[burst.bucket[i]];
-    const unsigned m = b.match(tag_of(burst.hash[i]) | Bucket::away);
+    const unsigned m = b.match(burst.tag[i] | Bucket::away);
     if (m == 0) continue;
-    burst.found[i] = FlowRef::from_raw(b.ref[std::countr_zero(m)]);
+    burst.found[i] = FlowRef::from_raw(b.ref[Bucket::slot_of(m)]);
     records.prefetch(burst.found[i]);
   }
 }
