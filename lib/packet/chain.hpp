@@ -8,6 +8,8 @@ namespace tern {
 
 class PacketChain {
  public:
+  static constexpr std::uint32_t copy_below = 256;
+
   PacketChain() = default;
   PacketChain(PacketChain&& o) noexcept
       : head_(std::exchange(o.head_, nullptr)), tail_(std::exchange(o.tail_, nullptr)) {}
@@ -28,7 +30,7 @@ class PacketChain {
   // A small packet is copied into the tail room, so that one-byte segments do not pin a buffer each. A chain
   // counts its segments in 16 bits: false, and `p` untouched, when it is full.
   [[nodiscard]] bool append(Packet&& p) {
-    if (head_ != nullptr && p.length() < copy_below && absorb(p)) return true;
+    if (absorb(p)) return true;
     if (head_ != nullptr && head_->nb_segs > 0xffff - p.segments()) return false;
     rte_mbuf* const m = p.release();
     link(m, rte_pktmbuf_lastseg(m));
@@ -40,6 +42,19 @@ class PacketChain {
     link(std::exchange(o.head_, nullptr), std::exchange(o.tail_, nullptr));
     return true;
   }
+  // Small enough to be copied into the tail room: it then pins nothing more. False, and `p` untouched, if
+  // not.
+  [[nodiscard]] bool absorb(Packet& p, std::uint32_t below = copy_below) {
+    const std::uint32_t n = p.length();
+    if (head_ == nullptr || n >= below || !p.contiguous() || !Packet::writable(tail_) ||
+        n > rte_pktmbuf_tailroom(tail_))
+      return false;
+    std::memcpy(rte_pktmbuf_mtod_offset(tail_, std::byte*, tail_->data_len), p.data(), n);
+    tail_->data_len = static_cast<std::uint16_t>(tail_->data_len + n);
+    head_->pkt_len += n;
+    p.reset();
+    return true;
+  }
   [[nodiscard]] Packet take() {
     tail_ = nullptr;
     return Packet{std::exchange(head_, nullptr)};
@@ -47,17 +62,6 @@ class PacketChain {
   void clear() { take().reset(); }
 
  private:
-  static constexpr std::uint32_t copy_below = 256;
-
-  bool absorb(Packet& p) {
-    const std::uint32_t n = p.length();
-    if (!p.contiguous() || !Packet::writable(tail_) || n > rte_pktmbuf_tailroom(tail_)) return false;
-    std::memcpy(rte_pktmbuf_mtod_offset(tail_, std::byte*, tail_->data_len), p.data(), n);
-    tail_->data_len = static_cast<std::uint16_t>(tail_->data_len + n);
-    head_->pkt_len += n;
-    p.reset();
-    return true;
-  }
   void link(rte_mbuf* first, rte_mbuf* last) {
     if (head_ == nullptr) {
       head_ = first;

@@ -65,6 +65,9 @@ void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
                              {"never", tcp::CookieMode::Never}});
   s.add("time_wait", t.time_wait, "2MSL: how long a closed connection is remembered",
         Range{Duration::ms(1), Duration::seconds(1800)});
+  s.add("fin_wait_2", t.fin_wait_2,
+        "how long a connection that nobody reads any more waits for the peer's FIN",
+        Range{Duration::ms(1), Duration::seconds(3600)});
   s.add("rto_min", t.rto_min, "least retransmission timeout", Range{Duration::ms(1), Duration::seconds(60)});
   s.add("sack", t.sack, "selective acknowledgement");
   s.add("timestamps", t.timestamps, "timestamps option");
@@ -73,7 +76,9 @@ void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
   s.add("nagle", t.nagle, "hold small segments back while others are unacknowledged");
   s.add("mss", n.mss, "most text of a segment that we send or ask for (0: what the MTU leaves)",
         Range<std::uint16_t>{0, 8960});
-  s.add("window", t.receive_buffer, "receive buffer of a connection, bytes", Range{2048U, 1U << 30});
+  s.add("window", t.receive_buffer, "receive buffer of a connection at first, bytes", Range{2048U, 1U << 30});
+  s.add("window_max", t.receive_buffer_max, "and what it may grow to for a fast reader on a long path",
+        Range{2048U, 1U << 30});
   s.add("send_buffer", t.send_buffer, "bytes a connection may have queued and unacknowledged",
         Range{2048U, 1U << 30});
 }

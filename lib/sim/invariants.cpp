@@ -47,18 +47,21 @@ Broken reassembly_broken(const Tcb& t) {
   HOLDS(r.head != nullptr || r.fin);
   HOLDS(r.ranges <= Reassembly::most_ranges);
   std::uint16_t n = 0;
+  std::uint64_t pinned = 0;
   const ReassemblyRange* before = nullptr;
   for (const ReassemblyRange* i = r.head; i != nullptr; before = i, i = i->next, ++n) {
     HOLDS(i->left.after(t.rcv_nxt));
     HOLDS(i->right.after(i->left));
     HOLDS(i->right.at_or_before(t.rcv_adv));
     HOLDS(i->text.length() == i->right.since(i->left));
+    pinned += i->pinned;
     if (before != nullptr && !i->left.after(before->right))
       return fmt::format("ranges [{}, {}) and [{}, {}) of {} segments", before->left.since(t.rcv_nxt),
                          before->right.since(t.rcv_nxt), i->left.since(t.rcv_nxt), i->right.since(t.rcv_nxt),
                          before->text.length());
   }
   HOLDS(n == r.ranges);
+  HOLDS(pinned == r.pinned && pinned <= Reassembly::most_pinned(t));
   HOLDS(r.tail == before);
   return std::nullopt;
 }
@@ -128,6 +131,9 @@ std::string due_timers(const Tcb& t, Instant now) {
         break;
       case RtxTimer::Persist:
         add("persist timer");
+        break;
+      case RtxTimer::Idle:
+        add("idle timer");
         break;
     }
   }

@@ -97,6 +97,7 @@ void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome&
   if (t.has(flag_backed_off)) { // whoever answers is alive, even if nothing new is acknowledged
     const bool idle = t.snd_una == t.snd_nxt;
     if (newer || (idle && t.snd_wnd != 0)) note_progress(t);
+    if (newer) doubt_black_hole(t);
     // RFC 1122 §4.2.2.17: the connection stays open, the probes of a shut window go on backing off, and the
     // user timeout goes on counting.
     else if (idle)

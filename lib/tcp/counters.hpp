@@ -41,6 +41,7 @@ enum class Counter : std::uint8_t {
   keepalive_probe,
   pmtu_reduced,
   pmtu_ignored,
+  pmtu_black_hole,
   ecn_reduced,
   // What could not be had.
   no_packet,

@@ -24,6 +24,7 @@ struct Handshake {
   std::uint32_t sent_at_us =
       0; // when the SYN-ACK left, for the first RTT sample; meaningless if `timed` is false
   bool timed = false;
+  std::uint8_t resent = 0; // how often the timer sent the SYN-ACK again
 };
 
 } // namespace tern::tcp

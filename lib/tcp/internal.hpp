@@ -49,10 +49,15 @@ inline constexpr std::uint32_t timestamp_bytes = 12; // of every segment, once n
 }
 
 // ---- The end of a connection: what the user is told. The caller frees the Tcb after output.
+inline void stop_timers(Tcb& t) {
+  t.rtx_at_ms = t.idle_at_ms = 0;
+  t.rtx = RtxTimer::Off;
+}
 inline void finish(Tcb& t, CloseReason reason, Outcome& out) {
   t.state = State::Closed;
   t.reason = reason;
-  t.rtx_at_ms = t.ack_at_ms = t.idle_at_ms = 0;
+  stop_timers(t);
+  t.ack_at_ms = 0;
   out.events |= event_closed;
   out.reason = reason;
 }
@@ -62,11 +67,13 @@ inline void finish(Tcb& t, CloseReason reason, Outcome& out) {
 void set_retransmission_timer(const Env&, Tcb&, Instant now, bool restart);
 void note_progress(Tcb&);
 
-// ---- ACKs and windows (output.cpp).
+// ---- ACKs and windows (receive_window.cpp, text.cpp).
 // The window to offer, in the header's units; the right edge it promises is noted.
 [[nodiscard]] std::uint16_t advertise_window(Tcb&);
 // How far the right edge could move now.
 [[nodiscard]] std::uint32_t window_growth(const Tcb&);
+// The receive buffer grows with what the user reads in a round trip.
+void tune_receive_window(const Env&, Tcb&, Instant now);
 void owe_ack(const Env&, Tcb&, std::uint32_t text, Instant now, Outcome&);
 inline void ack_now(Tcb& t, Outcome& out) {
   t.set(flag_ack_now);
@@ -86,6 +93,13 @@ void fill_syn(const Env&, const Tcb&, wire::Tcp&, Instant now);
 void take_syn_options(const Env&, Tcb&, const wire::Tcp&, Instant now);
 void derive_mss(Tcb&);
 void start_established(const Env&, Tcb&, Instant now);
+
+// ---- The recovery record goes back to its pool.
+void give_back_recovery(const Env&, Tcb&);
+
+// ---- Black holes (black_hole.cpp).
+void suspect_black_hole(const Env&, Tcb&); // one more time-out without an answer
+void doubt_black_hole(Tcb&);               // something got through
 
 // ---- Arrival's steps that two files share (ack.cpp).
 // snd.una moves to `ack`: the queue, the RTT, recovery, the timer.

@@ -50,6 +50,7 @@ const char* name_of(Counter c) {
                              "keepalive_probe",
                              "pmtu_reduced",
                              "pmtu_ignored",
+                             "pmtu_black_hole",
                              "ecn_reduced",
                              "no_packet",
                              "no_recovery_record",

@@ -1,19 +1,13 @@
 // How a connection begins: options offered and agreed, the first windows.
 #include "tcp/internal.hpp"
 #include "tcp/recovery/rtt.hpp"
+#include "tcp/syn_options.hpp"
 
 namespace tern::tcp {
 
 using namespace detail;
 
 namespace {
-
-// The smallest shift that lets the largest buffer be promised (RFC 7323 §2.2).
-std::uint8_t scale_for(std::uint32_t buffer) {
-  std::uint8_t s = 0;
-  while (s < 14 && (65535U << s) < buffer) ++s;
-  return s;
-}
 
 void begin(const Env& env, Tcb& t, Seq iss, std::uint16_t mtu_mss) {
   t = Tcb{};
@@ -49,7 +43,7 @@ void fill_syn(const Env& env, const Tcb& t, wire::Tcp& h, Instant now) {
   }
   if (answering ? t.has(flag_scaled) : s.window_scale) {
     h.options.has |= wire::TcpOptions::wscale_bit;
-    h.options.wscale = scale_for(s.receive_buffer_max);
+    h.options.wscale = own_scale(s);
   }
   // RFC 3168 §6.1.1: the SYN says ECE and CWR, its answer ECE alone.
   if (answering ? t.has(flag_ecn) : t.has(flag_ecn_setup))
@@ -69,7 +63,7 @@ void take_syn_options(const Env& env, Tcb& t, const wire::Tcp& h, Instant now) {
   if (s.window_scale && (o.has & O::wscale_bit) != 0) {
     t.set(flag_scaled);
     t.snd_scale = std::min<std::uint8_t>(o.wscale, 14) & 15; // RFC 7323 §2.3
-    t.rcv_scale = scale_for(s.receive_buffer_max) & 15;
+    t.rcv_scale = own_scale(s) & 15;
   }
   if (s.sack && (o.has & O::sack_permitted_bit) != 0) t.set(flag_sack);
   if (s.timestamps && (o.has & O::timestamps_bit) != 0) {
@@ -126,6 +120,7 @@ void open_passive(const Env& env, Tcb& t, const Handshake& hs, std::uint16_t mtu
   }
   t.heard_ms = now.ms32();
   derive_mss(t);
+  t.rtx_count = hs.resent; // what start_established() goes by
   if (hs.timed) {
     t.set(flag_timing);
     t.timed_seq = hs.iss;

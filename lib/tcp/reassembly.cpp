@@ -28,6 +28,7 @@ void merge_with_next(const Env& env, Reassembly& r, ReassemblyRange* range) {
   if (!range->text.append(std::move(next->text)))
     return; // the chain is at its limit: two touching ranges, still right
   range->right = next->right;
+  range->pinned += next->pinned;
   range->next = next->next;
   if (r.tail == next) r.tail = range;
   forget(r, next);
@@ -37,9 +38,16 @@ void merge_with_next(const Env& env, Reassembly& r, ReassemblyRange* range) {
 
 // Text [left, left + p.length()) that touches nothing held, with `before` (or null) the last range that ends
 // at or before it. The range that now holds it, or null when there was no room.
-ReassemblyRange* place(const Env& env, Reassembly& r, ReassemblyRange* before, Seq left, Packet&& p) {
+ReassemblyRange* place(const Env& env, const Tcb& t, Reassembly& r, ReassemblyRange* before, Seq left,
+                       Packet&& p) {
   const Seq right = left + p.length();
-  if (before != nullptr && before->right == left && before->text.append(std::move(p))) {
+  const std::uint32_t cost = p.truesize();
+  const bool touches = before != nullptr && before->right == left;
+  const bool absorbed = touches && before->text.absorb(p, 1024); // the path is slow anyway, and memory dear
+  if (!absorbed && r.pinned + cost > Reassembly::most_pinned(t))
+    return env.count(Counter::drop_reassembly_full), nullptr;
+  if (absorbed || (touches && before->text.append(std::move(p)))) {
+    if (!absorbed) r.pinned += cost, before->pinned += cost;
     before->right = right;
     merge_with_next(env, r, before);
     return before;
@@ -47,6 +55,7 @@ ReassemblyRange* place(const Env& env, Reassembly& r, ReassemblyRange* before, S
   ReassemblyRange* range = r.ranges < Reassembly::most_ranges ? env.side.ranges->take() : nullptr;
   if (range == nullptr) return env.count(Counter::drop_reassembly_full), nullptr;
   ++r.ranges;
+  r.pinned += range->pinned = cost;
   range->left = left;
   range->right = right;
   (void)range->text.append(std::move(p));
@@ -111,7 +120,7 @@ void insert(const Env& env, Tcb& t, Seq seq, std::uint32_t text, Packet* payload
       if (!rest) p.trim_back(p.length() - gap); // no packet for the part behind: it will be sent again
     }
     const Seq after = seq + p.length();
-    ReassemblyRange* placed = place(env, *r, before, seq, std::move(p));
+    ReassemblyRange* placed = place(env, t, *r, before, seq, std::move(p));
     if (placed == nullptr) break;
     any_new = true;
     last_touched = placed;
@@ -159,6 +168,7 @@ std::uint32_t take_ready(const Env& env, Tcb& t, PacketChain& to, bool& fin) {
     if (r->head == nullptr) r->tail = nullptr;
     forget(*r, range);
     --r->ranges;
+    r->pinned -= range->pinned;
     env.side.ranges->give_back(range);
   }
   if (r->fin && r->fin_seq.at_or_before(t.rcv_nxt)) {

@@ -2,6 +2,7 @@
 // held is never overwritten by a later, contradicting copy.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "packet/chain.hpp"
@@ -15,6 +16,7 @@ struct ReassemblyRange {
   Seq right;
   PacketChain text;
   ReassemblyRange* next = nullptr;
+  std::uint32_t pinned = 0; // truesize of what `text` came in
 };
 
 // Side record of a connection that has a hole in what it received.
@@ -23,9 +25,15 @@ class Reassembly {
   static constexpr std::uint16_t most_ranges =
       256; // a connection's share; more holes than that are dropped, counted
   static constexpr std::size_t reported = 4;
+  // And what all ranges may pin: single bytes in whole buffers are charged for the buffers. Full segments
+  // take less than twice their text.
+  [[nodiscard]] static std::uint32_t most_pinned(const Tcb& t) {
+    return std::max(2 * t.rcv_limit, 32U * 1024);
+  }
 
   ReassemblyRange* head = nullptr;
   ReassemblyRange* tail = nullptr;
+  std::uint32_t pinned = 0; // of all ranges
   std::uint16_t ranges = 0;
   bool fin = false; // the peer's FIN lies at fin_seq
   Seq fin_seq;

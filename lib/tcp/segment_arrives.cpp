@@ -54,7 +54,9 @@ bool in_window(const Tcb& t, Seq seq, std::uint32_t len) {
   // Differs: §3.10.7.4 would refuse an empty segment exactly at the right edge of an open window; that is
   // where a peer stands that has used all of it, and its ACKs count (as Linux).
   if (len == 0) return seq.since(t.rcv_nxt) <= wnd;
-  if (wnd == 0) return false;
+  // Into a shut window no text is taken, but the ACK and the RST of a segment that reaches rcv.nxt are:
+  // whoever probes us with text may be acknowledging ours (§3.10.7.4's special allowance).
+  if (wnd == 0) return seq.at_or_before(t.rcv_nxt) && (seq + len).after(t.rcv_nxt);
   return seq.in_window(t.rcv_nxt, wnd) || (seq + len - 1).in_window(t.rcv_nxt, wnd) ||
          (seq.before(t.rcv_nxt) && (seq + len).after(t.rcv_nxt));
 }
@@ -174,6 +176,7 @@ bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outc
       return true;
     case State::Closing:
       t.state = State::TimeWait;
+      stop_timers(t);
       t.reason = out.reason = CloseReason::Done;
       out.events |= event_time_wait;
       return false;

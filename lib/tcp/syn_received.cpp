@@ -101,7 +101,8 @@ Handshake handshake_of(const Settings& settings, const SynRecord& r) {
           .ts_offset = r.ts_offset,
           .syn_window = r.syn_window,
           .sent_at_us = r.sent_at_us,
-          .timed = r.resent == 0};
+          .timed = r.resent == 0,
+          .resent = r.retries};
 }
 
 std::optional<Duration> syn_ack_timer_fires(const Env& env, SynRecord& r) {

@@ -66,9 +66,19 @@ enum TcbFlag : std::uint32_t {
 };
 
 // What the one retransmission deadline stands for.
-enum class RtxTimer : std::uint8_t { Off, Rto, Tlp, Rack, Persist };
+enum class RtxTimer : std::uint8_t {
+  Off,
+  Rto,
+  Tlp,
+  Rack,
+  Persist,
+  Idle, // nothing is outstanding: when it fires, the recovery record goes back
+};
 
-// 184 bytes. The runtime's record puts 32 bytes of key and hook before it, so the groups below fall on its
+// What is thought of the path when full segments stay unanswered (black_hole.cpp).
+enum class BlackHole : std::uint8_t { None, Suspected, Doubted, Believed };
+
+// 192 bytes. The runtime's record puts 32 bytes of key and hook before it, so the groups below fall on its
 // cache lines:
 //
 //   line 0 (after key and hook) | una nxt end wnd | rcv.nxt adv | state scales mss flags    every segment
@@ -132,8 +142,13 @@ struct Tcb {
   Seq dsack_right;
   std::uint16_t peer_mss = 536;
   std::uint16_t path_mss = 1460; // most text the path is known to carry in a segment without options
-  std::uint16_t user_timeout_s = 0;
+  std::uint16_t whole_mss = 0;   // path_mss before a black hole was suspected
   CloseReason reason = CloseReason::None;
+  BlackHole hole = BlackHole::None;
+  // When the present round of window tuning began, in 64 µs (0: none has), and where the user's reading
+  // stood, in KiB: both wrap, and are of use for a few seconds only.
+  std::uint16_t tune_at = 0;
+  std::uint16_t tune_from = 0;
 
   [[nodiscard]] bool has(std::uint32_t f) const { return (flags & f) != 0; }
   void set(std::uint32_t f) { flags |= f; }
@@ -145,6 +160,6 @@ struct Tcb {
 static_assert(offsetof(Tcb, ts_recent) == 32, "the hot group fills what key and hook leave of line 0");
 static_assert(offsetof(Tcb, recovery) == 96, "the second group is one line");
 static_assert(offsetof(Tcb, irs) == 160, "the third too");
-static_assert(sizeof(Tcb) <= 192, "with key, hook and user word a connection is 256 bytes at most");
+static_assert(sizeof(Tcb) == 192, "with key, hook and user word a connection is 256 bytes at most");
 
 } // namespace tern::tcp

@@ -51,7 +51,7 @@ void fin_arrives(const Env& env, Tcb& t, Outcome& out) {
       t.state = State::TimeWait;
       t.reason = out.reason = CloseReason::Done;
       out.events |= event_time_wait;
-      t.rtx_at_ms = t.idle_at_ms = 0;
+      stop_timers(t);
       return;
     default:
       break;
@@ -66,7 +66,10 @@ void note_ecn(Tcb& t, const Segment& s, Outcome& out) {
 }
 
 // Text at rcv.nxt goes to the user.
-void deliver(Tcb& t, std::uint32_t n, Outcome& out) {
+void deliver(const Env& env, Tcb& t, std::uint32_t n, Instant now, Outcome& out) {
+  // Now and then, so that a short connection never touches what tuning needs.
+  if (((t.rcv_nxt.raw() ^ (t.rcv_nxt - n).raw()) >> 14) != 0) [[unlikely]]
+    tune_receive_window(env, t, now);
   t.rcv_held += n;
   out.events |= event_data;
 }
@@ -110,7 +113,8 @@ void take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& o
     return finish(t, CloseReason::Reset, out);
   }
   const Cut c = cut_to_window(env, t, s);
-  if (c.seq != t.rcv_nxt) { // a hole before it
+  if (s.text != 0 && c.text == 0) ack_now(t, out); // a probe of a shut window: where it stands is the answer
+  if (c.seq != t.rcv_nxt) {                        // a hole before it
     t.quick_acks = 16;
     ack_now(t, out);
     if (c.text == 0 && !c.fin) return;
@@ -121,11 +125,11 @@ void take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& o
   if (c.text != 0) {
     t.rcv_nxt += c.text;
     (void)out.data.append(std::move(*s.payload));
-    deliver(t, c.text, out);
+    deliver(env, t, c.text, now, out);
   }
   if (t.has(flag_has_reassembly)) {
     const std::uint32_t more = reassembly::take_ready(env, t, out.data, fin);
-    if (more != 0) deliver(t, more, out);
+    if (more != 0) deliver(env, t, more, now, out);
     ack_now(t, out); // RFC 5681 §4.2: at once when a hole is filled, wholly or in part
   } else if (c.text != 0) {
     owe_ack(env, t, c.text, now, out);

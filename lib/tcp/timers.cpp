@@ -34,8 +34,7 @@ bool ownerless(const Tcb& t) {
 
 // Has the peer been silent beyond what the user or RFC 1122 §4.2.3.5 (R2) bears?
 bool give_up(const Env& env, const Tcb& t, Instant now) {
-  const Duration user =
-      t.user_timeout_s != 0 ? Duration::seconds(t.user_timeout_s) : env.settings.user_timeout;
+  const Duration user = env.settings.user_timeout;
   if (user > Duration{} && t.has(flag_backed_off) && Duration::ms(now.ms32() - t.stalled_since_ms) >= user) {
     env.count(Counter::timeout_user);
     return true;
@@ -87,14 +86,7 @@ void rto_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
       t.set(flag_rto_recovery | flag_retransmit_head);
     }
     back_off(t, now);
-    // RFC 4821 in small: a path that loses every full segment but answers may have lost its ICMP too (RFC
-    // 2923).
-    constexpr std::uint16_t safe_mss = 1200 - 40;
-    if (t.rtx_count == 4 && t.path_mss > safe_mss) {
-      t.path_mss = safe_mss;
-      derive_mss(t);
-      env.count(Counter::pmtu_reduced);
-    }
+    suspect_black_hole(env, t);
   }
   out.output = true;
   arm(t, RtxTimer::Rto, backed_off_rto(env, t), now);
@@ -125,6 +117,12 @@ void retransmission_timer_fires(const Env& env, Tcb& t, Instant now, Outcome& ou
       if (!t.has(flag_has_recovery)) return set_retransmission_timer(env, t, now, true);
       t.set(flag_tlp_due);
       out.output = true;
+      return;
+    case RtxTimer::Idle: // output came first, or nothing did for as long as the window keeps its worth
+      if (t.outstanding() == 0 && t.has(flag_has_recovery)) {
+        t.recovery->retire(env, t, now);
+        give_back_recovery(env, t);
+      }
       return;
     case RtxTimer::Rack:
       if (t.has(flag_has_recovery)) t.recovery->on_rack_timer(env, t, now);
@@ -170,15 +168,19 @@ void set_retransmission_timer(const Env& env, Tcb& t, Instant now, bool restart)
   }
   if (t.outstanding() == 0) {
     const bool waiting = t.unsent() != 0 || fin_pending(t);
-    if (!waiting) {
+    if (!waiting && t.has(flag_has_recovery)) {
+      t.recovery->on_idle(env.settings, t, now);
+      t.clear(flag_tlp_due);
+      if (restart || t.rtx != RtxTimer::Idle) arm(t, RtxTimer::Idle, rtt::rto(t, env.settings), now);
+    } else if (!waiting) {
       t.rtx_at_ms = 0;
       t.rtx = RtxTimer::Off;
-      if (t.has(flag_has_recovery)) t.recovery->on_idle(env.settings, t, now);
     } else if (t.rtx != RtxTimer::Persist || t.rtx_at_ms == 0) {
       arm(t, RtxTimer::Persist, backed_off_rto(env, t), now);
     }
     return;
   }
+  restart |= t.rtx == RtxTimer::Idle;
   if (t.has(flag_has_recovery)) {
     if (const std::uint32_t at = t.recovery->rack_deadline_us(); at != 0) {
       const auto left = static_cast<std::int32_t>(at - now.us32());

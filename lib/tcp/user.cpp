@@ -176,6 +176,7 @@ void path_mtu_reduced(const Env& env, Tcb& t, Seq quoted, std::uint16_t mtu_mss,
   if (!in_flight(t, quoted) || mss >= t.path_mss) return env.count(Counter::pmtu_ignored);
   env.count(Counter::pmtu_reduced);
   t.path_mss = mss;
+  t.hole = BlackHole::None; // what was silence has spoken
   derive_mss(t);
   if (!synchronized(t.state)) return;
   if (t.has(flag_has_recovery))
@@ -194,12 +195,15 @@ void icmp_unreachable(const Env&, Tcb& t, Seq quoted, Outcome& out) {
 void release(const Env& env, Tcb& t) {
   send_queue::release(env, t);
   reassembly::release(env, t);
-  if (t.recovery != nullptr) {
-    t.recovery->release(env);
-    env.side.recovery->give_back(t.recovery);
-    t.recovery = nullptr;
-    t.clear(flag_has_recovery);
-  }
+  give_back_recovery(env, t);
+}
+
+void detail::give_back_recovery(const Env& env, Tcb& t) {
+  if (t.recovery == nullptr) return;
+  t.recovery->release(env);
+  env.side.recovery->give_back(t.recovery);
+  t.recovery = nullptr;
+  t.clear(flag_has_recovery);
 }
 
 TimeWaitFacts time_wait_facts(const Tcb& t, Instant now) {

@@ -47,5 +47,72 @@ TEST(SynReceived, SynAckOfSimultaneousOpenHasAnUnscaledWindow) {
   EXPECT_EQ(r.tcb.snd_wnd, 48'000u);
 }
 
+// ---- §3.10.7.4: "If the RCV.WND is zero, no segments will be acceptable, but special allowance should be
+// made".
+
+class ShutWindow : public ::testing::Test {
+ protected:
+  static tcp::Settings small() {
+    tcp::Settings s = Rig::plain_settings();
+    s.receive_buffer = s.receive_buffer_max = 1000;
+    return s;
+  }
+  ShutWindow() : r{small()} {}
+  void SetUp() override {
+    enter(r, State::Established);
+    r.user_reads = false;
+    r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_una, 1000 - 20); // 20 are there from before
+    r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_una, r.tcb.rcv_adv.since(r.tcb.rcv_nxt));
+    ASSERT_EQ(r.tcb.rcv_adv, r.tcb.rcv_nxt);
+    nxt = r.tcb.rcv_nxt;
+  }
+  Rig r;
+  Seq nxt;
+};
+
+TEST_F(ShutWindow, AckOfASegmentWithTextCounts) {
+  ASSERT_EQ(r.tcb.outstanding(), 200u);
+  r.arrives(nxt, flag::ack, r.tcb.snd_nxt, 100);
+  EXPECT_EQ(r.tcb.outstanding(), 0u);
+  EXPECT_EQ(r.delivered, 0u);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt);
+  ASSERT_EQ(r.sent.size(), 1u); // and the text is answered by where the window stands
+  EXPECT_EQ(r.sent[0].h.ack, nxt);
+  EXPECT_EQ(r.sent[0].h.window, 0u);
+}
+
+TEST_F(ShutWindow, AckOfAProbeThatBeginsBelowCounts) {
+  r.arrives(nxt - 1, flag::ack, r.tcb.snd_nxt, 2);
+  EXPECT_EQ(r.tcb.outstanding(), 0u);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt);
+  EXPECT_EQ(r.sent.size(), 1u);
+}
+
+TEST_F(ShutWindow, ResetWithTextIsBelievedAtRcvNxtOnly) {
+  r.arrives(nxt - 1, flag::rst | flag::ack, r.tcb.snd_nxt, 2);
+  EXPECT_EQ(r.tcb.state, State::Established);
+  r.arrives(nxt, flag::rst | flag::ack, r.tcb.snd_nxt, 1);
+  EXPECT_EQ(r.tcb.state, State::Closed);
+}
+
+TEST_F(ShutWindow, TextAboveIsRefusedWithItsAck) {
+  r.arrives(nxt + 1, flag::ack, r.tcb.snd_nxt, 100);
+  EXPECT_EQ(r.tcb.outstanding(), 200u);
+  EXPECT_EQ(r.sent.size(), 1u);
+  EXPECT_EQ(r.tcb.reassembly, nullptr);
+}
+
+TEST_F(ShutWindow, FinAloneIsTakenSinceItNeedsNoRoom) {
+  r.arrives(nxt, flag::fin | flag::ack, r.tcb.snd_nxt);
+  EXPECT_EQ(r.tcb.state, State::CloseWait);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt + 1);
+}
+
+TEST_F(ShutWindow, FinBehindTextIsNotTakenBeforeIt) {
+  r.arrives(nxt, flag::fin | flag::ack, r.tcb.snd_nxt, 1);
+  EXPECT_EQ(r.tcb.state, State::Established);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt);
+}
+
 } // namespace
 } // namespace tern::rfc

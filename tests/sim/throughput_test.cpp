@@ -4,29 +4,11 @@
 
 #include <cmath>
 
-#include "party.hpp"
-#include "sim/engine_host.hpp"
+#include "pump.hpp"
 #include "support/eal.hpp"
 
 namespace tern::campaign {
 namespace {
-
-// Sends from memory without end, counts what arrives.
-class Pump final : public sim::App {
- public:
-  void established(sim::EngineHost& h, sim::ConnId id) override { writable(h, id); }
-  void writable(sim::EngineHost& h, sim::ConnId id) override {
-    if (!sends) return;
-    while (h.send_static(id, pattern(0, 0, pattern_most)) == pattern_most) {
-    }
-  }
-  void data(sim::EngineHost& h, sim::ConnId id, Packet text) override {
-    received += text.length();
-    h.release_received(id, text.length());
-  }
-  bool sends = false;
-  std::uint64_t received = 0;
-};
 
 struct Path {
   sim::LinkSettings there;

@@ -85,8 +85,10 @@ class Recovery {
       const Tcb&) const; // PTO, RFC 8985 §7.2; 0: no probe may be armed
 
   [[nodiscard]] bool in_recovery() const;
-  // Nothing in flight for longer than an RTO: cwnd restarts (5681 §4.1), and the record may be given back.
+  // Nothing is in flight.
   void on_idle(const Settings&, Tcb&, Instant now);
+  // Nothing was for longer than an RTO: cwnd restarts (5681 §4.1), and the record is of no more use.
+  void retire(const Env& env, Tcb& t, Instant now) { restart_after_idle(env, t, now); }
   // Gives back the log's blocks. Before the destructor.
   void release(const Env&);
 

@@ -73,6 +73,7 @@ TEST_F(SynReceived, AbsurdOptionsAreClamped) {
 
 TEST_F(SynReceived, OwnScaleIsTheSmallestThatServes) {
   for (std::uint32_t buffer : {0U, 1U, 65535U, 65536U, 131070U, 131071U, 4U << 20, 1U << 30, 0xffff'ffffU}) {
+    settings.receive_buffer = 0;
     settings.receive_buffer_max = buffer;
     std::uint8_t s = 0;
     while (s < 14 && (std::uint64_t{65535} << s) < buffer) ++s;

@@ -1,0 +1,62 @@
+// The window that we offer: how large it may be, and what a segment says of it.
+//
+//      snd.una of the peer         rcv.nxt                                rcv.adv
+//   ─────────|─────────────────────────|─────────────────────────────────────|──────────────
+//            | held: read by nobody yet|  what the peer may send             |
+//            |<──────────────────────── rcv_limit ──────────────────────────>|
+#include "tcp/internal.hpp"
+#include "tcp/recovery/rtt.hpp"
+
+namespace tern::tcp::detail {
+
+std::uint32_t window_growth(const Tcb& t) {
+  if (t.has(flag_reading_paused) || t.rcv_held >= t.rcv_limit) return 0;
+  const Seq edge = t.rcv_nxt + (t.rcv_limit - t.rcv_held);
+  return edge.after(t.rcv_adv) ? edge.since(t.rcv_adv) : 0;
+}
+
+std::uint16_t advertise_window(Tcb& t) {
+  // RFC 9293 §3.8.6.2.2: the edge moves in steps worth a segment, and never left.
+  const std::uint32_t growth = window_growth(t);
+  const std::uint32_t step = std::min<std::uint32_t>(t.rcv_limit / 2, t.rcv_mss);
+  Seq edge = t.rcv_adv;
+  if (growth >= step) edge += growth;
+  const std::uint32_t wnd = edge.after(t.rcv_nxt) ? edge.since(t.rcv_nxt) : 0;
+  // Rounded down, so that what is promised never creeps past the buffer. The peer may see the edge stand back
+  // by less than one unit of the scale; what it had sent by then is still taken (RFC 7323 §2.4).
+  const std::uint32_t units = std::min<std::uint32_t>(wnd >> t.rcv_scale, 65535);
+  t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt + (units << t.rcv_scale));
+  return static_cast<std::uint16_t>(units);
+}
+
+// The buffer must hold what arrives while an ACK travels to the peer and its answer back. So when the user
+// read so much in a round trip that the next one, twice as large in slow start, would not fit, the buffer
+// doubles, up to the setting: a fast reader on a long path gets its window, a slow one keeps the small one it
+// needs (Fisk and Feng 2001, as Linux does). Never while packets are scarce: what is promised here must be
+// held.
+void tune_receive_window(const Env& env, Tcb& t, Instant now) {
+  const std::uint32_t most = t.has(flag_scaled)
+                                 ? env.settings.receive_buffer_max
+                                 : std::min<std::uint32_t>(env.settings.receive_buffer_max, 65535);
+  if (t.rcv_limit >= most) return;
+  constexpr unsigned grain_us = 64;
+  const auto read = static_cast<std::uint16_t>((t.rcv_nxt - t.rcv_held).raw() >> 10);
+  const auto at = static_cast<std::uint16_t>(now.us32() / grain_us | 1);
+  if (t.tune_at != 0) {
+    // Who only receives measured the handshake. Without even that: a wide path, and a guess that errs by
+    // little.
+    constexpr std::uint32_t unmeasured_us = 100'000;
+    const std::uint32_t rtt = rtt::measured(t) ? std::max(rtt::smoothed_us(t), grain_us) : unmeasured_us;
+    const std::uint32_t age = static_cast<std::uint16_t>(at - t.tune_at) * grain_us;
+    if (age < rtt) return;
+    const std::uint64_t taken = static_cast<std::uint16_t>(read - t.tune_from) * std::uint64_t{1024};
+    const std::uint64_t wanted = 2 * (taken * rtt / age) + 16U * t.rcv_mss;
+    const bool plenty = env.packets.free() > env.packets.raw()->size / 4;
+    if (wanted > t.rcv_limit && plenty)
+      t.rcv_limit = static_cast<std::uint32_t>(std::min<std::uint64_t>({wanted, most, 2ULL * t.rcv_limit}));
+  }
+  t.tune_from = read;
+  t.tune_at = at;
+}
+
+} // namespace tern::tcp::detail
