@@ -187,6 +187,19 @@ class FlowTable {
   // aim(k + 2), aim_away(k + 1), finish(k). The answers are those of finish(): once `changes()` has moved on,
   // look up again before using one.
   void start(FlowBurst& burst, std::span<const FlowHash> hashes) const;
+  // Or start() one by one, as the hashes are made.
+  void begin(FlowBurst& burst) const {
+    burst.size = burst.away_size = 0;
+    burst.changes = changes_;
+  }
+  void add(FlowBurst& burst, FlowHash hash) const {
+    TERN_DCHECK(burst.size < FlowBurst::most);
+    const std::uint32_t i = burst.size++;
+    burst.hash[i] = hash;
+    burst.bucket[i] = home(hash);
+    burst.tag[i] = tag_of(hash);
+    __builtin_prefetch(&buckets_[burst.bucket[i]]);
+  }
   template <class Records>
   void aim(FlowBurst& burst, const Records& records) const;
   template <class Records>

@@ -23,15 +23,8 @@ inline FlowRef FlowTable::find(FlowHash hash, const Key& key, const Records& rec
 
 inline void FlowTable::start(FlowBurst& burst, std::span<const FlowHash> hashes) const {
   TERN_DCHECK(hashes.size() <= FlowBurst::most);
-  burst.size = static_cast<std::uint32_t>(hashes.size());
-  burst.away_size = 0;
-  burst.changes = changes_;
-  for (std::size_t i = 0; i < hashes.size(); ++i) {
-    burst.hash[i] = hashes[i];
-    burst.bucket[i] = home(hashes[i]);
-    burst.tag[i] = tag_of(hashes[i]);
-    __builtin_prefetch(&buckets_[burst.bucket[i]]);
-  }
+  begin(burst);
+  for (const FlowHash h : hashes) add(burst, h);
 }
 
 template <class Records>

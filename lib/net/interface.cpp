@@ -18,6 +18,8 @@ Interface::Interface(InterfaceSettings settings) : settings_(std::move(settings)
   const bool any6 = std::any_of(settings_.addresses.begin(), settings_.addresses.end(),
                                 [](const Address& a) { return !a.ip.is_v4(); });
   if (any6 && settings_.link_local) settings_.addresses.push_back({link_local_of(settings_.mac), 64});
+  std::memcpy(&mac_word_, settings_.mac.data(), settings_.mac.size());
+  if (!tags_.empty()) mac_word_ = ~std::uint64_t{0};
   std::vector<Prefix> all = settings_.pools;
   for (const Address& a : settings_.addresses)
     all.emplace_back(a.ip, a.ip.is_v4() ? std::uint8_t{32} : std::uint8_t{128});

@@ -38,6 +38,12 @@ class Interface {
   // VLAN tags of every frame, the outer first; none, one or two.
   [[nodiscard]] std::span<const wire::VlanTag> tags() const { return tags_; }
   [[nodiscard]] const std::vector<Address>& addresses() const { return settings_.addresses; }
+  // Whether an Ethernet header's first eight bytes, as they lie, name us, in frames without tags. Never true
+  // where ours have one.
+  [[nodiscard]] bool untagged_for_us(std::uint64_t first_eight) const {
+    return (first_eight & 0xffff'ffff'ffff) == mac_word_;
+  }
+
   [[nodiscard]] bool owns(Ip4 ip) const {
     if (ip == first4_) [[likely]]
       return true;
@@ -61,6 +67,7 @@ class Interface {
   };
   InterfaceSettings settings_;
   std::vector<wire::VlanTag> tags_;
+  std::uint64_t mac_word_ = 0;
   Ip4 first4_;
   std::vector<Block4> blocks4_;
   std::vector<Prefix> blocks6_;

@@ -6,7 +6,9 @@
 namespace tern::net {
 
 Neighbours::Neighbours(std::uint32_t capacity, SipKey key)
-    : key_(key), all_(std::bit_ceil(std::max<std::uint32_t>(capacity, ways))) {}
+    : key_(key),
+      all_(std::bit_ceil(std::max<std::uint32_t>(capacity, ways))),
+      count_(static_cast<std::uint32_t>(all_.size())) {}
 
 Neighbour* Neighbours::set_of(const Ip& ip) {
   const std::uint64_t h = siphash13(key_, std::as_bytes(std::span(ip.bytes())));

@@ -57,7 +57,8 @@ class Neighbours {
   void remove(Neighbour& n);
 
   [[nodiscard]] Neighbour* get(NeighbourRef r) {
-    if (r.index >= all_.size()) return nullptr;
+    if (r.index >= count_) return nullptr; // kept: the vector's own would be a division
+
     Neighbour& n = all_[r.index];
     return n.generation == r.generation ? &n : nullptr;
   }
@@ -72,6 +73,7 @@ class Neighbours {
 
   SipKey key_;
   std::vector<Neighbour> all_;
+  std::uint32_t count_ = 0;
 };
 
 } // namespace tern::net

@@ -47,6 +47,10 @@ class Network {
  public:
   Network(const Interface& self, Routes routes, PacketPool pool, const NetworkSettings& settings);
 
+  // What nearly every packet is, decided on the spot; all else is for classify().
+  [[nodiscard, gnu::always_inline]] bool lean_tcp(Packet& p, LeanTcp& out) const {
+    return net::lean_tcp(p, self_, out);
+  }
   // Drops are counted; the packet stays the caller's to free.
   [[nodiscard]] Classified classify(Packet& p) {
     const Classified c = net::classify(p, self_, pool_);
@@ -65,23 +69,25 @@ class Network {
 
   // Puts IP and Ethernet in front of a TCP segment. `ready`: it is whole, send it. `waiting`: it was taken,
   // and comes out of the outbox once the next hop is known. `dropped`: it was freed and counted. `hop` is the
-  // connection's memory of its next hop.
+  // connection's memory of its next hop; `front` what of the segment was summed while it was written.
   [[nodiscard]] Sending send_tcp(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos,
-                                 NeighbourRef& hop, Instant now) {
+                                 NeighbourRef& hop, Instant now, const wire::SummedFront& front = {}) {
     Neighbour* n = neighbours_.get(hop);
     if (n == nullptr || n->state == NeighbourState::incomplete) [[unlikely]]
       return send_unresolved(segment, src, dst, tos, hop, now);
     n->used = true;
-    return encapsulate(segment, n->l2, src, dst, tos) ? Sending::ready : no_room(segment);
+    return encapsulate(segment, n->l2, src, dst, tos, front) ? Sending::ready : no_room(segment);
   }
-  [[nodiscard]] Sending send_tcp(Packet& segment, Ip4 src, Ip4 dst, std::uint8_t tos, NeighbourRef& hop,
-                                 Instant now) {
+  [[nodiscard, gnu::always_inline]] Sending send_tcp(Packet& segment, Ip4 src, Ip4 dst, std::uint8_t tos,
+                                                     NeighbourRef& hop, Instant now,
+                                                     const wire::SummedFront& front = {}) {
     Neighbour* n = neighbours_.get(hop);
     if (n == nullptr || n->state == NeighbourState::incomplete) [[unlikely]]
       return send_unresolved(segment, Ip{src}, Ip{dst}, tos, hop, now);
     n->used = true;
-    return encapsulate4(segment, n->l2, src, dst, next_id_++, tos, settings_.offloads) ? Sending::ready
-                                                                                       : no_room(segment);
+    return encapsulate4(segment, n->l2, src, dst, next_id_++, tos, settings_.offloads, front)
+               ? Sending::ready
+               : no_room(segment);
   }
   // The peer behind this hop was heard of through what it acknowledged (RFC 4861 §7.3.1): no need to ask.
   void confirm(NeighbourRef hop, Instant now) {
@@ -106,9 +112,10 @@ class Network {
 
  private:
   [[nodiscard]] bool encapsulate(Packet& segment, const L2Header& l2, const Ip& src, const Ip& dst,
-                                 std::uint8_t tos) {
-    return src.is_v4() ? encapsulate4(segment, l2, src.v4(), dst.v4(), next_id_++, tos, settings_.offloads)
-                       : encapsulate6(segment, l2, src, dst, tos, settings_.offloads);
+                                 std::uint8_t tos, const wire::SummedFront& front = {}) {
+    return src.is_v4()
+               ? encapsulate4(segment, l2, src.v4(), dst.v4(), next_id_++, tos, settings_.offloads, front)
+               : encapsulate6(segment, l2, src, dst, tos, settings_.offloads, front);
   }
   Sending no_room(Packet& segment);
   Sending send_unresolved(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos, NeighbourRef& hop,

@@ -30,6 +30,10 @@ class PacketChain {
   // A small packet is copied into the tail room, so that one-byte segments do not pin a buffer each. A chain
   // counts its segments in 16 bits: false, and `p` untouched, when it is full.
   [[nodiscard]] bool append(Packet&& p) {
+    if (head_ == nullptr && p.contiguous()) [[likely]] {
+      head_ = tail_ = p.release();
+      return true;
+    }
     if (absorb(p)) return true;
     if (head_ != nullptr && head_->nb_segs > 0xffff - p.segments()) return false;
     rte_mbuf* const m = p.release();

@@ -68,19 +68,25 @@ class Core {
   using Tuple = std::conditional_t<std::is_same_v<Key, FlowKey4>, tcp::Tuple4, tcp::Tuple6>;
   static constexpr std::uint16_t burst = io::burst_size;
 
+  // A TCP segment whose checksums were found good, on its way through the stages.
   struct Arrived {
-    Packet packet;
-    net::Classified c;
+    rte_mbuf* frame; // owned
+    std::uint32_t l4_length;
+    std::uint16_t l4_offset;
+    std::uint16_t addresses_offset; // of the IPv4 header's source and destination
+    std::uint8_t tos;
   };
 
   void receive(std::uint16_t count);
+  [[nodiscard, gnu::always_inline]] bool receive_lean(Arrived& a);
+  [[nodiscard, gnu::noinline]] bool receive_other(Arrived& a);
   // ---- Of several cores on a port (io/shared_port.hpp): what is another's, or everybody's.
-  [[nodiscard]] bool passed_on(Arrived& a);
+  [[nodiscard]] bool passed_on(Packet& p, const net::Classified& c);
   template <class Key>
-  [[nodiscard]] bool passed_to_owner(Arrived& a, const Key& key);
+  [[nodiscard]] bool passed_to_owner(Packet& p, const Key& key);
   void share(const Packet& p);
   template <class Key>
-  void arrive(Arrived& a, const Key& key, FlowHash hash, FlowRef ref);
+  void arrive(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref);
   template <class Key>
   void arrive_at_listener(const tcp::Segment& s, const Key& key, FlowHash hash);
   template <class Key>
@@ -129,7 +135,7 @@ class Core {
   template <class Key>
   void reply(const wire::Tcp& h, const Key& key, std::uint16_t& hop);
   template <class Key>
-  void send(Packet p, const Key& key, bool ect, std::uint16_t& hop);
+  void send(Packet p, const Key& key, bool ect, std::uint16_t& hop, const wire::SummedFront& front);
   void queue_frame(rte_mbuf* m) {
     if (tx_count_ == burst) transmit();
     tx_[tx_count_++] = m;
@@ -172,7 +178,6 @@ class Core {
   std::array<rte_mbuf*, burst> rx_;
   std::array<Arrived, burst> arrived_;
   std::array<FlowKey4, burst> keys_;
-  std::array<FlowHash, burst> hashes_;
   FlowBurst lookup_;
   tcp::TxBurst out_;
   tcp::ListenOutcome listen_out_;

@@ -1,7 +1,8 @@
-// The loop of core.hpp: arrival, output, timers.
+// The loop of core.hpp: what a segment means, output, timers.
 #pragma once
 
 #include "runtime/core.hpp"
+#include "runtime/core_receive_inl.hpp"
 
 namespace tern {
 
@@ -44,140 +45,7 @@ bool Core<Port, Handler>::poll(Instant now) {
   return busy;
 }
 
-// ---- Arrival
-
-template <io::PacketPort Port, class Handler>
-void Core<Port, Handler>::receive(std::uint16_t count) {
-  shard_.counters.add(CoreCounter::rx_packets, count);
-  std::uint64_t bytes = 0;
-  for (std::uint16_t i = 0; i < count; ++i) {
-    rte_prefetch0(rte_pktmbuf_mtod(rx_[i], void*));
-    bytes += rx_[i]->pkt_len;
-  }
-  shard_.counters.add(CoreCounter::rx_bytes, bytes);
-  // Stage 1: classify and name. What is not TCP over IPv4 is rare and goes its whole way here.
-  std::uint16_t n = 0;
-  for (std::uint16_t i = 0; i < count; ++i) {
-    Arrived& a = arrived_[n];
-    a.packet = Packet{rx_[i]};
-    a.c = net_.classify(a.packet);
-    if (a.c.kind == net::Kind::tcp && !a.c.v6) [[likely]] {
-      const std::byte* l4 = a.packet.data() + a.c.l4_offset;
-      keys_[n] = {a.c.src4, a.c.dst4, Be16::from_raw(0), Be16::from_raw(0)};
-      std::memcpy(&keys_[n].remote_port, l4, 4); // source and destination port, as they lie
-      hashes_[n] = shard_.hasher(keys_[n]);
-      shard_.flows.prefetch(hashes_[n]);
-      ++n;
-    } else if (a.c.kind == net::Kind::tcp) {
-      FlowKey6 key{a.c.source(a.packet), a.c.destination(a.packet), {}, {}};
-      std::memcpy(&key.remote_port, a.packet.data() + a.c.l4_offset, 4);
-      // A NIC does not look behind extension headers for the ports.
-      if (a.c.l4_offset - a.c.l3_offset != 40 && passed_to_owner(a, key)) continue;
-      const FlowHash hash = shard_.hasher(key);
-      arrive(a, key, hash, shard_.flows.find(hash, key, shard_));
-    } else if (a.c.kind == net::Kind::drop) {
-      a.packet.reset();
-    } else if (!passed_on(a)) {
-      net_.control(std::move(a.packet), a.c, shard_.now);
-    }
-  }
-  // Stage 2: records, their misses overlapped over the burst.
-  shard_.flows.find_burst(lookup_, std::span{hashes_.data(), n}, std::span<const FlowKey4>{keys_.data(), n},
-                          shard_);
-  // Stage 3: each to its end. What an earlier packet of the burst changed makes the answers hints only.
-  for (std::uint16_t i = 0; i < n; ++i) {
-    const bool stale = shard_.flows.changes() != lookup_.changes;
-    const FlowRef ref = stale ? shard_.flows.find(hashes_[i], keys_[i], shard_) : lookup_.found[i];
-    arrive(arrived_[i], keys_[i], hashes_[i], ref);
-  }
-}
-
-template <io::PacketPort Port, class Handler>
-template <class Key>
-bool Core<Port, Handler>::passed_to_owner(Arrived& a, const Key& key) {
-  if constexpr (requires { port_.steering(); }) {
-    const io::CoreId owner =
-        port_.steering().owner(key.remote, key.local, Port16(key.remote_port), Port16(key.local_port));
-    if (owner == queue_) return false;
-    port_.hand_off(queue_, owner, a.packet.release());
-    return true;
-  } else {
-    return false;
-  }
-}
-
-// What is not TCP. An ICMP error goes to the core whose connection it speaks of, fragments to where the
-// others of their datagram are; news of neighbours go to all.
-template <io::PacketPort Port, class Handler>
-bool Core<Port, Handler>::passed_on(Arrived& a) {
-  if constexpr (requires { port_.steering(); }) {
-    if (port_.steering().cores() == 1) return false;
-    const io::CoreId owner = port_.steering().owner_of_frame(a.packet.mbuf(), queue_);
-    if (owner != queue_) {
-      port_.hand_off(queue_, owner, a.packet.release());
-      return true;
-    }
-    if (net_.concerns_all(a.packet, a.c)) share(a.packet);
-  }
-  return false;
-}
-
-// Each core keeps neighbours of its own: no lock, no line that all cores read while one writes. What one
-// hears of them it tells the others, by copies in the mailbox; those learn, and leave the answering to it.
-// Bounded per tick: who floods the link with ARP must not fill mailboxes.
-template <io::PacketPort Port, class Handler>
-void Core<Port, Handler>::share(const Packet& p) {
-  constexpr std::uint16_t most_a_tick = 32;
-  for (io::CoreId c = 0; c < handle_.count(); ++c) {
-    if (c == queue_) continue;
-    bool told = false;
-    if (shared_this_tick_ < most_a_tick) {
-      if (Packet copy = p.copy(0, p.length(), shard_.env.packets))
-        told = handle_.peer(c).post([news = std::move(copy)](CoreHandle& core) mutable {
-          core.network().overhear(std::move(news), core.now());
-        });
-    }
-    shard_.counters.add(told ? CoreCounter::neighbour_news_shared : CoreCounter::neighbour_news_dropped);
-  }
-  ++shared_this_tick_;
-}
-
-template <io::PacketPort Port, class Handler>
-template <class Key>
-void Core<Port, Handler>::arrive(Arrived& a, const Key& key, FlowHash hash, FlowRef ref) {
-  wire::Tcp h;
-  const std::byte* l4 = a.packet.data() + a.c.l4_offset;
-  const std::size_t here = a.packet.data_length() - a.c.l4_offset;
-  if (wire::parse_tcp({l4, std::min<std::size_t>(here, a.c.l4_length)}, h) != wire::Verdict::ok)
-      [[unlikely]] {
-    shard_.counters.add(CoreCounter::drop_tcp_header);
-    return a.packet.reset();
-  }
-  tcp::Segment s{
-      .h = h, .payload = nullptr, .text = a.c.l4_length - h.header_length, .ce = (a.c.tos & 3) == 3};
-  if (s.text != 0) {
-    a.packet.trim_front(static_cast<std::uint32_t>(a.c.l4_offset) + h.header_length);
-    s.payload = &a.packet;
-  }
-  if (ref && ref.kind() == FlowKind::connection && shard_.connections.at(ref.index()).has(R::over))
-      [[unlikely]] {
-    // An earlier packet of the burst ended it: a SYN that follows must find what the connection left behind.
-    flush_one(shard_.connections.at(ref.index()));
-    ref = shard_.flows.find(hash, key, shard_);
-  }
-  if (!ref) {
-    arrive_at_listener(s, key, hash);
-  } else if (ref.kind() == FlowKind::connection) {
-    arrive_at_connection(shard_.connections.at(ref.index()), s);
-  } else if (ref.kind() == FlowKind::syn_received) {
-    auto& table = shard_.template syns<Key>();
-    const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : shard_.syn4.slots.capacity();
-    arrive_at_syn(*table.slots.at(ref.index() - base), s, hash);
-  } else {
-    arrive_at_time_wait(ref.index(), s, key, hash);
-  }
-  a.packet.reset();
-}
+// ---- Arrival: core_receive_inl.hpp brings a segment to its record
 
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::arrive_at_connection(R& r, const tcp::Segment& s) {
@@ -451,11 +319,11 @@ void Core<Port, Handler>::flush_one(R& r) {
     const std::size_t n = out_.size();
     for (std::size_t i = 0; i < n; ++i) {
       if (r.has(R::v6))
-        send(std::move(out_[i]), shard_.key6(r), out_.ect(i), r.hop);
+        send(std::move(out_[i]), shard_.key6(r), out_.ect(i), r.hop, out_.front(i));
       else
-        send(std::move(out_[i]), r.key, out_.ect(i), r.hop);
+        send(std::move(out_[i]), r.key, out_.ect(i), r.hop, out_.front(i));
     }
-    out_.clear();
+    out_.all_moved();
     if (n == 0) break;
   }
   if (r.has(R::over)) return end_connection(r);
@@ -512,22 +380,27 @@ void Core<Port, Handler>::enter_time_wait(R& r, const Key& key) {
 template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::reply(const wire::Tcp& h, const Key& key, std::uint16_t& hop) {
-  Packet p = tcp::build(h, shard_.env.packets, shard_.tcp_counters);
+  wire::SummedFront front;
+  Packet p = tcp::build(h, shard_.env.packets, shard_.tcp_counters, front);
   if (!p) return shard_.counters.add(CoreCounter::drop_control_no_packet);
-  send(std::move(p), key, false, hop);
+  send(std::move(p), key, false, hop, front);
 }
 
 // Ports, IP and Ethernet around a segment, and into the transmit burst.
 template <io::PacketPort Port, class Handler>
 template <class Key>
-void Core<Port, Handler>::send(Packet p, const Key& key, bool ect, std::uint16_t& hop) {
-  std::byte* at = p.data();
-  std::memcpy(at, &key.local_port, 2);
-  std::memcpy(at + 2, &key.remote_port, 2);
+void Core<Port, Handler>::send(Packet p, const Key& key, bool ect, std::uint16_t& hop,
+                               const wire::SummedFront& header) {
+  // The key names the remote port first, the segment ours: one word, turned by half.
+  std::uint32_t ports;
+  std::memcpy(&ports, &key.remote_port, sizeof ports);
+  ports = ports >> 16 | ports << 16;
+  std::memcpy(p.data(), &ports, sizeof ports);
+  const wire::SummedFront front{header.sum + ports, header.bytes};
   const net::NeighbourRef known = hops_.ref(hop);
   net::NeighbourRef ref = known;
   const std::uint8_t tos = ect ? 2 : 0; // ECT(0)
-  const net::Sending sending = net_.send_tcp(p, key.local, key.remote, tos, ref, shard_.now);
+  const net::Sending sending = net_.send_tcp(p, key.local, key.remote, tos, ref, shard_.now, front);
   if (!Hops::same(ref, known)) [[unlikely]]
     hop_towards(key) = hop = hops_.number(ref);
   if (sending == net::Sending::ready) [[likely]]

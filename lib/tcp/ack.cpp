@@ -76,7 +76,7 @@ void update_window(const Env& env, Tcb& t, const Segment& s, Outcome& out) {
   if (!(t.snd_wl1.before(h.seq) || (t.snd_wl1 == h.seq && t.snd_wl2.at_or_before(h.ack)))) return;
   const std::uint32_t wnd = offered_window(t, h);
   // An edge that stands back by less than the scale's unit is rounding (RFC 7323 §2.4).
-  if ((h.ack + wnd + ((1U << t.snd_scale) - 1)).before(t.snd_wl2 + t.snd_wnd) && wnd < t.snd_wnd)
+  if (wnd < t.snd_wnd && (h.ack + wnd + ((1U << t.snd_scale) - 1)).before(t.snd_wl2 + t.snd_wnd))
     env.count(Counter::window_shrunk_by_peer);
   const bool opened = wnd > t.snd_wnd;
   t.snd_wnd = wnd;
@@ -86,14 +86,15 @@ void update_window(const Env& env, Tcb& t, const Segment& s, Outcome& out) {
   if (opened && (t.unsent() != 0 || fin_pending(t))) out.output = true;
 }
 
-void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+namespace {
+
+// What an ACK means to a connection on which something went wrong, or that waits for more than it.
+void acknowledge_rare(const Env& env, Tcb& t, const Segment& s, bool newer, bool same_window, Instant now,
+                      Outcome& out) {
   const wire::Tcp& h = s.h;
-  const bool newer = h.ack.after(t.snd_una);
   AckInfo info{.una_before = t.snd_una};
   // On a SYN-ACK the bit only agrees to ECN (RFC 3168 §6.1.1).
   const bool ece = t.has(flag_ecn) && h.has(flag::ece) && !h.has(flag::syn);
-  const std::uint32_t wnd_before = t.snd_wnd;
-  update_window(env, t, s, out);
   if (t.has(flag_backed_off)) { // whoever answers is alive, even if nothing new is acknowledged
     const bool idle = t.snd_una == t.snd_nxt;
     if (newer || (idle && t.snd_wnd != 0)) note_progress(t);
@@ -114,7 +115,7 @@ void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome&
   if (t.has(flag_has_recovery)) {
     info.sack = {h.options.sack.data(), t.has(flag_sack) ? std::size_t{h.options.sack_count} : 0};
     info.ece = ece;
-    info.pure = s.text == 0 && !h.has(flag::fin) && wnd_before == t.snd_wnd;
+    info.pure = s.text == 0 && !h.has(flag::fin) && same_window;
     if (newer) info.ts_ecr_us_rtt = echoed_rtt(t, h, now);
     const AckVerdict v = t.recovery->on_ack(env, t, info, now);
     if (v.rtt_us != 0) rtt::add_sample(t, env.settings, v.rtt_us);
@@ -130,6 +131,29 @@ void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome&
   }
   if (t.unsent() != 0 || fin_pending(t)) out.output = true;
   if (newer || t.has(flag_has_recovery)) set_retransmission_timer(env, t, now, newer);
+}
+
+} // namespace
+
+void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  const bool newer = s.h.ack.after(t.snd_una);
+  const std::uint32_t wnd_before = t.snd_wnd;
+  update_window(env, t, s, out);
+  // The steps that a connection takes on which nothing was lost, shut or marked; the same in the same order.
+  constexpr std::uint32_t rare =
+      flag_backed_off | flag_want_writable | flag_has_recovery | flag_rto_recovery | flag_ecn;
+  if (t.has(rare)) [[unlikely]]
+    return acknowledge_rare(env, t, s, newer, wnd_before == t.snd_wnd, now, out);
+  if (newer) {
+    shorten_queue(env, t, s.h.ack, out);
+    sample_rtt(env, t, s.h, now);
+  }
+  const bool waiting = t.unsent() != 0 || fin_pending(t);
+  if (waiting) out.output = true;
+  if (!newer) return;
+  if (waiting || t.snd_una != t.snd_nxt) return set_retransmission_timer(env, t, now, true);
+  t.rtx_at_ms = 0; // all is acknowledged
+  t.rtx = RtxTimer::Off;
 }
 
 } // namespace tern::tcp::detail

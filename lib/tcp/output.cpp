@@ -44,9 +44,31 @@ void fill_header(Tcb& t, wire::Tcp& h, Seq seq, std::uint8_t flags, bool with_sa
 bool push(const Env& env, Tcb& t, const wire::Tcp& h, std::uint32_t text, bool ect, TxBurst& burst) {
   Packet p = env.packets.alloc();
   if (!p) return env.count(Counter::no_packet), false;
-  wire::emit_tcp(h, p.append(static_cast<std::uint16_t>(wire::emitted_length(h))));
+  wire::SummedFront front;
+  wire::emit_tcp(h, p.append(static_cast<std::uint16_t>(wire::emitted_length(h))), front);
   if (text != 0 && !send_queue::gather(env, t, h.seq, text, p)) return env.count(Counter::no_packet), false;
-  burst.push(std::move(p), ect);
+  burst.push(std::move(p), ect, front);
+  return true;
+}
+
+// The same for a header without options, or with a timestamp alone, and for short text: one packet, each byte
+// of which is written once.
+bool push_lean(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t flags, bool ect, Instant now,
+               TxBurst& burst) {
+  const bool stamped = t.has(flag_timestamps);
+  const std::uint32_t header = stamped ? wire::stamped_header : std::uint32_t{wire::tcp_min_header};
+  const std::byte* run = text == 0 ? nullptr : send_queue::in_one_run(t, seq, text);
+  const std::uint32_t here = run == nullptr ? 0 : text;
+  Packet p = env.packets.alloc(header + here);
+  if (!p) return env.count(Counter::no_packet), false;
+  std::byte* const at = p.data();
+  if (here != 0) std::memcpy(at + header, run, here);
+  const std::uint16_t window = advertise_window(t);
+  const wire::Stamp stamp{now.ms32() + t.ts_offset, t.ts_recent};
+  const wire::SummedFront front =
+      wire::emit_lean(at, seq, t.rcv_nxt, flags, window, stamped ? &stamp : nullptr);
+  if (here != text && !send_queue::gather(env, t, seq, text, p)) return env.count(Counter::no_packet), false;
+  burst.push(std::move(p), ect, front);
   return true;
 }
 
@@ -57,11 +79,17 @@ bool emit(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t flag
   // then goes in an ACK of its own; shorter text carries it.
   constexpr std::uint32_t most_sack_bytes = 4 + 4 * 8;
   const bool with_sack = text == 0 || text + most_sack_bytes <= t.mss;
-  wire::Tcp h;
-  fill_header(t, h, seq, flags, with_sack, now);
-  if (!push(env, t, h, text, ect, burst)) return false;
-  if (with_sack || !owes_sack(t)) t.clear(flag_ack_now);
-  t.clear(flag_ack_delayed);
+  const bool owes = owes_sack(t);
+  if (!owes) [[likely]] {
+    if (t.has(flag_ece)) flags |= flag::ece;
+    if (!push_lean(env, t, seq, text, flags, ect, now, burst)) return false;
+  } else {
+    wire::Tcp h;
+    fill_header(t, h, seq, flags, with_sack, now);
+    if (!push(env, t, h, text, ect, burst)) return false;
+  }
+  constexpr std::uint32_t acked = flag_ack_now | flag_ack_delayed;
+  t.clear(with_sack || !owes_sack(t) ? acked : std::uint32_t{flag_ack_delayed});
   t.ack_at_ms = 0;
   t.unacked_segments = 0;
   t.last_ack_sent = t.rcv_nxt;
@@ -153,7 +181,7 @@ Next next_new(const Tcb& t, bool forced) {
   const std::uint32_t out = t.outstanding();
   const std::uint32_t allowed =
       t.has(flag_has_recovery) ? t.recovery->allowance(t) : (t.cwnd > out ? t.cwnd - out : 0);
-  const std::uint32_t n = std::min({unsent, window, allowed, std::uint32_t{t.mss}});
+  const std::uint32_t n = std::min(std::min(unsent, window), std::min(allowed, std::uint32_t{t.mss}));
   if (unsent == 0) {
     next.fin = window != 0 || t.snd_wnd == 0; // a FIN into a closed window is its own probe
     return next;
@@ -244,6 +272,17 @@ bool output(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
            (burst.full() || !emit(env, t, t.snd_nxt, 0, flag::ack, false, now, burst));
   }
 
+  // Nothing lost, nothing to probe: new text or FIN, else the ACK alone.
+  constexpr std::uint32_t rare = flag_retransmit_head | flag_has_recovery | flag_probe_due | flag_tlp_due;
+  if (!t.has(rare)) [[likely]] {
+    const bool waiting = t.unsent() != 0 || fin_pending(t);
+    bool more = waiting && t.state != State::TimeWait && send_new(env, t, now, burst);
+    if (!more && t.has(flag_ack_now))
+      more = burst.full() || !emit(env, t, t.snd_nxt, 0, flag::ack, false, now, burst);
+    if (t.rtx_at_ms == 0 && (waiting || t.outstanding() != 0))
+      set_retransmission_timer(env, t, now, false); // text that the window holds back wants a probe
+    return more;
+  }
   bool more = send_lost(env, t, now, burst);
   if (!more && t.has(flag_tlp_due) && t.has(flag_has_recovery)) more = send_tail_probe(env, t, now, burst);
   if (!more && t.state != State::TimeWait) more = send_new(env, t, now, burst);

@@ -56,14 +56,14 @@ wire::Tcp syn_ack_segment(const Settings& settings, std::uint16_t mtu_mss, Seq i
   return r;
 }
 
-Packet build(const wire::Tcp& h, const PacketPool& pool, TcpCounters& counters) {
+Packet build(const wire::Tcp& h, const PacketPool& pool, TcpCounters& counters, wire::SummedFront& front) {
   Packet p = pool.alloc();
   std::byte* at = p ? p.append(static_cast<std::uint16_t>(wire::emitted_length(h))) : nullptr;
   if (at == nullptr) {
     counters.add(Counter::no_packet);
     return {};
   }
-  wire::emit_tcp(h, at);
+  wire::emit_tcp(h, at, front);
   return p;
 }
 

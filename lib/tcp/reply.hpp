@@ -25,7 +25,11 @@ struct Timestamps {
 [[nodiscard]] wire::Tcp syn_ack_segment(const Settings&, std::uint16_t mtu_mss, Seq iss, Seq irs,
                                         const SynOptions& agreed, Timestamps ts);
 
-// Beginning at the TCP header. Empty, and counted, when the pool is.
-[[nodiscard]] Packet build(const wire::Tcp&, const PacketPool&, TcpCounters&);
+// Beginning at the TCP header, whose sum `front` is. Empty, and counted, when the pool is.
+[[nodiscard]] Packet build(const wire::Tcp&, const PacketPool&, TcpCounters&, wire::SummedFront& front);
+[[nodiscard]] inline Packet build(const wire::Tcp& h, const PacketPool& pool, TcpCounters& counters) {
+  wire::SummedFront unused;
+  return build(h, pool, counters, unused);
+}
 
 } // namespace tern::tcp

@@ -7,6 +7,7 @@
 #include "base/time.hpp"
 #include "packet/chain.hpp"
 #include "packet/packet.hpp"
+#include "wire/checksum.hpp"
 #include "wire/tcp.hpp"
 
 namespace tern::tcp {
@@ -88,12 +89,16 @@ class TxBurst {
 
   [[nodiscard]] bool full() const { return count_ == most; }
   [[nodiscard]] std::size_t size() const { return count_; }
-  void push(Packet p, bool ect) {
+  void push(Packet p, bool ect, const wire::SummedFront& front = {}) {
     ect_[count_] = ect;
+    fronts_[count_] = front;
     packets_[count_++] = std::move(p);
   }
   [[nodiscard]] Packet& operator[](std::size_t i) { return packets_[i]; }
+  // The header, summed while it was written.
+  [[nodiscard]] const wire::SummedFront& front(std::size_t i) const { return fronts_[i]; }
   [[nodiscard]] bool ect(std::size_t i) const { return ect_[i]; } // mark ECT(0) in the IP header
+  void all_moved() { count_ = 0; }                                // the caller moved every packet out
   void clear() {                                                  // what was not moved out is freed
     for (std::size_t i = 0; i < count_; ++i) packets_[i].reset();
     count_ = 0;
@@ -103,6 +108,7 @@ class TxBurst {
   std::size_t count_ = 0;
   std::array<Packet, most> packets_;
   std::array<bool, most> ect_{};
+  std::array<wire::SummedFront, most> fronts_;
 };
 
 } // namespace tern::tcp

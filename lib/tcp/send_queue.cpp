@@ -5,10 +5,6 @@
 namespace tern::tcp::send_queue {
 namespace {
 
-// Below this many bytes a copy is cheaper than an indirect mbuf, and does not share the buffer with whoever
-// reads it next.
-constexpr std::uint32_t copy_below = 512;
-
 std::uint32_t truesize_of(const Piece& p) {
   if (p.is_static) return 0;
   return static_cast<std::uint32_t>(p.segment->buf_len) + static_cast<std::uint32_t>(sizeof(rte_mbuf));

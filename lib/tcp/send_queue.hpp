@@ -46,6 +46,15 @@ namespace send_queue {
 // Puts [seq, seq + length) behind what `to` holds: copies what is small or static, shares the rest. False
 // when packets ran out; `to` is then to be dropped.
 [[nodiscard]] bool gather(const Env&, Tcb&, Seq seq, std::uint32_t length, Packet& to);
+// Where [seq, seq + length) lies in one run, if it does and is so short that it is copied into its segment;
+// else null: gather() it.
+inline constexpr std::uint32_t copy_below = 512; // dearer than an indirect mbuf from here on
+[[nodiscard]] inline const std::byte* in_one_run(const Tcb& t, Seq seq, std::uint32_t length) {
+  const std::uint32_t skip = seq.since(t.snd_una);
+  if (length >= copy_below || skip > t.first.length || length > t.first.length - skip) return nullptr;
+  return t.first.is_static != 0 ? t.first.bytes + skip
+                                : rte_pktmbuf_mtod_offset(t.first.segment, const std::byte*, skip);
+}
 void release(const Env&, Tcb&);
 
 } // namespace send_queue

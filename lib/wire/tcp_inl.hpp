@@ -6,6 +6,7 @@
 #include <span>
 
 #include "base/endian.hpp"
+#include "wire/checksum.hpp"
 #include "wire/tcp.hpp"
 #include "wire/verdict.hpp"
 
@@ -22,6 +23,10 @@ std::size_t emit_tcp_options(const TcpOptions& options, std::byte* to);
 [[nodiscard]] std::size_t tcp_options_length(const TcpOptions& options);
 
 inline constexpr std::uint32_t nop_nop_timestamp = 0x0101080a;
+// What Linux, and we, put on a SYN: MSS; SACK-permitted and timestamp; NOP and window scale.
+inline constexpr std::uint32_t mss_option = 0x02040000, sack_timestamp = 0x0402080a, nop_wscale = 0x01030300;
+inline constexpr std::uint8_t syn_bits = TcpOptions::mss_bit | TcpOptions::sack_permitted_bit |
+                                         TcpOptions::timestamps_bit | TcpOptions::wscale_bit;
 } // namespace detail
 
 // `segment` is the TCP header and what follows it, as far as it lies in one piece; the whole header must.
@@ -57,6 +62,19 @@ inline constexpr std::uint32_t nop_nop_timestamp = 0x0101080a;
     return Verdict::ok;
   }
   if (length == tcp_min_header) return Verdict::ok;
+  if (length == 40) {
+    const auto first = load_be<std::uint32_t>(p + 20);
+    const auto last = load_be<std::uint32_t>(p + 36);
+    if (((first ^ detail::mss_option) >> 16 | (last ^ detail::nop_wscale) >> 8 |
+         (load_be<std::uint32_t>(p + 24) ^ detail::sack_timestamp)) == 0) [[likely]] {
+      o.has = detail::syn_bits;
+      o.mss = static_cast<std::uint16_t>(first);
+      o.wscale = static_cast<std::uint8_t>(last);
+      o.ts_val = load_be<std::uint32_t>(p + 28);
+      o.ts_ecr = load_be<std::uint32_t>(p + 32);
+      return Verdict::ok;
+    }
+  }
   return detail::parse_tcp_options(p + tcp_min_header, length - tcp_min_header, o);
 }
 
@@ -65,6 +83,7 @@ inline constexpr std::uint32_t nop_nop_timestamp = 0x0101080a;
   if (t.options.sack_count == 0) [[likely]] {
     if (t.options.has == TcpOptions::timestamps_bit) return 32;
     if (t.options.has == 0) return tcp_min_header;
+    if (t.options.has == detail::syn_bits) return 40;
   }
   return tcp_min_header + detail::tcp_options_length(t.options);
 }
@@ -73,24 +92,71 @@ inline constexpr std::uint32_t nop_nop_timestamp = 0x0101080a;
 // lays them: MSS; SACK-permitted and timestamps in one word-aligned group; window scale; user timeout; SACK,
 // which takes what is left of the 40 bytes, so its last blocks may be left out. The checksum field is 0: see
 // set_tcp_checksum.
-inline std::size_t emit_tcp(const Tcp& t, std::byte* to) {
-  // Whole words, so that the checksum's loads are served from the store buffer.
-  store_be<std::uint32_t>(to, std::uint32_t{t.src.raw()} << 16 | t.dst.raw());
-  store_be<std::uint32_t>(to + 4, t.seq.raw());
-  store_be<std::uint32_t>(to + 8, t.ack.raw());
+// `front` becomes the sum of what was written.
+inline std::size_t emit_tcp(const Tcp& t, std::byte* to, SummedFront& front) {
+  std::uint64_t sum = 0;
+  const auto put = [&](std::size_t at, std::uint32_t word) {
+    const std::uint32_t raw = byteswap(word);
+    std::memcpy(to + at, &raw, sizeof raw);
+    sum += raw;
+  };
+  put(0, std::uint32_t{t.src.raw()} << 16 | t.dst.raw());
+  put(4, t.seq.raw());
+  put(8, t.ack.raw());
   std::size_t length = tcp_min_header;
   if (t.options.has == TcpOptions::timestamps_bit && t.options.sack_count == 0) [[likely]] {
-    store_be<std::uint32_t>(to + 20, detail::nop_nop_timestamp);
-    store_be<std::uint32_t>(to + 24, t.options.ts_val);
-    store_be<std::uint32_t>(to + 28, t.options.ts_ecr);
+    put(20, detail::nop_nop_timestamp);
+    put(24, t.options.ts_val);
+    put(28, t.options.ts_ecr);
     length = 32;
+  } else if (t.options.has == detail::syn_bits && t.options.sack_count == 0) {
+    put(20, detail::mss_option | t.options.mss);
+    put(24, detail::sack_timestamp);
+    put(28, t.options.ts_val);
+    put(32, t.options.ts_ecr);
+    put(36, detail::nop_wscale | t.options.wscale);
+    length = 40;
   } else if ((t.options.has | t.options.sack_count) != 0) {
     length += detail::emit_tcp_options(t.options, to + tcp_min_header);
+    sum += sum_bytes(to + tcp_min_header, length - tcp_min_header);
   }
   const auto offset_and_flags = static_cast<std::uint32_t>(length / 4 << 12 | t.flags);
-  store_be<std::uint32_t>(to + 12, offset_and_flags << 16 | t.window);
-  store_be<std::uint32_t>(to + 16, t.urgent);
+  put(12, offset_and_flags << 16 | t.window);
+  put(16, t.urgent);
+  front = {sum, static_cast<std::uint32_t>(length)};
   return length;
+}
+// What emit_tcp writes of a segment that has no options, or a timestamp alone, from registers: ports and
+// urgent pointer 0. No Tcp is made of it first, whose fields would be stored only to be loaded again.
+struct Stamp {
+  std::uint32_t val;
+  std::uint32_t ecr;
+};
+inline constexpr std::uint32_t stamped_header = 32;
+inline SummedFront emit_lean(std::byte* to, Seq seq, Seq ack, std::uint8_t flags, std::uint16_t window,
+                             const Stamp* stamp) {
+  std::uint64_t sum = 0;
+  const auto put = [&](std::size_t at, std::uint32_t raw) {
+    std::memcpy(to + at, &raw, sizeof raw);
+    sum += raw;
+  };
+  const std::uint32_t length = stamp != nullptr ? stamped_header : std::uint32_t{tcp_min_header};
+  put(0, 0);
+  put(4, byteswap(seq.raw()));
+  put(8, byteswap(ack.raw()));
+  put(12, length / 4 << 4 | std::uint32_t{flags} << 8 | std::uint32_t{byteswap(window)} << 16);
+  put(16, 0);
+  if (stamp != nullptr) {
+    put(20, byteswap(detail::nop_nop_timestamp));
+    put(24, byteswap(stamp->val));
+    put(28, byteswap(stamp->ecr));
+  }
+  return {sum, length};
+}
+
+inline std::size_t emit_tcp(const Tcp& t, std::byte* to) {
+  SummedFront unused;
+  return emit_tcp(t, to, unused);
 }
 
 } // namespace tern::wire

@@ -1,0 +1,172 @@
+// A burst's way from the port to the records of core.hpp: classify, name, look up, in stages.
+#pragma once
+
+#include "runtime/core.hpp"
+
+namespace tern {
+
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::receive(std::uint16_t count) {
+  shard_.counters.add(CoreCounter::rx_packets, count);
+  std::uint64_t bytes = 0;
+  for (std::uint16_t i = 0; i < count; ++i) {
+    // Headers, and a short text behind them.
+    const auto* data = rte_pktmbuf_mtod(rx_[i], const std::byte*);
+    rte_prefetch0(data);
+    rte_prefetch0(data + cache_line);
+    bytes += rx_[i]->pkt_len;
+  }
+  shard_.counters.add(CoreCounter::rx_bytes, bytes);
+  // Stage 1: classify, name, hash; the flow table's lines are asked for.
+  shard_.flows.begin(lookup_);
+  std::uint16_t n = 0;
+  for (std::uint16_t i = 0; i < count; ++i) {
+    Arrived& a = arrived_[n];
+    a.frame = rx_[i];
+    if (!receive_lean(a) && !receive_other(a)) continue;
+    // The key is the packet's own bytes, moved in as few words as they are read in later.
+    const auto* data = rte_pktmbuf_mtod(a.frame, const std::byte*);
+    std::uint64_t addresses;
+    std::uint32_t ports;
+    std::memcpy(&addresses, data + a.addresses_offset, sizeof addresses);
+    std::memcpy(&ports, data + a.l4_offset, sizeof ports);
+    auto* key = reinterpret_cast<std::byte*>(&keys_[n]);
+    std::memcpy(key, &addresses, sizeof addresses);
+    std::memcpy(key + sizeof addresses, &ports, sizeof ports);
+    shard_.flows.add(lookup_, shard_.hasher.of(static_cast<std::uint32_t>(addresses),
+                                               static_cast<std::uint32_t>(addresses >> 32), ports));
+    ++n;
+  }
+  // Stage 2: records, their misses overlapped over the burst.
+  shard_.flows.aim(lookup_, shard_);
+  shard_.flows.aim_away(lookup_, shard_);
+  shard_.flows.finish(lookup_, std::span<const FlowKey4>{keys_.data(), n}, shard_);
+  // Stage 3: each to its end. What an earlier packet of the burst changed makes the answers hints only.
+  for (std::uint16_t i = 0; i < n; ++i) {
+    const bool stale = shard_.flows.changes() != lookup_.changes;
+    const FlowRef ref = stale ? shard_.flows.find(lookup_.hash[i], keys_[i], shard_) : lookup_.found[i];
+    arrive(arrived_[i], keys_[i], lookup_.hash[i], ref);
+  }
+}
+
+template <io::PacketPort Port, class Handler>
+inline bool Core<Port, Handler>::receive_lean(Arrived& a) {
+  Packet p{a.frame};
+  net::LeanTcp lean;
+  const bool is = net_.lean_tcp(p, lean);
+  if (is) [[likely]] {
+    a.l4_length = lean.l4_length;
+    a.l4_offset = net::LeanTcp::l4_offset;
+    a.addresses_offset = net::LeanTcp::l3_offset + 12;
+    a.tos = lean.tos;
+  }
+  (void)p.release();
+  return is;
+}
+
+// What is not of the lean kind. False: it went its whole way here, TCP over IPv6 too.
+template <io::PacketPort Port, class Handler>
+bool Core<Port, Handler>::receive_other(Arrived& a) {
+  Packet p{a.frame};
+  const net::Classified c = net_.classify(p);
+  if (c.kind == net::Kind::drop) return false;
+  if (c.kind != net::Kind::tcp) {
+    if (!passed_on(p, c)) net_.control(std::move(p), c, shard_.now);
+    return false;
+  }
+  a = {nullptr, c.l4_length, c.l4_offset, static_cast<std::uint16_t>(c.l3_offset + 12), c.tos};
+  if (!c.v6) return a.frame = p.release(), true;
+  FlowKey6 key{c.source(p), c.destination(p), {}, {}};
+  std::memcpy(&key.remote_port, p.data() + c.l4_offset, 4);
+  // A NIC does not look behind extension headers for the ports.
+  if (c.l4_offset - c.l3_offset != 40 && passed_to_owner(p, key)) return false;
+  a.frame = p.release();
+  const FlowHash hash = shard_.hasher(key);
+  arrive(a, key, hash, shard_.flows.find(hash, key, shard_));
+  return false;
+}
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+bool Core<Port, Handler>::passed_to_owner(Packet& p, const Key& key) {
+  if constexpr (requires { port_.steering(); }) {
+    const io::CoreId owner =
+        port_.steering().owner(key.remote, key.local, Port16(key.remote_port), Port16(key.local_port));
+    if (owner == queue_) return false;
+    port_.hand_off(queue_, owner, p.release());
+    return true;
+  } else {
+    return false;
+  }
+}
+
+// What is not TCP. An ICMP error goes to the core whose connection it speaks of, fragments to where the
+// others of their datagram are; news of neighbours go to all.
+template <io::PacketPort Port, class Handler>
+bool Core<Port, Handler>::passed_on(Packet& p, const net::Classified& c) {
+  if constexpr (requires { port_.steering(); }) {
+    if (port_.steering().cores() == 1) return false;
+    const io::CoreId owner = port_.steering().owner_of_frame(p.mbuf(), queue_);
+    if (owner != queue_) {
+      port_.hand_off(queue_, owner, p.release());
+      return true;
+    }
+    if (net_.concerns_all(p, c)) share(p);
+  }
+  return false;
+}
+
+// Each core keeps neighbours of its own: no lock, no line that all cores read while one writes. What one
+// hears of them it tells the others, by copies in the mailbox; those learn, and leave the answering to it.
+// Bounded per tick: who floods the link with ARP must not fill mailboxes.
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::share(const Packet& p) {
+  constexpr std::uint16_t most_a_tick = 32;
+  for (io::CoreId c = 0; c < handle_.count(); ++c) {
+    if (c == queue_) continue;
+    bool told = false;
+    if (shared_this_tick_ < most_a_tick) {
+      if (Packet copy = p.copy(0, p.length(), shard_.env.packets))
+        told = handle_.peer(c).post([news = std::move(copy)](CoreHandle& core) mutable {
+          core.network().overhear(std::move(news), core.now());
+        });
+    }
+    shard_.counters.add(told ? CoreCounter::neighbour_news_shared : CoreCounter::neighbour_news_dropped);
+  }
+  ++shared_this_tick_;
+}
+
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::arrive(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref) {
+  Packet packet{a.frame};
+  wire::Tcp h;
+  const std::byte* l4 = packet.data() + a.l4_offset;
+  const std::size_t here = packet.data_length() - a.l4_offset;
+  if (wire::parse_tcp({l4, std::min<std::size_t>(here, a.l4_length)}, h) != wire::Verdict::ok) [[unlikely]]
+    return shard_.counters.add(CoreCounter::drop_tcp_header);
+  tcp::Segment s{.h = h, .payload = nullptr, .text = a.l4_length - h.header_length, .ce = (a.tos & 3) == 3};
+  if (s.text != 0) {
+    packet.trim_front(static_cast<std::uint32_t>(a.l4_offset) + h.header_length);
+    s.payload = &packet;
+  }
+  if (ref && ref.kind() == FlowKind::connection && shard_.connections.at(ref.index()).has(R::over))
+      [[unlikely]] {
+    // An earlier packet of the burst ended it: a SYN that follows must find what the connection left behind.
+    flush_one(shard_.connections.at(ref.index()));
+    ref = shard_.flows.find(hash, key, shard_);
+  }
+  if (!ref) {
+    arrive_at_listener(s, key, hash);
+  } else if (ref.kind() == FlowKind::connection) {
+    arrive_at_connection(shard_.connections.at(ref.index()), s);
+  } else if (ref.kind() == FlowKind::syn_received) {
+    auto& table = shard_.template syns<Key>();
+    const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : shard_.syn4.slots.capacity();
+    arrive_at_syn(*table.slots.at(ref.index() - base), s, hash);
+  } else {
+    arrive_at_time_wait(ref.index(), s, key, hash);
+  }
+}
+
+} // namespace tern
