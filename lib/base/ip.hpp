@@ -64,7 +64,10 @@ class Ip {
   [[nodiscard]] constexpr Ip4 v4() const { // only if is_v4()
     return Ip4{Be32::from_raw(static_cast<std::uint32_t>(words()[1] >> 32))};
   }
-  constexpr bool operator==(const Ip&) const = default;
+  constexpr bool operator==(const Ip& o) const { // as a number: the default is a call of memcmp
+    __extension__ using Wide = unsigned __int128;
+    return std::bit_cast<Wide>(b_) == std::bit_cast<Wide>(o.b_);
+  }
 
   // "10.0.0.1", "2001:db8::1"; no value for anything else.
   [[nodiscard]] static std::optional<Ip> parse(std::string_view text);

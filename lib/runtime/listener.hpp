@@ -22,9 +22,10 @@ struct Listener {
   ListenerSettings settings;
   std::uint32_t opening = 0; // SYN-RECEIVED records
   std::uint32_t open = 0;    // connections
+  bool any_address = false;  // settings.ip is ::
 
   [[nodiscard]] bool takes(const Ip& ip, Port port) const {
-    return port >= settings.first && port <= settings.last && (settings.ip == Ip{} || settings.ip == ip);
+    return port >= settings.first && port <= settings.last && (any_address || settings.ip == ip);
   }
 };
 
@@ -36,7 +37,7 @@ class Listeners {
   // False: there are too many.
   [[nodiscard]] bool add(const ListenerSettings& s) {
     if (all_.size() == most) return false;
-    all_.push_back({s});
+    all_.push_back({.settings = s, .any_address = s.ip == Ip{}});
     return true;
   }
   void close_all() { open_ = false; } // a drain: what is open goes on, nothing new is taken
@@ -47,7 +48,7 @@ class Listeners {
     if (!open_) return none;
     for (std::size_t i = 0; i < all_.size(); ++i) {
       if (!all_[i].takes(ip, port)) continue;
-      if (all_[i].settings.ip != Ip{}) return static_cast<std::uint8_t>(i);
+      if (!all_[i].any_address) return static_cast<std::uint8_t>(i);
       if (wild == none) wild = static_cast<std::uint8_t>(i);
     }
     return wild;
