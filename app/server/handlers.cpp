@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "app/server/responder.hpp"
+
 namespace tern::app {
 namespace {
 
@@ -41,14 +43,25 @@ bool advance(std::uint64_t& state, unsigned at, std::string_view word, char c) {
 
 } // namespace
 
+std::string response_text(std::size_t size) {
+  std::string text(size, ' ');
+  for (std::size_t i = 0; i < size; ++i) text[i] = static_cast<char>('!' + i % 90);
+  return text;
+}
+
+std::string http_body(std::size_t size) {
+  std::string body(size, 'x');
+  if (!body.empty()) body.back() = '\n';
+  return body;
+}
+
 Chargen::Chargen(std::size_t size) {
   text.reserve(size);
   for (std::size_t i = 0; text.size() < size; ++i) text += static_cast<char>(' ' + i % 95);
 }
 
 Http::Http(std::size_t response_size, Closes closes) : closes_(closes) {
-  std::string body(response_size, 'x');
-  if (!body.empty()) body.back() = '\n';
+  const std::string body = http_body(response_size);
   const std::string head = "HTTP/1.1 200 OK\r\nServer: tern\r\nContent-Type: text/plain\r\nContent-Length: " +
                            std::to_string(body.size()) + "\r\n";
   keep_ = head + "\r\n" + body;

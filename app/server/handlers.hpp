@@ -33,6 +33,8 @@ struct Chargen {
   std::string text;
 };
 
+[[nodiscard]] std::string http_body(std::size_t size); // what Http answers with
+
 // The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response.
 // Requests may be cut anywhere and pipelined; the parser's whole state is the connection's user word.
 class Http {

@@ -3,28 +3,39 @@
 
 #include "app/command.hpp"
 #include "app/server/handlers.hpp"
+#include "app/server/responder.hpp"
 #include "runtime/node.hpp"
 #include "runtime/settings/cli.hpp"
 
 namespace tern::app {
 namespace {
 
-enum class Mode : std::uint8_t { Echo, Discard, Chargen, Http };
+enum class Mode : std::uint8_t { Echo, Discard, Chargen, Http, Respond };
 
 struct ServerSettings {
   ServeSettings serve;
   Mode mode = Mode::Http;
+  std::uint32_t request_size = 64;
   std::uint32_t response_size = 64;
+  std::uint32_t requests = 1;
   Http::Closes closes = Http::Closes::WhenAsked;
 };
 
 void declare(settings::Schema& s, ServerSettings& v) {
   s.group("server", "What to answer");
-  s.choice<Mode>(
-      "mode", v.mode, "what connections get",
-      {{"http", Mode::Http}, {"echo", Mode::Echo}, {"discard", Mode::Discard}, {"chargen", Mode::Chargen}});
-  s.add("response_size", v.response_size, "bytes of an HTTP response's body", settings::Range{0U, 1U << 30});
-  s.choice<Http::Closes>("close", v.closes, "who ends an HTTP connection",
+  s.choice<Mode>("mode", v.mode, "what connections get",
+                 {{"http", Mode::Http},
+                  {"respond", Mode::Respond},
+                  {"echo", Mode::Echo},
+                  {"discard", Mode::Discard},
+                  {"chargen", Mode::Chargen}});
+  s.add("request_size", v.request_size, "respond: bytes of a request",
+        settings::Range{1U, Responder::most_request});
+  s.add("response_size", v.response_size, "bytes of a response (http: of its body)",
+        settings::Range{0U, 1U << 30});
+  s.add("requests_per_connection", v.requests, "respond, with --close server: so many, then FIN",
+        settings::Range{1U, Responder::most_counted});
+  s.choice<Http::Closes>("close", v.closes, "who ends a connection",
                          {{"client", Http::Closes::WhenAsked}, {"server", Http::Closes::AfterEach}});
   declare_serve_options(s, v.serve);
 }
@@ -37,6 +48,13 @@ int run(const settings::Schema& schema, const ServerSettings& v) {
       return serve(schema, v.serve, Discard{});
     case Mode::Chargen:
       return serve(schema, v.serve, Chargen{16'384});
+    case Mode::Respond: {
+      if (v.response_size == 0 || v.response_size > Responder::most_response)
+        schema.fail("response_size", "--mode respond sends 1 to 67108864 bytes");
+      const std::string text = response_text(v.response_size);
+      const bool closes = v.closes == Http::Closes::AfterEach;
+      return serve(schema, v.serve, Responder{v.request_size, text, closes ? v.requests : 0});
+    }
     case Mode::Http:
       return serve(schema, v.serve, Http{v.response_size, v.closes});
   }

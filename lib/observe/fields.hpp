@@ -115,6 +115,7 @@ void fields(S& s, F&& f) {
   f("completed", s.completed);
   f("failed", s.failed);
   f("requests", s.requests);
+  f("response_bytes", s.response_bytes);
   f("live", s.live);
   f("time_wait", s.time_wait);
   f("rx_packets", s.rx_packets);
@@ -163,12 +164,14 @@ void fields(S& s, F&& f) {
   f("seconds", s.seconds);
   f("cps", s.cps);
   f("requests_per_second", s.requests_per_second);
+  f("response_bytes_per_second", s.response_bytes_per_second);
   f("rx_bits_per_second", s.rx_bits_per_second);
   f("tx_bits_per_second", s.tx_bits_per_second);
   f("live_peak", s.live_peak);
   f("time_wait_peak", s.time_wait_peak);
   f("connections", s.connections);
   f("requests", s.requests);
+  f("response_bytes", s.response_bytes);
   f("closed_loop", s.closed_loop);
   f("latency_us", s.latency_us);
   f("cycles_per_connection", s.cycles_per_connection);

@@ -31,8 +31,8 @@ void join(Interval& a, const Interval& b) {
   a.seconds += b.seconds;
   a.offered_cps = b.offered_cps;
   for (const auto m : {&Interval::attempted, &Interval::established, &Interval::completed,
-                       &Interval::requests, &Interval::rx_packets, &Interval::tx_packets, &Interval::rx_bytes,
-                       &Interval::tx_bytes, &Interval::drops})
+                       &Interval::requests, &Interval::response_bytes, &Interval::rx_packets,
+                       &Interval::tx_packets, &Interval::rx_bytes, &Interval::tx_bytes, &Interval::drops})
     a.*m += b.*m;
   a.live = std::max(a.live, b.live);
   a.time_wait = std::max(a.time_wait, b.time_wait);

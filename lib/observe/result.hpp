@@ -132,9 +132,10 @@ struct Interval {
   std::uint64_t established = 0;
   std::uint64_t completed = 0;
   Failures failed;
-  std::uint64_t requests = 0;  // answered in full; = completed when a connection carries one
-  std::uint64_t live = 0;      // open at its end
-  std::uint64_t time_wait = 0; // in TIME-WAIT at its end
+  std::uint64_t requests = 0;       // answered in full; = completed when a connection carries one
+  std::uint64_t response_bytes = 0; // of responses, received in order
+  std::uint64_t live = 0;           // open at its end
+  std::uint64_t time_wait = 0;      // in TIME-WAIT at its end
   std::uint64_t rx_packets = 0;
   std::uint64_t tx_packets = 0;
   std::uint64_t rx_bytes = 0;
@@ -167,7 +168,7 @@ struct SearchStep {
   double offered_cps = 0;
   double cps = 0;
   double loss = 0;   // share of connections that failed
-  double p99_us = 0; // of the whole connection
+  double p99_us = 0; // of connect or response, whichever is longer
   bool held = false;
   std::string reason; // why it was not held
 };
@@ -181,12 +182,14 @@ struct Summary {
   double seconds = 0; // the measured part: without warm-up, ramp and drain
   double cps = 0;     // completed connections a second in it
   double requests_per_second = 0;
-  double rx_bits_per_second = 0; // on the wire of our ports, as frames without preamble and gap
+  double response_bytes_per_second = 0; // what reached the application
+  double rx_bits_per_second = 0;        // on the wire of our ports, as frames without preamble and gap
   double tx_bits_per_second = 0;
   std::uint64_t live_peak = 0;
   std::uint64_t time_wait_peak = 0;
   Connections connections;
   std::uint64_t requests = 0;
+  std::uint64_t response_bytes = 0;
   bool closed_loop = false; // latencies are service times: a new connection waited for an old one
   Stages latency_us;
   StageHistograms histogram;

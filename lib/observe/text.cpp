@@ -57,6 +57,10 @@ void connections(Text out, const Summary& s) {
     count_line(out, "requests", s.requests, 0);
     fmt::format_to(out, "  {:<20}{:>15}/s\n", "requests", short_count(s.requests_per_second));
   }
+  // Of small responses the packets tell enough.
+  if (s.response_bytes_per_second >= 1e6 && s.response_bytes > 1000 * s.requests)
+    fmt::format_to(out, "  {:<20}{:>15}/s{:>12}\n", "responses", short_bytes(s.response_bytes_per_second),
+                   short_bits(s.response_bytes_per_second * 8));
   count_line(out, "most open", s.live_peak, 0);
   count_line(out, "most in TIME-WAIT", s.time_wait_peak, 0);
   if (s.cookie_share > 0)

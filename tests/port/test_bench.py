@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# limit: 120
 """`tern bench` from outside: it ends with 0 and nothing failed, on a clean link and on one that loses; its report fits its
 schema and its sums; Ctrl-C ends it with the summary; a mistake is one line that names the option.
 
@@ -29,6 +30,10 @@ MISTAKES = {
     "--time-wait": ["31m"],
     "--mss": ["20"],
     "--memory": ["64M"],
+    "--concurrency": ["1000000", "--sources", "10.1.0.0/16", "--memory", "512M"],
+    "--think": ["1s"],
+    "--requests-per-connection": ["0", "--cps", "100"],
+    "--connections": ["10", "--requests-per-connection", "0"],
 }
 
 
@@ -77,6 +82,49 @@ def lossy():
     ok("1% loss: 3000 of 3000 completed")
 
 
+# Each kind of test, as its example has it but smaller, and what its report must show.
+KINDS = {
+    "connection-rate": ([], lambda s: s["cps"] > 0 and s["requests"] == s["connections"]["completed"]),
+    "held": (["--concurrency", "3000", "--think", "100ms", "--ramp", "300ms"],
+             lambda s: s["live_peak"] == 3000 == s["connections"]["completed"] and s["requests"] > 3000 and s["cps"] == 0),
+    "request-rate": (["--concurrency", "20", "--warmup", "200ms"],
+                     lambda s: s["requests_per_second"] > 0 and s["connections"]["attempted"] == 20 and s["requests"] > 20),
+    "throughput": (["--concurrency", "2", "--warmup", "200ms"], lambda s: s["response_bytes_per_second"] > 1e6),
+    "latency": (["--cps", "300", "--ramp", "200ms", "--warmup", "200ms"],
+                lambda s: not s["closed_loop"] and 0 < s["latency_us"]["connect"]["count"] < s["connections"]["completed"]),
+    "highest-rate": (["--find-from", "50", "--find-to", "100", "--find-step", "500ms", "--max-p99", "5s"],
+                     # Which rate is held depends on who else has the cores; that it says which, and why no more, does not.
+                     lambda s: s["search"]["stopped"] and s["search"]["steps"] and s["search"]["found_cps"] ==
+                     max([t["offered_cps"] for t in s["search"]["steps"] if t["held"]], default=0)),
+}
+
+
+def kinds():
+    for name, (words, holds) in KINDS.items():
+        r = reported("--config", ROOT / f"config/{name}.toml", "--duration", "500ms", *words)
+        lib.check(holds(r["summary"]), f"{name}: { {k: v for k, v in r['summary'].items() if k not in ('histogram', 'memory')} }")
+    ok(f"{len(KINDS)} kinds of test, by their examples")
+    for closer in ("client", "server", "reset"):
+        for payload in ("tcp", "http"):
+            s = reported("--duration", "300ms", "--verify", "--close", closer, "--payload", payload,
+                         "--requests-per-connection", "3", "--response-size", "3000")["summary"]
+            # Those that the end of the run finds between two requests make no more.
+            done = s["connections"]["completed"]
+            lib.check(done < s["requests"] <= 3 * done, f"{closer} {payload}: {s['requests']} requests on {done} connections")
+            lib.check((s["time_wait_peak"] == 0) == (closer == "reset"), f"{closer}: {s['time_wait_peak']} in TIME-WAIT")
+    ok("the client, the server or a RST ends connections of three requests, tcp and http")
+
+
+def reported(*words):
+    """The report of a run in which nothing failed, checked."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        lib.run(*bench("--quiet", "--json", report.name, *words), timeout=40)
+        lib.run(sys.executable, ROOT / "tests/support/check_report.py", report.name, timeout=20)
+        r = json.load(open(report.name))
+    lib.check(r["summary"]["connections"]["failed"]["total"] == 0, f"{words}: {r['summary']['connections']}")
+    return r
+
+
 def interrupted():
     with lib.program(None, *bench("--duration", "60s", "--cps", "500")) as p:
         time.sleep(2.5)
@@ -94,16 +142,17 @@ def interrupted():
 def mistakes():
     for option, value in MISTAKES.items():
         r = subprocess.run(bench(option, *value), capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
-        lib.check(r.returncode == 2 and r.stdout == "" and re.fullmatch(rf"{option}: .+\n", r.stderr), f"{option} {value}: {r}")
+        lib.check(r.returncode == 2 and "ready" not in r.stdout and re.fullmatch(rf"{option}: .+\n", r.stderr), f"{option} {value}: {r}")
     ok(f"{len(MISTAKES)} mistakes: exit 2, one line that names the option")
 
 
 def test():
     mistakes()
     clean()
+    kinds()
     lossy()
     interrupted()
 
 
 if __name__ == "__main__":
-    lib.main(test)
+    lib.main(test, limit=115)

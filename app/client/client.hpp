@@ -1,0 +1,361 @@
+// The client of one core: opens connections, asks, checks the answers, closes, and measures each step.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "app/client/http_reader.hpp"
+#include "app/client/load.hpp"
+#include "app/client/visit.hpp"
+#include "runtime/core.hpp"
+
+namespace tern::app {
+
+template <class Port>
+class Client {
+ public:
+  using TheCore = Core<Port, Client>;
+
+  // `owners`: which core each entry of the port's table leads to (flow/port_pool.hpp); `core`: this one.
+  Client(const LoadPlan& plan, LoadStats& stats, const LoadControl& control, const PortTable& ports,
+         std::span<const std::uint16_t> owners, std::uint16_t core, std::uint32_t records)
+      : plan_(plan),
+        stats_(stats),
+        control_(control),
+        pool_(ports, owners, core),
+        visits_(std::make_unique<Visit[]>(records)),
+        records_(records),
+        http_(plan.response, plan.verify, plan.response.empty()) {
+    for (const Endpoint& t : plan.targets) cursors_.push_back(pool_.cursor(t, plan.seed));
+  }
+  void attach(TheCore& core) { core_ = &core; }
+
+  // Once a turn: opens, asks and closes what is due.
+  void drive(Instant now) {
+    if (stopping_) return wind_down();
+    if (begun_ == Instant{}) begun_ = now;
+    // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in
+    // a queue.
+    if (stats_.load.get(Load::established) == 0) {
+      if (live_ == 0 && !all_opened()) (void)open(now);
+      due_ = now;
+      return;
+    }
+    if (plan_.think > Duration{}) ask_again(now);
+    const double rate = control_.cps.load(std::memory_order_relaxed);
+    std::uint32_t want = wanted(rate, now);
+    if (rate <= 0 || want == 0) due_ = now;
+    for (; want != 0 && !all_opened(); --want) {
+      Instant intended = now;
+      if (rate > 0) {
+        if (due_ > now) return;
+        intended = due_;
+      }
+      if (!open(intended)) return;
+      if (rate <= 0) continue;
+      if (now - due_ > Duration::ms(1)) stats_.load.add(Load::late);
+      due_ = due_ + interval(rate, now);
+    }
+  }
+  // Nothing new starts. Those that wait for their turn ask; those that keep their connection close it.
+  void stop() { stopping_ = true; }
+  [[nodiscard]] bool all_opened() const {
+    return plan_.connections != 0 && stats_.load.get(Load::attempted) >= plan_.connections;
+  }
+  [[nodiscard]] std::uint64_t live() const { return live_; }
+  // When there is next something to do that no packet brings; for who wants to sleep until then.
+  [[nodiscard]] Instant next_due(Instant now) const {
+    Instant next = now + Duration::ms(1);
+    if (control_.cps.load(std::memory_order_relaxed) > 0) next = std::min(next, due_);
+    if (plan_.think > Duration{} && line_.size() != 0)
+      next = std::min(next, visits_[line_.first()].since + plan_.think);
+    return next;
+  }
+  // At the end: what is still open counts as unfinished, at its age.
+  void give_up(Instant now) {
+    for (std::uint32_t i = 0; i < records_; ++i) {
+      Visit& v = visits_[i];
+      if (v.phase == Phase::free || v.phase == Phase::hostile) continue;
+      stats_.load.add(Load::unfinished);
+      if (v.phase == Phase::connecting) stats_.connect.record(age(v, now));
+      if (v.phase == Phase::asking) stats_.response.record(age(v, now));
+      v.phase = Phase::free;
+      --live_;
+    }
+  }
+  [[nodiscard]] const HttpReader& http() const { return http_; }
+
+  // ---- Handler
+  void on_connected(Connection c) {
+    Visit& v = visits_[c.index()];
+    const Instant now = core_->now();
+    stats_.load.add(Load::established);
+    stats_.connect.record(age(v, now));
+    v.set(Visit::connected);
+    --opening_;
+    if (plan_.keeps() || plan_.concurrency == 0) return ask(c, v, now);
+    stand_in_line(c.index(), v, now);
+    if (line_.size() > ramped(plan_.concurrency, now)) ask_first();
+  }
+  void on_data(Connection c, Payload& p) {
+    Visit& v = visits_[c.index()];
+    if (v.phase != Phase::asking) {
+      if (v.phase != Phase::hostile) v.set(Visit::bad); // text that nobody asked for
+      return p.drop_all();
+    }
+    const Instant now = core_->now();
+    if (!v.has(Visit::first_seen)) {
+      v.set(Visit::first_seen);
+      stats_.first_byte.record(age(v, now));
+    }
+    const std::uint32_t before = p.size();
+    const bool whole = plan_.payload == PayloadKind::tcp ? read_bytes(v, p) : read_http(c, v, p);
+    stats_.load.add(Load::response_bytes, before - p.size());
+    if (whole) answered(c, v, now);
+  }
+  void on_writable(Connection c) { // the rest of a request that is longer than the send buffer
+    Visit& v = visits_[c.index()];
+    if (v.phase != Phase::asking || v.unsent() == 0) return;
+    const std::string_view request = v.left == 0 ? plan_.last_request : plan_.request;
+    v.unsent() -= c.send(StaticBytes{request.substr(request.size() - v.unsent())});
+  }
+  void on_peer_closed(Connection c) {
+    Visit& v = visits_[c.index()];
+    if (v.phase == Phase::asking && plan_.payload == PayloadKind::http && HttpReader::ends_here(v)) {
+      (void)http_.finish(v);
+      answered(c, v, core_->now());
+    }
+    c.close();
+  }
+  void on_closed(Connection c, CloseReason why) {
+    Visit& v = visits_[c.index()];
+    if (v.phase == Phase::free) return;
+    if (v.phase == Phase::waiting) line_.leave(visits_.get(), c.index());
+    if (v.phase == Phase::connecting) --opening_;
+    if (plan_.payload == PayloadKind::http) http_.forget(v);
+    --live_;
+    const bool done =
+        why == CloseReason::Done || (why == CloseReason::Aborted && plan_.closer == Closer::reset);
+    if (v.phase == Phase::closing && done && !v.has(Visit::bad)) {
+      stats_.load.add(Load::completed);
+      stats_.close.record(age(v, core_->now()));
+    } else {
+      stats_.load.add(cause(v, why));
+      if (v.phase == Phase::connecting) stats_.connect.record(age(v, core_->now()));
+      if (v.phase == Phase::asking) stats_.response.record(age(v, core_->now()));
+    }
+    v.phase = Phase::free;
+  }
+  void on_tick(Instant now) {
+    stats_.live.store(live_, std::memory_order_relaxed);
+    if (live_ > stats_.live_peak.load(std::memory_order_relaxed))
+      stats_.live_peak.store(live_, std::memory_order_relaxed);
+    expire(now);
+  }
+
+ private:
+  static constexpr std::uint32_t most_a_turn = 32;
+
+  static std::uint64_t age(const Visit& v, Instant now) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>((now - v.since).as_ns(), 1));
+  }
+  // What a limit is while it is still being approached: never nothing.
+  [[nodiscard]] std::uint32_t ramped(std::uint32_t n, Instant now) const {
+    const Duration since = now - begun_;
+    if (since >= plan_.ramp) return n;
+    return std::max(1U, static_cast<std::uint32_t>(n * (since.as_seconds() / plan_.ramp.as_seconds())));
+  }
+  // How many to open this turn, at most.
+  [[nodiscard]] std::uint32_t wanted(double rate, Instant now) const {
+    if (rate == LoadControl::paused) return 0;
+    std::uint64_t room = most_a_turn;
+    if (plan_.keeps() && plan_.concurrency != 0) {
+      const std::uint32_t n = ramped(plan_.concurrency, now);
+      room = live_ < n ? n - live_ : 0;
+    }
+    if (rate == LoadControl::closed_loop) {
+      const std::uint64_t busy = plan_.keeps() ? opening_ : live_ - std::min(line_.size(), plan_.concurrency);
+      const std::uint32_t most = ramped(plan_.in_progress, now);
+      room = std::min<std::uint64_t>(room, busy < most ? most - busy : 0);
+    }
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(room, most_a_turn));
+  }
+  // Even pacing: the fraction of a nanosecond is carried, so the rate is exact.
+  [[nodiscard]] Duration interval(double rate, Instant now) {
+    const Duration since = now - begun_;
+    if (since < plan_.ramp) rate *= std::max(0.02, since.as_seconds() / plan_.ramp.as_seconds());
+    carry_ += 1e9 / rate;
+    const auto whole = static_cast<std::int64_t>(carry_);
+    carry_ -= static_cast<double>(whole);
+    return Duration::ns(whole);
+  }
+
+  bool open(Instant intended) {
+    const std::size_t t = next_target_;
+    if (++next_target_ == plan_.targets.size()) next_target_ = 0;
+    const Endpoint& target = plan_.targets[t];
+    for (unsigned tries = 16; tries != 0; --tries) {
+      const auto draw = pool_.next(cursors_[t], plan_.sources);
+      if (!draw) continue;
+      const Endpoint local = draw->local();
+      const Connecting made = target.ip.is_v4()
+                                  ? core_->connect(FlowKey4{target.ip.v4(), local.ip.v4(),
+                                                            Be16{target.port.raw()}, Be16{local.port.raw()}})
+                                  : core_->connect(FlowKey6{target.ip, local.ip, Be16{target.port.raw()},
+                                                            Be16{local.port.raw()}});
+      if (made.error == ConnectError::port_taken) continue;
+      if (made.error != ConnectError::none) break;
+      Visit& v = visits_[made.connection.index()];
+      v = Visit{};
+      v.since = intended;
+      v.left = plan_.requests == 0 ? Visit::forever : plan_.requests;
+      v.phase = Phase::connecting;
+      ++live_;
+      ++opening_;
+      stats_.load.add(Load::attempted);
+      return true;
+    }
+    stats_.load.add(Load::no_port);
+    return false;
+  }
+  void stand_in_line(std::uint32_t i, Visit& v, Instant now) {
+    v.phase = Phase::waiting;
+    v.since = now;
+    line_.join(visits_.get(), i);
+  }
+  void ask(Connection c, Visit& v, Instant now) {
+    v.phase = Phase::asking;
+    v.since = now;
+    v.got = 0;
+    v.expect = 0;
+    v.clear(Visit::http_body | Visit::http_chunked | Visit::http_to_end | Visit::first_seen);
+    v.set(Visit::asked);
+    if (v.left != Visit::forever) --v.left;
+    const std::string_view request = v.left == 0 ? plan_.last_request : plan_.request;
+    v.unsent() = static_cast<std::uint32_t>(request.size()) - c.send(StaticBytes{request});
+  }
+  Connection leave_line(std::uint32_t i) {
+    line_.leave(visits_.get(), i);
+    visits_[i].phase = Phase::asking; // until it is told what to do
+    Shard& shard = core_->shard();
+    return shard.handle(shard.connections.at(i));
+  }
+  void ask_first() {
+    const std::uint32_t i = line_.first();
+    ask(leave_line(i), visits_[i], core_->now());
+  }
+  // Those that have thought for long enough: all thoughts take the same time, so who came first is due first.
+  void ask_again(Instant now) {
+    for (unsigned n = 4 * most_a_turn; n != 0 && line_.size() != 0; --n) {
+      const std::uint32_t i = line_.first();
+      if (now - visits_[i].since < plan_.think) return;
+      ask(leave_line(i), visits_[i], now);
+    }
+  }
+  void wind_down() {
+    for (unsigned n = most_a_turn; n != 0 && line_.size() != 0; --n) {
+      if (!plan_.keeps()) {
+        ask_first();
+        continue;
+      }
+      const std::uint32_t i = line_.first();
+      end_visit(leave_line(i), visits_[i], true);
+    }
+  }
+
+  void answered(Connection c, Visit& v, Instant now) {
+    stats_.load.add(Load::requests);
+    stats_.response.record(age(v, now));
+    v.since = now;
+    if (v.left == 0 || v.has(Visit::http_last)) return end_visit(c, v, false);
+    if (stopping_) return end_visit(c, v, true);
+    if (plan_.think > Duration{}) return stand_in_line(c.index(), v, now);
+    ask(c, v, now);
+  }
+  // `ours`: the server does not know that it was the last.
+  void end_visit(Connection c, Visit& v, bool ours) {
+    v.phase = Phase::closing;
+    v.since = core_->now();
+    if (plan_.closer == Closer::reset)
+      c.abort();
+    else if (ours || plan_.closer == Closer::client)
+      c.close();
+  }
+
+  // True when the response is whole.
+  bool read_bytes(Visit& v, Payload& p) {
+    while (!p.empty()) {
+      const auto piece = p.front();
+      const std::size_t end = v.got + piece.size();
+      if (end > plan_.response.size())
+        v.set(Visit::bad);
+      else if (plan_.verify && std::memcmp(piece.data(), plan_.response.data() + v.got, piece.size()) != 0)
+        v.set(Visit::bad);
+      v.got = static_cast<std::uint32_t>(std::min(end, plan_.response.size()));
+      p.drop(static_cast<std::uint32_t>(piece.size()));
+    }
+    return v.got == plan_.response.size();
+  }
+  bool read_http(Connection c, Visit& v, Payload& p) {
+    const bool headless = !v.has(Visit::http_body);
+    const HttpReader::Step step = http_.read(v, p);
+    if (headless && v.has(Visit::http_body) && http_.status() >= 400) stats_.load.add(Load::bad_status);
+    if (step == HttpReader::Step::broken) {
+      stats_.load.add(Load::not_http);
+      v.set(Visit::bad);
+      p.drop_all();
+      c.abort();
+      return false;
+    }
+    if (step == HttpReader::Step::whole && !p.empty()) {
+      v.set(Visit::bad); // more than the response
+      p.drop_all();
+    }
+    return step == HttpReader::Step::whole;
+  }
+  [[nodiscard]] Load cause(const Visit& v, CloseReason why) {
+    if (v.has(Visit::bad)) return Load::bad_byte;
+    if (why == CloseReason::Refused) return Load::refused;
+    if (why == CloseReason::Reset) return Load::reset;
+    if (why == CloseReason::TimedOut || why == CloseReason::Aborted) {
+      if (v.phase == Phase::closing) stats_.load.add(Load::never_closed);
+      return v.has(Visit::connected) ? Load::response_timeout : Load::connect_timeout;
+    }
+    return Load::short_response;
+  }
+  // Who has made no step for too long is ended: on_closed counts why. A share of the visits each tick, so
+  // that ten million of them don't hold a turn up: each is looked at some sixteen times in its time-out.
+  void expire(Instant now) {
+    Shard& shard = core_->shard();
+    const std::uint32_t all = shard.connections.fresh();
+    const auto ticks = static_cast<std::uint32_t>(std::max<std::int64_t>(plan_.timeout.as_ms() / 16, 1));
+    for (std::uint32_t n = std::min(all, all / ticks + 1); n != 0; --n) {
+      if (++next_looked_at_ >= all) next_looked_at_ = 0;
+      const Visit& v = visits_[next_looked_at_];
+      const bool steps = v.phase != Phase::free && v.phase != Phase::waiting && v.phase != Phase::hostile;
+      if (steps && now - v.since > plan_.timeout) shard.handle(shard.connections.at(next_looked_at_)).abort();
+    }
+  }
+
+  const LoadPlan& plan_;
+  LoadStats& stats_;
+  const LoadControl& control_;
+  PortPool pool_;
+  std::vector<PortCursor> cursors_; // one a target
+  std::unique_ptr<Visit[]> visits_; // by the connection's index
+  std::uint32_t records_;
+  Line line_; // open and not asking: held, or thinking
+  HttpReader http_;
+  TheCore* core_ = nullptr;
+  std::uint64_t live_ = 0;
+  std::uint64_t opening_ = 0;
+  std::size_t next_target_ = 0;
+  std::uint32_t next_looked_at_ = 0;
+  Instant begun_;
+  Instant due_;
+  double carry_ = 0;
+  bool stopping_ = false;
+};
+
+} // namespace tern::app

@@ -1,0 +1,208 @@
+#include "app/client/http_reader.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace tern::app {
+namespace {
+
+// In a chunk's place: the line that tells the next one's size is to come. No chunk is so long.
+constexpr std::uint32_t at_size_line = 0xffff'ffff;
+constexpr std::uint32_t at_first_size_line = 0xffff'fffe; // no CRLF of a chunk before it
+constexpr std::uint32_t most_chunk = 0x7fff'ffff;
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
+bool same(std::string_view a, std::string_view b) {
+  return a.size() == b.size() &&
+         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == y; });
+}
+std::string_view trimmed(std::string_view s) {
+  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
+  return s;
+}
+
+bool header(std::string_view line, HttpHead& h) {
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return false;
+  const std::string_view name = line.substr(0, colon);
+  const std::string_view value = trimmed(line.substr(colon + 1));
+  if (same(name, "content-length")) {
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), h.length);
+    h.has_length = true;
+    return error == std::errc{} && end == value.data() + value.size() && h.length <= most_chunk;
+  }
+  if (same(name, "connection") && same(value, "close")) h.closes = true;
+  if (same(name, "transfer-encoding")) {
+    if (!same(value, "chunked")) return false;
+    h.chunked = true;
+  }
+  return true;
+}
+
+} // namespace
+
+HttpParse parse_head(std::string_view text, HttpHead& head) {
+  const std::size_t end = text.find("\r\n\r\n");
+  constexpr std::string_view version = "HTTP/1.";
+  const std::size_t n = std::min(text.size(), version.size());
+  if (text.substr(0, n) != version.substr(0, n)) return HttpParse::nonsense;
+  if (end == std::string_view::npos) return HttpParse::more;
+  head = {.bytes = static_cast<std::uint32_t>(end + 4)};
+  text = text.substr(0, end);
+  const std::size_t first = std::min(text.find("\r\n"), text.size());
+  if (first < 12 || std::from_chars(text.data() + 9, text.data() + 12, head.status).ptr != text.data() + 12)
+    return HttpParse::nonsense;
+  head.closes = text[7] == '0'; // HTTP/1.0
+  for (text.remove_prefix(first); !text.empty();) {
+    text.remove_prefix(2);
+    const std::string_view line = text.substr(0, text.find("\r\n"));
+    if (!header(line, head)) return HttpParse::nonsense;
+    text.remove_prefix(line.size());
+  }
+  if (head.status == 204 || head.status == 304) head.has_length = true, head.length = 0;
+  return HttpParse::whole;
+}
+
+HttpReader::HttpReader(std::string_view body, bool verify, bool learn)
+    : body_(body), verify_(verify), known_(!learn), scratch_(std::make_unique<char[]>(most_head)) {
+  if (learn && verify) learned_.reserve(most_learned);
+}
+
+HttpReader::Step HttpReader::read(Visit& v, Payload& p) {
+  if (!v.has(Visit::http_body)) {
+    if (const Step s = read_head(v, p); s != Step::whole) return s;
+  }
+  return v.has(Visit::http_chunked) ? read_chunks(v, p) : read_body(v, p);
+}
+
+// What the payload begins with: in place where it lies in one piece, else a copy.
+std::string_view HttpReader::look(Payload& p, std::size_t most) {
+  const auto piece = p.front();
+  if (piece.size() == p.size() || piece.size() >= most)
+    return {reinterpret_cast<const char*>(piece.data()), std::min(piece.size(), most)};
+  const std::uint32_t n =
+      p.peek(std::as_writable_bytes(std::span{scratch_.get(), std::min(most, most_head)}));
+  return {scratch_.get(), n};
+}
+
+// `whole`: the head is behind us.
+HttpReader::Step HttpReader::read_head(Visit& v, Payload& p) {
+  HttpHead h;
+  switch (parse_head(look(p, most_head), h)) {
+    case HttpParse::more:
+      return p.size() >= most_head ? Step::broken : Step::more;
+    case HttpParse::nonsense:
+      return Step::broken;
+    case HttpParse::whole:
+      break;
+  }
+  p.drop(h.bytes);
+  status_ = h.status;
+  v.set(Visit::http_body);
+  v.got = 0;
+  v.expect = h.chunked ? at_first_size_line : h.length;
+  if (h.closes) v.set(Visit::http_last);
+  if (h.chunked)
+    v.set(Visit::http_chunked);
+  else if (!h.has_length)
+    v.set(Visit::http_to_end | Visit::http_last);
+  // Errors have other bodies, and are counted as what they are.
+  if (!known_ && verify_ && teacher_ == nullptr && h.status < 400) teacher_ = &v;
+  return Step::whole;
+}
+
+HttpReader::Step HttpReader::read_body(Visit& v, Payload& p) {
+  if (v.has(Visit::http_to_end)) {
+    take(v, p, p.size());
+    return Step::more;
+  }
+  const std::uint32_t n = std::min(v.expect, p.size());
+  take(v, p, n);
+  v.expect -= n;
+  return v.expect == 0 ? finish(v) : Step::more;
+}
+
+HttpReader::Step HttpReader::read_chunks(Visit& v, Payload& p) {
+  while (!p.empty()) {
+    if (v.expect < at_first_size_line) {
+      const std::uint32_t n = std::min(v.expect, p.size());
+      take(v, p, n);
+      v.expect -= n;
+      if (v.expect == 0) v.expect = at_size_line;
+      continue;
+    }
+    std::string_view text = look(p, 64);
+    const std::size_t lead = v.expect == at_size_line ? 2 : 0;
+    if (text.size() < lead) return Step::more;
+    if (lead != 0 && !text.starts_with("\r\n")) return Step::broken;
+    const std::size_t eol = text.find("\r\n", lead);
+    if (eol == std::string_view::npos) return text.size() >= 64 ? Step::broken : Step::more;
+    std::uint32_t n = 0;
+    const char* const at = text.data() + lead;
+    const auto [stop, error] = std::from_chars(at, text.data() + eol, n, 16);
+    if (error != std::errc{} || stop == at || n > most_chunk) return Step::broken;
+    if (n != 0) {
+      p.drop(static_cast<std::uint32_t>(eol + 2));
+      v.expect = n;
+      continue;
+    }
+    // The last one; trailers are not sent to who did not ask for them.
+    if (text.size() < eol + 4) return Step::more;
+    if (text.substr(eol + 2, 2) != "\r\n") return Step::broken;
+    p.drop(static_cast<std::uint32_t>(eol + 4));
+    return finish(v);
+  }
+  return Step::more;
+}
+
+void HttpReader::take(Visit& v, Payload& p, std::uint32_t n) {
+  while (n != 0) {
+    const auto piece = p.front();
+    const auto k = static_cast<std::uint32_t>(std::min<std::size_t>(piece.size(), n));
+    if (verify_) compare(v, piece.first(k));
+    v.got += k;
+    n -= k;
+    p.drop(k);
+  }
+}
+
+void HttpReader::compare(Visit& v, std::span<const std::byte> piece) {
+  const auto* text = reinterpret_cast<const char*>(piece.data());
+  if (&v == teacher_ && !known_) {
+    const std::size_t n = std::min(piece.size(), most_learned - learned_.size());
+    learned_.insert(learned_.end(), text, text + n); // within what was reserved: no allocation
+    return;
+  }
+  if (!known_) return;
+  const std::string_view all = learned_.empty() ? body_ : std::string_view{learned_.data(), learned_.size()};
+  if (v.got >= all.size()) {
+    if (all.size() < most_learned) v.set(Visit::bad);
+    return;
+  }
+  const std::size_t n = std::min(piece.size(), all.size() - v.got);
+  if (std::memcmp(text, all.data() + v.got, n) != 0 || (n < piece.size() && all.size() < most_learned))
+    v.set(Visit::bad);
+}
+
+HttpReader::Step HttpReader::finish(Visit& v) {
+  if (&v == teacher_) {
+    known_ = true;
+    teacher_ = nullptr;
+  } else if (verify_ && known_) {
+    const std::size_t all = learned_.empty() ? body_.size() : learned_.size();
+    if (all < most_learned && v.got != all) v.set(Visit::bad);
+  }
+  return Step::whole;
+}
+
+void HttpReader::forget(const Visit& v) {
+  if (&v != teacher_) return;
+  teacher_ = nullptr; // half a lesson is none
+  learned_.clear();
+}
+
+} // namespace tern::app

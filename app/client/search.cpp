@@ -1,0 +1,82 @@
+#include "app/client/search.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "app/client/load.hpp"
+#include "observe/units.hpp"
+
+namespace tern::app {
+
+using settings::Range;
+
+void declare(settings::Schema& s, SearchSettings& f) {
+  s.group("search", "To find the highest rate that is held");
+  s.add("find_max", f.on,
+        "try rates, and say which is the highest that the system under test holds, and why");
+  s.add("max_loss", f.max_loss, "held: no more failed connections than this");
+  s.add("max_p99", f.max_p99, "held: 99% are answered within this (0: no limit)",
+        Range{Duration{}, Duration::seconds(60)});
+  s.add("find_from", f.first, "the first rate to try", Range{settings::Rate{1}, settings::Rate{100'000'000}});
+  s.add("find_to", f.most, "no rate above this is tried");
+  s.add("find_step", f.step, "how long to measure each rate",
+        Range{Duration::ms(100), Duration::seconds(3600)});
+}
+
+void Search::judge(const Sight& now, double p99_us) {
+  const double seconds = now.t - begin_.t;
+  const auto attempted = static_cast<double>(now.attempted - begin_.attempted);
+  const auto failed = static_cast<double>(now.failed - begin_.failed);
+  observe::SearchStep step;
+  step.offered_cps = offered_;
+  step.cps = static_cast<double>(now.completed - begin_.completed) / seconds;
+  step.loss = attempted + failed == 0 ? 0 : std::min(1.0, failed / std::max(attempted, failed));
+  step.p99_us = p99_us;
+  // RFC 9411 §7.2.3.4: few failures, and a rate that deviates by less than 5%; of a few connections, some may
+  // fall just outside.
+  const double enough = 0.95 * offered_ * seconds - 3;
+  if (step.loss > settings_.max_loss.share)
+    step.reason = fmt::format("{:.3g}% failed", step.loss * 100);
+  else if (attempted < enough)
+    step.reason = fmt::format("the tester itself opened only {}/s, its core {:.0f}% busy",
+                              observe::short_count(attempted / seconds), now.client_busy * 100);
+  else if (step.cps * seconds < enough)
+    step.reason = fmt::format("only {}/s were completed", observe::short_count(step.cps));
+  else if (settings_.max_p99 > Duration{} && p99_us > static_cast<double>(settings_.max_p99.as_ns()) / 1000)
+    step.reason = fmt::format("p99 was {}", observe::short_time_us(p99_us));
+  step.held = step.reason.empty();
+  found_.steps.push_back(step);
+}
+
+std::optional<double> Search::end(std::string why) {
+  found_.found_cps = held_;
+  found_.stopped = std::move(why);
+  state_ = State::over;
+  return std::nullopt;
+}
+
+std::optional<double> Search::advance(const Sight& now) {
+  const observe::SearchStep& last = found_.steps.back();
+  (last.held ? held_ : failed_) = offered_;
+  found_.found_cps = held_;
+  const double most = settings_.most.is_max() ? 1e12 : static_cast<double>(settings_.most.per_second);
+  if (last.held && offered_ >= most)
+    return end(fmt::format("--find-to: no rate above {}/s was to be tried", observe::short_count(most)));
+  if (failed_ == 0) return offer(now, std::min(2 * offered_, most));
+  if (failed_ - held_ <= std::max(1.0, resolution * failed_)) {
+    std::string why;
+    for (const observe::SearchStep& s : found_.steps)
+      if (s.offered_cps == failed_) why = s.reason;
+    return end(held_ == 0 ? fmt::format("not even {}/s was held: {}", observe::short_count(failed_), why)
+                          : fmt::format("at {}/s {}", observe::short_count(failed_), why));
+  }
+  const double middle = (held_ + failed_) / 2;
+  if (last.held) return offer(now, middle);
+  next_ = middle;
+  since_ = now.t;
+  state_ = State::drain;
+  return LoadControl::paused;
+}
+
+} // namespace tern::app

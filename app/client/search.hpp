@@ -1,0 +1,106 @@
+// --find-max: which rate the system under test just holds. Pure: it is told what was seen and says which rate
+// to offer, so that a test can play any system.
+//
+//   settle → measure → judge → next rate → …     a rate that failed is let drain before the next is tried
+//
+// Rates double until one fails; then the gap between the highest held and the lowest failed is halved until
+// it is 2% of the rate.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "observe/result.hpp"
+#include "runtime/settings/schema.hpp"
+
+namespace tern::app {
+
+struct SearchSettings {
+  bool on = false;
+  settings::Percent max_loss{0.001};
+  Duration max_p99{}; // zero: no limit
+  settings::Rate first{10'000};
+  settings::Rate most{settings::Rate::unlimited};
+  Duration step = Duration::seconds(2);
+};
+void declare(settings::Schema&, SearchSettings&);
+
+// What is seen of the run at a moment; counts since its beginning.
+struct Sight {
+  double t = 0; // seconds
+  std::uint64_t attempted = 0;
+  std::uint64_t completed = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t late = 0;
+  std::uint64_t live = 0;
+  double client_busy = 0; // 0 … 1, of the busiest client's core, lately
+};
+
+class Search {
+ public:
+  explicit Search(const SearchSettings& s) : settings_(s) {}
+
+  [[nodiscard]] bool on() const { return settings_.on; }
+  [[nodiscard]] bool over() const { return state_ == State::over; }
+  // The rate to offer from now on; no value: as before. `p99_us(since_mark)` measures what was recorded since
+  // the last call with `mark`.
+  template <class P99>
+  [[nodiscard]] std::optional<double> look(const Sight& now, P99&& p99_us) {
+    switch (state_) {
+      case State::start:
+        return offer(now, static_cast<double>(settings_.first.per_second));
+      case State::settle:
+        if (now.t - since_ < settle_seconds) return std::nullopt;
+        (void)p99_us(true);
+        begin_ = now;
+        state_ = State::measure;
+        return std::nullopt;
+      case State::measure:
+        if (now.t - begin_.t < settings_.step.as_seconds()) return std::nullopt;
+        judge(now, p99_us(false));
+        return advance(now);
+      case State::drain:
+        // What a rate that was too high left behind must not be held against the next.
+        if (now.live > drained_ && now.t - since_ < drain_seconds) return std::nullopt;
+        return offer(now, next_);
+      case State::over:
+        break;
+    }
+    return std::nullopt;
+  }
+  [[nodiscard]] observe::Search result() const { return found_; }
+  // It ended before it came to an end of its own.
+  void interrupted(const std::string& why) {
+    if (!over()) found_.stopped = why;
+    state_ = State::over;
+  }
+
+ private:
+  enum class State { start, settle, measure, drain, over };
+  static constexpr double settle_seconds = 0.3;
+  static constexpr double drain_seconds = 10;
+  static constexpr double resolution = 0.02; // of the rate
+  static constexpr std::uint64_t drained_ = 16;
+
+  std::optional<double> offer(const Sight& now, double rate) {
+    offered_ = rate;
+    since_ = now.t;
+    state_ = State::settle;
+    return rate;
+  }
+  void judge(const Sight& now, double p99_us);
+  std::optional<double> advance(const Sight& now);
+  std::optional<double> end(std::string why);
+
+  SearchSettings settings_;
+  State state_ = State::start;
+  observe::Search found_;
+  double offered_ = 0;
+  double next_ = 0;
+  double held_ = 0;   // the highest that was
+  double failed_ = 0; // the lowest that was not; 0: none yet
+  double since_ = 0;
+  Sight begin_;
+};
+
+} // namespace tern::app

@@ -1,0 +1,208 @@
+#include "app/client/settings.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "app/server/responder.hpp"
+#include "observe/units.hpp"
+
+namespace tern::app {
+
+using settings::Range;
+
+void declare(settings::Schema& s, LoadSettings& l) {
+  s.group("load", "What to offer");
+  s.add("cps", l.cps,
+        "connections a second: open loop, evenly paced; max: closed loop, as fast as they are answered");
+  s.add("concurrency", l.concurrency,
+        "hold so many open: the oldest asks as a new one opens; with more than one request each, all ask",
+        Range{0U, 20'000'000U});
+  s.add("in_progress", l.in_progress,
+        "with --cps max: connections that are opening, asking or closing at once", Range{1U, 1U << 20});
+  s.add("connections", l.connections, "stop after so many connections (0: run for the duration)");
+  s.add("requests_per_connection", l.requests, "one after another; 0: until the run ends");
+  s.add("think", l.think, "from a response to the next request on its connection",
+        Range{Duration{}, Duration::seconds(3600)});
+  s.add("request_size", l.request_size, "bytes of a request (http: at least)",
+        Range{1U, Responder::most_request});
+  s.add("response_size", l.response_size, "bytes of a response (http: of its body)",
+        Range{1U, Responder::most_response});
+  s.choice<PayloadKind>("payload", l.payload, "what is asked and answered",
+                        {{"tcp", PayloadKind::tcp}, {"http", PayloadKind::http}});
+  s.choice<Closer>("close", l.closer, "who ends a connection: FIN from one side, or the client's RST",
+                   {{"client", Closer::client}, {"server", Closer::server}, {"reset", Closer::reset}});
+  s.add("duration", l.duration, "how long to measure, after --ramp and --warmup",
+        Range{Duration::ms(10), Duration::seconds(86'400)});
+  s.add("ramp", l.ramp, "time to reach the rate or the concurrency, evenly",
+        Range{Duration{}, Duration::seconds(86'400)});
+  s.add("warmup", l.warmup, "time at the full load before it is measured",
+        Range{Duration{}, Duration::seconds(86'400)});
+  s.add("sources", l.sources, "client addresses, single or whole blocks");
+  s.add("source_ports", l.source_ports, "client ports");
+  s.add("timeout", l.timeout, "a connection that makes no step for so long has failed",
+        Range{Duration::ms(1), Duration::seconds(3600)});
+  s.add("verify", l.verify, "compare every byte of every response");
+  s.add("seed", l.seed, "of the order of ports, and of the link's harm");
+}
+
+void declare(settings::Schema& s, OutputSettings& o) {
+  s.group("output", "What to print and write");
+  s.add("json", o.json, "write the report to this file");
+  s.add("csv", o.csv, "write the intervals to this file");
+  s.add("html", o.html, "write the report as a page with plots to this file");
+  s.add("quiet", o.quiet, "no line a second");
+  s.add("interval", o.interval, "how often to print and to take an interval",
+        Range{Duration::ms(100), Duration::seconds(3600)});
+}
+
+namespace {
+
+// How long a pair of endpoints rests after its connection, before it is used again.
+double rest_seconds(const LoadSettings& l, const tcp::Settings& t) {
+  if (l.closer == Closer::reset) return 0;
+  // With timestamps the peer takes a new SYN at once, and our own record lets it go after a second
+  // (RFC 6191).
+  if (t.timestamps) return l.closer == Closer::client ? 1 : 0;
+  return t.time_wait.as_seconds();
+}
+
+void check_sources(const settings::Schema& s, const LoadSettings& l, const tcp::Settings& t,
+                   std::uint64_t targets) {
+  std::uint64_t addresses = 0;
+  for (const Prefix& p : l.sources) {
+    if (addresses_in(p) > 1U << 24)
+      s.fail("sources", p.to_string() + " is more than 16 million addresses; name a longer prefix");
+    if (!p.base().is_v4() && p.length() != 128)
+      s.fail("sources", "IPv6 sources are single addresses so far; name each");
+    addresses += addresses_in(p);
+  }
+  const std::uint64_t ports =
+      static_cast<std::uint64_t>(l.source_ports.last.raw() - l.source_ports.first.raw()) + 1;
+  const std::uint64_t pairs = addresses * ports * targets;
+  const std::string have = fmt::format("{} sources x {} ports x {} targets = {} connections at once",
+                                       addresses, ports, targets, pairs);
+  constexpr const char* cure = "name a larger prefix, such as 10.1.0.0/16";
+  const std::uint64_t open = std::uint64_t{l.concurrency} + l.in_progress;
+  if (pairs < open) s.fail("sources", fmt::format("{}, fewer than the {} asked for; {}", have, open, cure));
+  const double resting =
+      l.cps.is_max() ? 0 : static_cast<double>(l.cps.per_second) * rest_seconds(l, t) + l.concurrency;
+  if (static_cast<double>(pairs) < resting)
+    s.fail("sources",
+           fmt::format("{}, fewer than the {:.0f} that are open or rest in TIME-WAIT at this rate; {}, or a "
+                       "shorter --time-wait, or --close {}",
+                       have, resting, cure, t.timestamps ? "server" : "reset"));
+}
+
+} // namespace
+
+void check(const settings::Schema& s, const LoadSettings& l, const NodeSettings& n, std::uint64_t targets) {
+  if (l.requests == 0 && l.connections != 0)
+    s.fail("connections", "with --requests-per-connection 0 none ends before the run does; give --duration");
+  if (l.requests == 0 && l.concurrency == 0 && !l.cps.is_max())
+    s.fail("requests_per_connection", "0 keeps every connection: say how many with --concurrency");
+  if (l.requests == 1 && l.think > Duration{})
+    s.fail("think", "one request is followed by none; see --requests-per-connection");
+  if (l.closer == Closer::server && l.requests > Responder::most_counted)
+    s.fail("requests_per_connection",
+           fmt::format("a server that closes counts to {}; choose --close client", Responder::most_counted));
+  if (!l.cps.is_max() && l.cps.per_second == 0) s.fail("cps", "0 opens nothing; give a rate, or max");
+  check_sources(s, l, n.tcp, targets);
+}
+
+void check(const settings::Schema& s, const OutputSettings& o) {
+  // Told before the run, not after it.
+  for (const auto& [name, file] : {std::pair{"json", &o.json}, {"csv", &o.csv}, {"html", &o.html}})
+    if (!file->empty() && !std::ofstream(*file, std::ios::app))
+      s.fail(name, "cannot write '" + *file + "'; name a file in a directory that you may write to");
+}
+
+LoadPlan plan_of(const LoadSettings& l, const LoadTexts& texts, std::vector<Endpoint> targets) {
+  LoadPlan p;
+  p.targets = std::move(targets);
+  for (const Prefix& source : l.sources)
+    p.sources.add(source.base(), static_cast<std::uint32_t>(addresses_in(source)));
+  p.ports = {l.source_ports.first.raw(), l.source_ports.last.raw()};
+  p.payload = l.payload;
+  p.closer = l.closer;
+  p.request = texts.request;
+  p.last_request = texts.last_request.empty() ? texts.request : texts.last_request;
+  p.response = texts.response;
+  p.verify = l.verify;
+  p.in_progress = l.in_progress;
+  p.concurrency = l.concurrency;
+  // Closed loop: whoever keeps connections and does not say how many keeps as many as may be in progress.
+  if (p.concurrency == 0 && l.requests != 1 && l.cps.is_max()) p.concurrency = l.in_progress;
+  p.connections = l.connections;
+  p.requests = l.requests;
+  p.think = l.think;
+  p.ramp = l.ramp;
+  p.timeout = l.timeout;
+  p.seed = l.seed;
+  return p;
+}
+
+std::string http_request(const settings::Schema& s, const LoadSettings& l, const std::string& host,
+                         bool last) {
+  std::string text = "GET / HTTP/1.1\r\nHost: " + host + "\r\n";
+  if (last && l.closer == Closer::server) text += "Connection: close\r\n";
+  constexpr std::string_view pad = "X-Pad: \r\n";
+  if (s.given("request_size") && text.size() + 2 < l.request_size) {
+    const std::size_t lacks = l.request_size - text.size() - 2;
+    if (lacks > 4096) s.fail("request_size", "a request with --payload http has 4096 bytes at most");
+    if (lacks > pad.size()) text += "X-Pad: " + std::string(lacks - pad.size(), 'q') + "\r\n";
+  }
+  return text + "\r\n";
+}
+
+std::uint32_t connection_records(const LoadSettings& l) {
+  // Open loop: what comes in two seconds may be under way at once, for a server that is slow to answer.
+  const std::uint64_t flowing = l.cps.is_max() ? 0 : std::min<std::uint64_t>(2 * l.cps.per_second, 2'000'000);
+  return static_cast<std::uint32_t>(std::uint64_t{l.concurrency} + 4 * l.in_progress + 4096 + flowing);
+}
+
+namespace {
+
+constexpr double bytes_each = 43; // a TIME-WAIT record, its share of a chunk, its place in the flow table
+
+std::uint64_t free_memory() {
+  std::ifstream in("/proc/meminfo");
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("MemAvailable:")) return std::strtoull(line.c_str() + 13, nullptr, 10) * 1024;
+  return 1ULL << 30;
+}
+
+double closes_a_second(const LoadSettings& l) {
+  constexpr double most = 4e6; // no core closes more
+  return l.cps.is_max() ? most : static_cast<double>(l.cps.per_second) * 1.1;
+}
+double seconds_of(const LoadSettings& l) {
+  return (l.duration + l.ramp + l.warmup).as_seconds() + 1;
+}
+double time_wait_wanted(const LoadSettings& l, Duration time_wait) {
+  double wanted = closes_a_second(l) * std::min(seconds_of(l), time_wait.as_seconds());
+  // Connections that stay close once, at the end.
+  if (l.requests == 0) wanted = static_cast<double>(connection_records(l));
+  if (l.connections != 0) wanted = std::min(wanted, static_cast<double>(l.connections) + 1000);
+  return wanted;
+}
+
+} // namespace
+
+std::uint32_t time_wait_records(const LoadSettings& l, Duration time_wait) {
+  const double most = static_cast<double>(free_memory()) / 4 / bytes_each;
+  return static_cast<std::uint32_t>(std::clamp(time_wait_wanted(l, time_wait), 65536.0, most));
+}
+
+std::string time_wait_line(const LoadSettings& l, Duration time_wait, std::uint32_t records) {
+  const double wanted = time_wait_wanted(l, time_wait);
+  const bool short_of = static_cast<double>(records) < wanted;
+  return fmt::format("TIME-WAIT: up to {} records in {:.0f} s of {} B, {}; room for {}{}",
+                     observe::short_count(wanted), std::min(seconds_of(l), time_wait.as_seconds()),
+                     static_cast<int>(bytes_each), observe::short_bytes(wanted * bytes_each),
+                     observe::short_count(static_cast<double>(records)),
+                     short_of ? ": beyond it the oldest go early, counted; --time-wait shortens it" : "");
+}
+
+} // namespace tern::app

@@ -1,0 +1,72 @@
+// What a client asks of its user, and what `tern bench` and `tern client` share.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "app/client/load.hpp"
+#include "app/client/target.hpp"
+#include "observe/result.hpp"
+#include "runtime/node_settings.hpp"
+
+namespace tern::app {
+
+struct LoadSettings {
+  settings::Rate cps{settings::Rate::unlimited};
+  std::uint32_t concurrency = 0;
+  std::uint32_t in_progress = 256;
+  std::uint64_t connections = 0;
+  std::uint32_t requests = 1;
+  Duration think{};
+  std::uint32_t request_size = 64;
+  std::uint32_t response_size = 64;
+  PayloadKind payload = PayloadKind::tcp;
+  Closer closer = Closer::server;
+  Duration duration = Duration::seconds(10);
+  Duration ramp{};
+  Duration warmup{};
+  std::vector<Prefix> sources;
+  settings::PortRange source_ports{tern::Port{1024}, tern::Port{65535}};
+  Duration timeout = Duration::seconds(60);
+  bool verify = false;
+  std::uint64_t seed = 1;
+};
+
+struct OutputSettings {
+  std::string json;
+  std::string csv;
+  std::string html;
+  bool quiet = false;
+  Duration interval = Duration::seconds(1);
+};
+
+void declare(settings::Schema&, LoadSettings&);
+void declare(settings::Schema&, OutputSettings&);
+
+// What the settings contradict; throw ConfigError before anything starts.
+void check(const settings::Schema&, const LoadSettings&, const NodeSettings&, std::uint64_t targets);
+void check(const settings::Schema&, const OutputSettings&);
+
+// One core's plan; the texts it points at are the caller's, and outlive it.
+struct LoadTexts {
+  std::string request;
+  std::string last_request;
+  std::string response; // what is expected; empty: whatever the first response brings
+};
+[[nodiscard]] LoadPlan plan_of(const LoadSettings&, const LoadTexts&, std::vector<Endpoint> targets);
+// `host`: HTTP's header. Throws ConfigError where a size cannot be had.
+[[nodiscard]] std::string http_request(const settings::Schema&, const LoadSettings&, const std::string& host,
+                                       bool last);
+
+// Records that this load wants at once, of connections and of TIME-WAIT, at the client.
+[[nodiscard]] std::uint32_t connection_records(const LoadSettings&);
+// Room for as many as the run can close in 2MSL, or a quarter of what is free.
+[[nodiscard]] std::uint32_t time_wait_records(const LoadSettings&, Duration time_wait);
+// "TIME-WAIT: 4.0M closes a second × 60 s = 240M records of 43 B, 10.3 GB; …": for the start-up table.
+[[nodiscard]] std::string time_wait_line(const LoadSettings&, Duration time_wait, std::uint32_t records);
+
+// Writes what --json, --csv and --html ask for, says so, and tells whether the report adds up.
+[[nodiscard]] bool write_reports(const OutputSettings&, const observe::Result&);
+void describe_run(observe::Result&, const settings::Schema&, const std::string& command);
+
+} // namespace tern::app

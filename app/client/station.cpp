@@ -1,0 +1,177 @@
+#include "app/client/station.hpp"
+
+#include <rte_cycles.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "observe/machine.hpp"
+
+namespace tern::app {
+
+observe::Failures failures_of(const Counters<Load>& c) {
+  observe::Failures f;
+  f.connect_timeout = c.get(Load::connect_timeout);
+  f.refused = c.get(Load::refused);
+  f.reset = c.get(Load::reset);
+  f.response_timeout = c.get(Load::response_timeout);
+  f.short_response = c.get(Load::short_response);
+  f.bad_byte = c.get(Load::bad_byte);
+  return f;
+}
+
+void add_packets(observe::Packets& p, const Station& s) {
+  using C = tcp::Counter;
+  const auto tcp = [&](C c) { return s.shard->tcp_counters.get(c); };
+  p.rx += s.shard->counters.get(CoreCounter::rx_packets);
+  p.tx += s.shard->counters.get(CoreCounter::tx_packets);
+  p.rx_bytes += s.shard->counters.get(CoreCounter::rx_bytes);
+  p.tx_bytes += s.shard->counters.get(CoreCounter::tx_bytes);
+  p.resteered += s.resteered();
+  p.tx_ring_full += s.port->get(io::PortCounter::tx_backlogged);
+  p.retransmitted.syn += tcp(C::retransmit_syn);
+  p.retransmitted.syn_ack += tcp(C::retransmit_syn_ack);
+  p.retransmitted.fin += tcp(C::retransmit_fin);
+  p.retransmitted.fast += tcp(C::retransmit_fast);
+  p.retransmitted.rto += tcp(C::retransmit_rto);
+  p.retransmitted.tlp += tcp(C::retransmit_tlp);
+  p.retransmitted.spurious += tcp(C::retransmit_spurious);
+  const std::uint64_t again = tcp(C::retransmit_fast) + tcp(C::retransmit_rto) + tcp(C::retransmit_tlp);
+  p.retransmitted.data += again - std::min(again, tcp(C::retransmit_fin));
+  p.out_of_order += tcp(C::out_of_order_in);
+  p.duplicate += tcp(C::duplicate_in);
+  for (std::size_t i = 0; i < tcp::TcpCounters::size; ++i) {
+    const auto c = static_cast<C>(i);
+    const std::string name = tcp::name_of(c);
+    if (name.starts_with("drop_") && tcp(c) != 0) p.drops[name] += tcp(c);
+  }
+  for (std::size_t i = 0; i < net::NetCounters::size; ++i) {
+    const auto c = static_cast<net::NetCounter>(i);
+    const std::string name(net::name_of(c));
+    if (name.starts_with("drop_") && s.net->get(c) != 0) p.drops[name] += s.net->get(c);
+  }
+  for (std::size_t i = 0; i < CoreCounters::size; ++i) {
+    const auto c = static_cast<CoreCounter>(i);
+    const std::string name = name_of(c);
+    if (name.starts_with("drop_") && s.shard->counters.get(c) != 0) p.drops[name] += s.shard->counters.get(c);
+  }
+  if (const auto n = s.port->get(io::PortCounter::tx_dropped)) p.drops["tx_ring_full"] += n;
+  if (const auto n = s.steered == nullptr ? 0 : s.steered->get(io::SteerCounter::steer_ring_full))
+    p.drops["steer_ring_full"] += n;
+}
+
+observe::Memory memory() {
+  observe::Memory m;
+  const observe::Resident now = observe::resident();
+  m.rss_bytes = now.rss_bytes;
+  m.huge_bytes = now.huge_bytes;
+  m.page_bytes = 4096;
+  for (const ArenaReservation& r : process_arena().reservations()) {
+    m.reserved[r.request.name] += r.bytes;
+    if (r.pages != PageKind::small) m.page_bytes = 2U << 20;
+  }
+  return m;
+}
+
+Totals totals_of(std::span<const Station* const> stations) {
+  Totals t;
+  for (const Station* s : stations) {
+    t.busy.push_back(s->busy_cycles.load(std::memory_order_relaxed));
+    t.time_wait += s->time_wait_now.load(std::memory_order_relaxed);
+    if (!s->is_client()) continue;
+    const Counters<Load>& l = s->load->load;
+    t.attempted += l.get(Load::attempted);
+    t.established += l.get(Load::established);
+    t.completed += l.get(Load::completed);
+    t.requests += l.get(Load::requests);
+    t.response_bytes += l.get(Load::response_bytes);
+    t.late += l.get(Load::late);
+    t.live += s->load->live.load(std::memory_order_relaxed);
+    t.failed += failures_of(l);
+  }
+  t.ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+             .count();
+  for (const Station* s : stations) add_packets(t.packets, *s);
+  return t;
+}
+
+namespace {
+
+observe::Failures minus(observe::Failures a, const observe::Failures& b) {
+  a.connect_timeout -= b.connect_timeout;
+  a.refused -= b.refused;
+  a.reset -= b.reset;
+  a.response_timeout -= b.response_timeout;
+  a.short_response -= b.short_response;
+  a.bad_byte -= b.bad_byte;
+  return a;
+}
+
+observe::Retransmitted minus(observe::Retransmitted a, const observe::Retransmitted& b) {
+  a.syn -= b.syn;
+  a.syn_ack -= b.syn_ack;
+  a.data -= b.data;
+  a.fin -= b.fin;
+  a.fast -= b.fast;
+  a.rto -= b.rto;
+  a.tlp -= b.tlp;
+  a.spurious -= b.spurious;
+  return a;
+}
+
+std::uint64_t sum(const observe::ByName& m) {
+  std::uint64_t n = 0;
+  for (const auto& [name, value] : m) n += value;
+  return n;
+}
+
+} // namespace
+
+observe::Interval between(const Totals& from, const Totals& to, std::span<const Station* const> stations) {
+  observe::Interval i;
+  i.seconds = static_cast<double>(to.ns - from.ns) * 1e-9;
+  i.attempted = to.attempted - from.attempted;
+  i.established = to.established - from.established;
+  i.completed = to.completed - from.completed;
+  i.requests = to.requests - from.requests;
+  i.response_bytes = to.response_bytes - from.response_bytes;
+  i.failed = minus(to.failed, from.failed);
+  i.live = to.live;
+  i.time_wait = to.time_wait;
+  i.rx_packets = to.packets.rx - from.packets.rx;
+  i.tx_packets = to.packets.tx - from.packets.tx;
+  i.rx_bytes = to.packets.rx_bytes - from.packets.rx_bytes;
+  i.tx_bytes = to.packets.tx_bytes - from.packets.tx_bytes;
+  i.retransmitted = minus(to.packets.retransmitted, from.packets.retransmitted);
+  i.drops = sum(to.packets.drops) - sum(from.packets.drops);
+  const double cycles = i.seconds * static_cast<double>(rte_get_tsc_hz());
+  for (std::size_t k = 0; k < stations.size(); ++k) {
+    const std::uint64_t before = k < from.busy.size() ? from.busy[k] : 0;
+    const double busy = cycles > 0 ? static_cast<double>(to.busy[k] - before) / cycles : 0;
+    i.cores.push_back({.core = stations[k]->cpu, .role = stations[k]->role, .busy = std::min(1.0, busy)});
+  }
+  return i;
+}
+
+StageLatencies StageLatencies::since(const StageLatencies& earlier) const {
+  return {connect.since(earlier.connect), first_byte.since(earlier.first_byte),
+          response.since(earlier.response), close.since(earlier.close)};
+}
+observe::Stages StageLatencies::stages() const {
+  return {latency_of(connect), latency_of(first_byte), latency_of(response), latency_of(close)};
+}
+
+StageLatencies latencies_of(std::span<const Station* const> stations) {
+  StageLatencies all;
+  for (const Station* s : stations) {
+    if (!s->is_client()) continue;
+    s->load->connect.add_to(all.connect);
+    s->load->first_byte.add_to(all.first_byte);
+    s->load->response.add_to(all.response);
+    s->load->close.add_to(all.close);
+  }
+  return all;
+}
+
+} // namespace tern::app

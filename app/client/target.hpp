@@ -1,0 +1,41 @@
+// Whom a client talks to: an address or a block of them, with a port or a range.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/ip.hpp"
+#include "runtime/settings/values.hpp"
+
+namespace tern::app {
+
+// "10.0.0.2:80", "10.0.0.2:80-89", "10.0.0.0/28:80", "[2001:db8::1]:80", "[2001:db8::/124]:80-81".
+struct TargetRange {
+  Prefix addresses;
+  settings::PortRange ports;
+  constexpr bool operator==(const TargetRange&) const = default;
+  [[nodiscard]] std::uint64_t count() const; // saturates
+};
+
+// Every one of them, address by address. Only where count() is small enough to want that.
+void expand(const TargetRange& range, std::vector<Endpoint>& to);
+
+// The address `i` places after `first`.
+[[nodiscard]] Ip address_after(const Ip& first, std::uint32_t i);
+// How many addresses a block holds; saturates at 2^32.
+[[nodiscard]] std::uint64_t addresses_in(const Prefix& p);
+
+} // namespace tern::app
+
+namespace tern::settings {
+
+template <>
+struct Value<app::TargetRange> {
+  static constexpr std::string_view meta = "IP:PORT";
+  static constexpr std::string_view expects =
+      "an address and a port, such as 10.0.0.2:80, 10.0.0.2:80-89, 10.0.0.0/28:80 or [2001:db8::1]:80";
+  static std::optional<app::TargetRange> parse(std::string_view);
+  static std::string print(const app::TargetRange&);
+};
+
+} // namespace tern::settings

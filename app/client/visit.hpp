@@ -1,0 +1,81 @@
+// One connection as the client that opened it sees it, and the line of those that wait for their turn.
+#pragma once
+
+#include <cstdint>
+
+#include "base/check.hpp"
+#include "base/time.hpp"
+
+namespace tern::app {
+
+//   free → connecting → asking ⇄ waiting → closing → free
+//
+// A visit stands at its connection's index, so that visits are reused as the records are, last in first out:
+// half a cache line each, and no search.
+enum class Phase : std::uint8_t {
+  free,
+  connecting, // our SYN is out
+  asking,     // a request is out, its response not whole
+  waiting,    // open, in line: for its turn, or until it has thought
+  closing,    // the last response is whole
+  hostile,    // not a visit: one of the bad clients of --attack
+};
+
+struct Visit {
+  static constexpr std::uint32_t none = 0xffff'ffff;
+  static constexpr std::uint32_t forever = 0xffff'ffff;
+
+  Instant since;             // when this step began: the open (as intended), the request, the response's end
+  std::uint32_t got = 0;     // bytes of the present response (HTTP: of its body)
+  std::uint32_t expect = 0;  // HTTP: bytes that the body, or this chunk of it, still lacks
+  std::uint32_t left = 0;    // requests to make after the present one
+  std::uint32_t next = none; // in line; while asking, bytes of the request that found no room yet
+  std::uint32_t before = none;
+  Phase phase = Phase::free;
+  std::uint8_t marks = 0;
+
+  enum Mark : std::uint8_t {
+    bad = 1,   // a byte was not what it should be
+    asked = 2, // made a request
+    connected = 4,
+    http_body = 8, // the response's head is behind us
+    http_chunked = 16,
+    http_to_end = 32, // the body ends with the connection
+    http_last = 64,   // the server will close after this response
+    first_seen = 128, // the response's first byte came
+  };
+  [[nodiscard]] std::uint32_t& unsent() { return next; }
+  [[nodiscard]] bool has(unsigned m) const { return (marks & m) != 0; }
+  void set(unsigned m) { marks = static_cast<std::uint8_t>(marks | m); }
+  void clear(unsigned m) { marks = static_cast<std::uint8_t>(marks & ~m); }
+};
+static_assert(sizeof(Visit) == 32);
+
+// First in, first out, through the visits themselves: no memory of its own, and one who leaves early costs no
+// search.
+class Line {
+ public:
+  [[nodiscard]] std::uint32_t size() const { return size_; }
+  [[nodiscard]] std::uint32_t first() const { return first_; }
+  void join(Visit* all, std::uint32_t i) {
+    all[i].next = Visit::none;
+    all[i].before = last_;
+    (last_ == Visit::none ? first_ : all[last_].next) = i;
+    last_ = i;
+    ++size_;
+  }
+  void leave(Visit* all, std::uint32_t i) {
+    TERN_DCHECK(size_ != 0);
+    const Visit& v = all[i];
+    (v.before == Visit::none ? first_ : all[v.before].next) = v.next;
+    (v.next == Visit::none ? last_ : all[v.next].before) = v.before;
+    --size_;
+  }
+
+ private:
+  std::uint32_t first_ = Visit::none;
+  std::uint32_t last_ = Visit::none;
+  std::uint32_t size_ = 0;
+};
+
+} // namespace tern::app

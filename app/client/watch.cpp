@@ -1,0 +1,248 @@
+#include "app/client/watch.hpp"
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "observe/units.hpp"
+#include "runtime/signals.hpp"
+
+namespace tern::app {
+namespace {
+
+std::int64_t monotonic_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+Sight sight_of(double t, const Totals& now, const observe::Interval& lately) {
+  Sight s{.t = t,
+          .attempted = now.attempted,
+          .completed = now.completed,
+          .failed = now.failed.total(),
+          .late = now.late,
+          .live = now.live};
+  for (const observe::CoreLoad& c : lately.cores)
+    if (c.role != "server") s.client_busy = std::max(s.client_busy, c.busy);
+  return s;
+}
+
+} // namespace
+
+Watch::Watch(std::string title, const LoadSettings& load, const OutputSettings& out,
+             const SearchSettings& search, std::span<const Station* const> stations, LoadControl& control,
+             observe::Result& result)
+    : load_(load),
+      stations_(stations),
+      control_(control),
+      result_(result),
+      live_(stdout, std::move(title),
+            out.quiet ? observe::Live::Mode::quiet : observe::Live::Mode::automatic),
+      search_(search),
+      interval_(out.interval) {}
+
+double Watch::now() const {
+  return static_cast<double>(monotonic_ns() - began_ns_) * 1e-9;
+}
+
+bool Watch::all_done() const {
+  return std::all_of(stations_.begin(), stations_.end(), [](const Station* s) {
+    return !s->is_client() || s->done.load(std::memory_order_acquire);
+  });
+}
+
+void Watch::begin_measuring() {
+  measuring_ = true;
+  base_ = totals_of(stations_);
+  base_latencies_ = latencies_of(stations_);
+}
+
+void Watch::take_interval() {
+  const Totals totals = totals_of(stations_);
+  observe::Interval i = between(last_, totals, stations_);
+  if (i.seconds < 0.05) return;
+  i.t = static_cast<double>(totals.ns - began_ns_) * 1e-9;
+  const double rate = control_.cps.load(std::memory_order_relaxed);
+  i.offered_cps = std::max(rate, 0.0);
+  const StageLatencies latencies = latencies_of(stations_);
+  i.latency_us = latencies.since(last_latencies_).stages();
+  last_ = totals;
+  last_latencies_ = latencies;
+  live_.show(i);
+  result_.intervals.push_back(std::move(i));
+}
+
+void Watch::run(const std::function<std::string()>& fault) {
+  began_ns_ = monotonic_ns();
+  base_ = last_ = totals_of(stations_);
+  base_.ns = last_.ns = began_ns_;
+  const double measure_at = (load_.ramp + load_.warmup).as_seconds();
+  const double end = load_.connections != 0 || search_.on() ? 1e18 : measure_at + load_.duration.as_seconds();
+  if (measure_at == 0) measuring_ = true;
+  StageLatencies mark;
+  const auto p99 = [&](bool set) {
+    StageLatencies all = latencies_of(stations_);
+    const StageLatencies since = all.since(mark);
+    if (set) mark = std::move(all);
+    return static_cast<double>(std::max(since.connect.percentile(99), since.response.percentile(99))) / 1000;
+  };
+  Totals before = last_;
+  double next = interval_.as_seconds();
+  while (!all_done()) {
+    const double t = now();
+    const double until =
+        std::min({next, end, measuring_ ? 1e18 : measure_at, t + (search_.on() ? 0.02 : 0.1)});
+    // Short, so that a signal or the end is soon seen; and few, for the cores are the run's.
+    while (now() < until && stop_signals() == 0 && !all_done())
+      std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(until - now(), 0.0, 0.01)));
+    if (!measuring_ && now() >= measure_at) begin_measuring();
+    if (now() >= next) {
+      take_interval();
+      next += interval_.as_seconds();
+    }
+    if (search_.on()) {
+      const Totals totals = totals_of(stations_);
+      const observe::Interval lately = between(before, totals, stations_);
+      if (lately.seconds > 0.5) before = totals;
+      if (const auto rate = search_.look(sight_of(now(), totals, lately), p99))
+        control_.cps.store(*rate, std::memory_order_relaxed);
+      if (search_.over()) control_.stop.store(true, std::memory_order_relaxed);
+    }
+    if (now() >= end) control_.stop.store(true, std::memory_order_relaxed);
+    const std::string why = stop_signals() != 0 ? "by a signal; what had run by then is reported" : fault();
+    if (!why.empty() && !result_.summary.interrupted) {
+      control_.stop.store(true, std::memory_order_relaxed);
+      search_.interrupted("it was " + why);
+      result_.summary.interrupted = true;
+      result_.summary.interrupted_reason = why;
+    }
+  }
+  take_interval();
+}
+
+void Watch::rates(observe::Summary& s, const Totals& end) const {
+  std::int64_t stopped = 0;
+  std::int64_t began = INT64_MAX;
+  std::uint64_t completed = 0;
+  std::uint64_t requests = 0;
+  std::uint64_t bytes = 0;
+  for (const Station* c : stations_) {
+    if (!c->is_client()) continue;
+    began = std::min(began, c->began_ns.load(std::memory_order_relaxed));
+    stopped = std::max(stopped, c->stopped_ns.load(std::memory_order_relaxed));
+    completed += c->completed_when_stopped.load(std::memory_order_relaxed);
+    requests += c->requests_when_stopped.load(std::memory_order_relaxed);
+    bytes += c->bytes_when_stopped.load(std::memory_order_relaxed);
+  }
+  if ((load_.ramp + load_.warmup) > Duration{}) began = base_.ns;
+  if (!measuring_) return; // it ended before there was anything to measure
+  s.seconds = std::max(0.0, static_cast<double>(stopped - began) * 1e-9);
+  const auto rate = [&](std::uint64_t n, std::uint64_t before) {
+    return s.seconds > 0 && n > before ? static_cast<double>(n - before) / s.seconds : 0;
+  };
+  s.cps = rate(completed, base_.completed);
+  s.requests_per_second = rate(requests, base_.requests);
+  s.response_bytes_per_second = rate(bytes, base_.response_bytes);
+  // One end's bytes: the other's are the same packets. To the very end, for the drain's are few.
+  std::uint64_t rx = 0;
+  std::uint64_t tx = 0;
+  for (const Station* c : stations_) {
+    if (!c->is_client()) continue;
+    rx += c->shard->counters.get(CoreCounter::rx_bytes);
+    tx += c->shard->counters.get(CoreCounter::tx_bytes);
+  }
+  const double whole = static_cast<double>(end.ns - began_ns_) * 1e-9;
+  if (whole <= 0) return;
+  s.rx_bits_per_second = static_cast<double>(rx) * 8 / whole;
+  s.tx_bits_per_second = static_cast<double>(tx) * 8 / whole;
+}
+
+void Watch::loads(observe::Summary& s, const Totals& end) const {
+  const double seconds = static_cast<double>(end.ns - began_ns_) * 1e-9;
+  const auto done = static_cast<double>(end.completed);
+  double client = 0;
+  double server = 0;
+  for (const Station* c : stations_) {
+    const auto busy = static_cast<double>(c->busy_cycles.load(std::memory_order_relaxed));
+    const auto port = static_cast<double>(c->port_cycles.load(std::memory_order_relaxed));
+    (c->is_client() ? client : server) += busy - port;
+    observe::CoreLoad load{.core = c->cpu, .role = c->role};
+    load.busy = std::min(1.0, busy / (seconds * static_cast<double>(rte_get_tsc_hz())));
+    if (c->is_client()) {
+      const auto& l = c->load->load;
+      load.attempted = l.get(Load::attempted), load.established = l.get(Load::established);
+      load.completed = l.get(Load::completed), load.failed = failures_of(l).total();
+    } else {
+      const auto& k = c->shard->counters;
+      load.established = k.get(CoreCounter::accepted), load.completed = k.get(CoreCounter::closed_done);
+    }
+    load.time_wait = c->time_wait();
+    load.rx_packets = c->shard->counters.get(CoreCounter::rx_packets);
+    load.tx_packets = c->shard->counters.get(CoreCounter::tx_packets);
+    load.resteered = c->resteered();
+    s.time_wait_peak += c->time_wait_peak.load(std::memory_order_relaxed);
+    s.cores.push_back(load);
+  }
+  if (done > 0) s.cycles_per_connection = {std::max(0.0, client / done), std::max(0.0, server / done)};
+}
+
+// A benchmark must not blame the device for the tester.
+void Watch::tester(observe::Summary& s, const Totals& end) const {
+  if (s.closed_loop || search_.on()) return;
+  const std::uint64_t opened = end.attempted - base_.attempted;
+  const std::uint64_t late = end.late - base_.late;
+  const observe::Interval measured = between(base_, last_.ns > base_.ns ? last_ : end, stations_);
+  double busy = 0;
+  for (const observe::CoreLoad& c : measured.cores)
+    if (c.role != "server") busy = std::max(busy, c.busy);
+  if (busy <= 0.95 && late <= opened / 100) return;
+  s.client_limited = true;
+  s.client_limited_reason = fmt::format("its core was {:.0f}% busy, {} of {} opens were more than 1 ms late",
+                                        busy * 100, late, opened);
+}
+
+void Watch::conclude() {
+  observe::Summary& s = result_.summary;
+  const Totals end = totals_of(stations_);
+  s.closed_loop = load_.cps.is_max() && !search_.on();
+  rates(s, end);
+  s.requests = end.requests;
+  s.response_bytes = end.response_bytes;
+  std::uint64_t unfinished = 0;
+  std::uint64_t waited = 0;
+  std::uint64_t status = 0;
+  std::uint64_t strange = 0;
+  std::uint64_t open = 0;
+  for (const Station* c : stations_) {
+    if (!c->is_client()) continue;
+    unfinished += c->load->load.get(Load::unfinished);
+    s.live_peak += c->load->live_peak.load(std::memory_order_relaxed);
+    waited += c->load->load.get(Load::no_port);
+    status += c->load->load.get(Load::bad_status);
+    strange += c->load->load.get(Load::not_http);
+    open += c->load->load.get(Load::never_closed);
+  }
+  s.connections = {end.attempted, end.established, end.completed, unfinished, end.failed};
+  s.packets = end.packets;
+  const StageLatencies measured = latencies_of(stations_).since(base_latencies_);
+  s.latency_us = measured.stages();
+  s.histogram = {bars_of(measured.connect), bars_of(measured.first_byte), bars_of(measured.response),
+                 bars_of(measured.close)};
+  loads(s, end);
+  tester(s, end);
+  s.memory = memory();
+  const auto note = [&](std::uint64_t n, const char* what) {
+    if (n != 0) s.notes.push_back(fmt::format("{} {}", n, what));
+  };
+  note(waited, "times an open waited for a free port or record");
+  note(status, "responses had an HTTP status of 400 or above");
+  note(strange, "responses were not HTTP as this client understands it");
+  note(open, "whole responses, but their server did not close: see --close");
+  if (search_.on()) s.search = search_.result();
+}
+
+} // namespace tern::app

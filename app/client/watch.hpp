@@ -1,0 +1,49 @@
+// The thread that watches a run: a line an interval, the phases, the end, and the summary.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+
+#include "app/client/search.hpp"
+#include "app/client/settings.hpp"
+#include "app/client/station.hpp"
+#include "observe/live.hpp"
+
+namespace tern::app {
+
+class Watch {
+ public:
+  Watch(std::string title, const LoadSettings& load, const OutputSettings& out, const SearchSettings& search,
+        std::span<const Station* const> stations, LoadControl& control, observe::Result& result);
+
+  // Until every client is done. `fault`: what ends the run before its time; empty: nothing yet.
+  void run(const std::function<std::string()>& fault);
+  // What can be said once every station stands still.
+  void conclude();
+
+ private:
+  [[nodiscard]] double now() const;
+  [[nodiscard]] bool all_done() const;
+  void take_interval();
+  void begin_measuring();
+  void rates(observe::Summary&, const Totals& end) const;
+  void loads(observe::Summary&, const Totals& end) const;
+  void tester(observe::Summary&, const Totals& end) const;
+
+  const LoadSettings& load_;
+  std::span<const Station* const> stations_;
+  LoadControl& control_;
+  observe::Result& result_;
+  observe::Live live_;
+  Search search_;
+  Duration interval_;
+  std::int64_t began_ns_ = 0;
+  bool measuring_ = false;
+  Totals base_; // where the measured part begins
+  StageLatencies base_latencies_;
+  Totals last_; // the last interval's end
+  StageLatencies last_latencies_;
+};
+
+} // namespace tern::app

@@ -1,0 +1,182 @@
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "app/client/http_reader.hpp"
+#include "app/client/search.hpp"
+#include "app/client/target.hpp"
+#include "app/client/visit.hpp"
+#include "support/eal.hpp"
+
+namespace tern::app {
+namespace {
+
+using settings::Value;
+
+TEST(Target, WrittenFormsAreReadAndPrintedBack) {
+  for (const char* text :
+       {"10.0.0.2:80", "10.0.0.2:80-89", "10.0.0.0/28:80", "[2001:db8::1]:80", "[2001:db8::/124]:80-81"}) {
+    const auto range = Value<TargetRange>::parse(text);
+    ASSERT_TRUE(range) << text;
+    EXPECT_EQ(Value<TargetRange>::print(*range), text);
+  }
+  for (const char* text : {"10.0.0.2", "10.0.0.2:", ":80", "2001:db8::1:80", "10.0.0.2:0", "10.0.0.2:9-8",
+                           "[10.0.0.2]:80", "10.0.0.2/33:80", ""})
+    EXPECT_FALSE(Value<TargetRange>::parse(text)) << text;
+}
+
+TEST(Target, ABlockHoldsEveryAddressWithEveryPort) {
+  std::vector<Endpoint> all;
+  const auto range = Value<TargetRange>::parse("10.0.0.254/31:80-81");
+  expand(*range, all);
+  ASSERT_EQ(all.size(), range->count());
+  EXPECT_EQ(all.front().to_string(), "10.0.0.254:80");
+  EXPECT_EQ(all.back().to_string(), "10.0.0.255:81");
+  EXPECT_EQ(address_after(*Ip::parse("10.0.255.255"), 1).to_string(), "10.1.0.0");
+}
+
+TEST(Line, KeepsItsOrderWhoeverLeaves) {
+  Visit all[4];
+  Line line;
+  for (std::uint32_t i = 0; i < 4; ++i) line.join(all, i);
+  line.leave(all, 2);
+  line.leave(all, 0);
+  EXPECT_EQ(line.first(), 1U);
+  line.join(all, 2);
+  line.leave(all, 1);
+  EXPECT_EQ(line.first(), 3U);
+  line.leave(all, 3);
+  EXPECT_EQ(line.first(), 2U);
+  line.leave(all, 2);
+  EXPECT_EQ(line.size(), 0U);
+  EXPECT_EQ(line.first(), Visit::none);
+}
+
+// A system that holds a rate up to `most`, played against the search.
+observe::Search searched(double most, double p99_us, SearchSettings s) {
+  s.on = true;
+  Search search(s);
+  double rate = 0;
+  double attempted = 0;
+  double completed = 0;
+  for (double t = 0; t < 1000 && !search.over(); t += 0.02) {
+    if (rate > 0) attempted += rate * 0.02;
+    if (rate > 0) completed += std::min(rate, most) * 0.02;
+    const Sight now{.t = t,
+                    .attempted = static_cast<std::uint64_t>(attempted),
+                    .completed = static_cast<std::uint64_t>(completed)};
+    const auto next = search.look(now, [&](bool) { return rate > most / 2 ? p99_us : 10; });
+    if (next) rate = *next;
+  }
+  EXPECT_TRUE(search.over());
+  return search.result();
+}
+
+TEST(Search, FindsTheHighestRateThatIsHeldAndSaysWhyNoMore) {
+  const observe::Search found = searched(123'000, 20, {});
+  EXPECT_NEAR(found.found_cps, 126'000, 5'000); // 95% of what is offered suffices
+  EXPECT_NE(found.stopped.find("completed"), std::string::npos) << found.stopped;
+  EXPECT_LT(found.steps.size(), 16U);
+}
+TEST(Search, ALimitOfLatencyStopsIt) {
+  const observe::Search found = searched(100'000, 5000, {.max_p99 = Duration::ms(1)});
+  EXPECT_NEAR(found.found_cps, 50'000, 2'000);
+  EXPECT_NE(found.stopped.find("p99 was 5.00 ms"), std::string::npos) << found.stopped;
+}
+TEST(Search, WhatHoldsNoRateIsSaidSo) {
+  const observe::Search found = searched(0, 20, {.first = {100}, .step = Duration::seconds(20)});
+  EXPECT_EQ(found.found_cps, 0);
+  EXPECT_NE(found.stopped.find("not even"), std::string::npos) << found.stopped;
+}
+TEST(Search, NothingAboveTheHighestAllowedIsTried) {
+  const observe::Search found = searched(1e9, 20, {.most = {35'000}});
+  EXPECT_EQ(found.found_cps, 35'000);
+}
+
+TEST(HttpHead, NonsenseIsRefusedAndHalvesWait) {
+  HttpHead h;
+  EXPECT_EQ(parse_head("HTT", h), HttpParse::more);
+  EXPECT_EQ(parse_head("HTTP/1.1 200 OK\r\nContent-Le", h), HttpParse::more);
+  for (const char* text :
+       {"SSH-2.0", "HTTP/2 200\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 200 OK\r\nx\r\n\r\n"})
+    EXPECT_EQ(parse_head(text, h), HttpParse::nonsense) << text;
+  ASSERT_EQ(parse_head("HTTP/1.1 404 No\r\ncontent-length:  7 \r\nCONNECTION: Close\r\n\r\nbody", h),
+            HttpParse::whole);
+  EXPECT_EQ(h.status, 404);
+  EXPECT_EQ(h.length, 7U);
+  EXPECT_TRUE(h.closes && h.has_length && !h.chunked);
+}
+
+// Reads `text` in two pieces, cut at `cut`, as Core hands them over: what is left unread comes again.
+HttpReader::Step read_cut(HttpReader& reader, Visit& v, const std::string& text, std::size_t cut,
+                          const PacketPool& pool) {
+  Packet all = pool.alloc();
+  EXPECT_TRUE(all.append_copy(std::as_bytes(std::span{text}).first(cut), pool));
+  Payload first{std::move(all)};
+  HttpReader::Step step = HttpReader::Step::more;
+  if (cut != 0) step = reader.read(v, first);
+  if (step != HttpReader::Step::more || cut == text.size()) return step;
+  Packet rest = pool.alloc();
+  EXPECT_TRUE(rest.append_copy(std::as_bytes(std::span{text}).subspan(cut), pool));
+  Packet joined = first.empty() ? std::move(rest) : std::move(first.packet());
+  if (rest) {
+    EXPECT_TRUE(joined.chain(std::move(rest)));
+  }
+  Payload second{std::move(joined)};
+  step = reader.read(v, second);
+  EXPECT_TRUE(step != HttpReader::Step::whole || second.empty());
+  return step;
+}
+
+TEST(HttpReader, AResponseCutAnywhereIsRead) {
+  const test::TestPool pool;
+  for (const std::string text :
+       {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n003;x=y\r\nllo\r\n0\r\n\r\n"}) {
+    for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+      HttpReader reader("hello", true, false);
+      Visit v;
+      EXPECT_EQ(read_cut(reader, v, text, cut, pool.pool()), HttpReader::Step::whole) << "cut at " << cut;
+      EXPECT_EQ(v.got, 5U);
+      EXPECT_FALSE(v.has(Visit::bad)) << "cut at " << cut;
+      HttpReader other("hellO", true, false);
+      Visit w;
+      (void)read_cut(other, w, text, cut, pool.pool());
+      EXPECT_TRUE(w.has(Visit::bad)) << "cut at " << cut;
+    }
+  }
+}
+TEST(HttpReader, WithoutAnExpectedBodyTheFirstOneIs) {
+  const test::TestPool pool;
+  HttpReader reader("", true, true);
+  const auto read = [&](const std::string& body) {
+    static Visit v;
+    v = Visit{};
+    const std::string text =
+        "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    EXPECT_EQ(read_cut(reader, v, text, 40, pool.pool()), HttpReader::Step::whole);
+    return !v.has(Visit::bad);
+  };
+  EXPECT_TRUE(read("first"));
+  EXPECT_TRUE(read("first"));
+  EXPECT_FALSE(read("fIrst"));
+  EXPECT_FALSE(read("firs"));
+  EXPECT_FALSE(read("first!"));
+}
+TEST(HttpReader, ABodyToTheEndOfTheConnection) {
+  const test::TestPool pool;
+  HttpReader reader("hello", true, false);
+  Visit v;
+  EXPECT_FALSE(HttpReader::ends_here(v));
+  EXPECT_EQ(read_cut(reader, v, "HTTP/1.0 200 OK\r\n\r\nhello", 10, pool.pool()), HttpReader::Step::more);
+  EXPECT_TRUE(HttpReader::ends_here(v));
+  EXPECT_EQ(reader.finish(v), HttpReader::Step::whole);
+  EXPECT_FALSE(v.has(Visit::bad));
+}
+
+} // namespace
+} // namespace tern::app
