@@ -185,7 +185,8 @@ TEST(LbConfigExample, EveryKeyIsThereAndTrue) {
   const std::regex key("^# ([a-z_]+) = ");
   std::string open;
   std::string line;
-  std::set<std::string> examples{"backend_source", "gateway", "vlan", "mac", "cores", "allow", "deny"};
+  std::set<std::string> examples{"backend_source", "gateway", "vlan", "service_vlan", "mac",
+                                 "cores",          "allow",   "deny"};
   std::string defaults;
   while (std::getline(all, line)) {
     std::smatch m;
