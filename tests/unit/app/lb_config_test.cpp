@@ -182,7 +182,7 @@ TEST(LbConfigExample, EveryKeyIsThereAndTrue) {
   const Loaded plain(all.str());
   EXPECT_EQ(summary(plain.v.lb), "1 service, 3 backends");
 
-  const std::regex key("^# ([a-z_]+) = ");
+  const std::regex key("^# ([a-z0-9_]+) = ");
   std::string open;
   std::string line;
   std::set<std::string> examples{"backend_source", "gateway", "vlan", "service_vlan", "mac",
@@ -200,7 +200,7 @@ TEST(LbConfigExample, EveryKeyIsThereAndTrue) {
     EXPECT_TRUE(every.schema.given(o.name)) << o.name << " is not in config/lb.toml";
   // The keys of a service, its tables and backends, by what is printed of one with nothing left out.
   const std::string printed = every.schema.to_toml();
-  const std::regex word("([a-z_]+) = ");
+  const std::regex word("([a-z0-9_]+) = ");
   for (std::sregex_iterator at(printed.begin(), printed.end(), word), end; at != end; ++at)
     EXPECT_NE(open.find((*at)[1].str()), std::string::npos) << (*at)[1] << " is not in config/lb.toml";
 }
