@@ -18,12 +18,14 @@ bool Core<Port, Handler>::poll(Instant now) {
   const std::uint16_t count = port_.rx_burst(queue_, rx_.data(), burst);
   if (count != 0) {
     port_cycles_ += rte_rdtsc() - start;
+    shard_.watch_packets();
     receive(count);
   }
   bool busy = count != 0 || mail;
   if (now.ms32() != last_tick_) {
     last_tick_ = now.ms32();
     shared_this_tick_ = 0;
+    shard_.watch_packets();
     busy = run_timers() || busy;
     handler::tick(handler_, now);
   } else if (shard_.wheel.backlog()) {
@@ -49,6 +51,11 @@ bool Core<Port, Handler>::poll(Instant now) {
 
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::arrive_at_connection(R& r, const tcp::Segment& s) {
+  if (s.text != 0 && !shard_.takes_text(r)) [[unlikely]] {
+    wire::Tcp h;
+    shard_.tcp_counters.add(tcp::Counter::drop_text_scarce);
+    return arrive_at_connection(r, tcp::without_text(s, h));
+  }
   tcp::Outcome out;
   tcp::segment_arrives(shard_.env, r.tcb, s, shard_.now, out);
   tell(r, out);
@@ -298,7 +305,10 @@ template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::flush() {
   // Closing connections may make the handler open others. Those wait for the next turn, as does one for which
   // no packet was to be had: a handler that opens and aborts without end must not hold this one up.
-  for (std::uint32_t n = shard_.dirty_count; n != 0; --n)
+  std::uint32_t n = shard_.dirty_count;
+  // While no packet is to be had for text, many may wait in vain: a turn tries some of them.
+  if (shard_.env.scarcity == tcp::Scarcity::last) n = std::min(n, 256U);
+  for (; n != 0; --n)
     if (R* r = shard_.take_dirty()) flush_one(*r);
 }
 

@@ -28,6 +28,7 @@ const char* name_of(CoreCounter c) {
                              "drop_no_flow_entry",
                              "drop_control_no_packet",
                              "unread_payload_dropped",
+                             "packets_scarce",
                              "neighbour_news_shared",
                              "neighbour_news_dropped"};
   static_assert(names.size() == CoreCounters::size);

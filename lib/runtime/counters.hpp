@@ -31,6 +31,7 @@ enum class CoreCounter : std::uint8_t {
   drop_no_flow_entry,
   drop_control_no_packet,
   unread_payload_dropped,
+  packets_scarce,         // times that packets became scarcer: see tcp::Scarcity
   neighbour_news_shared,  // ARP and ND told to another core
   neighbour_news_dropped, // and not told: too many at once, no packet, or its mailbox was full
   count_

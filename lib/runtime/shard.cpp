@@ -16,6 +16,7 @@ Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant a
       now(at),
       side(s.long_connections),
       env{settings.tcp, tcp_counters, packets, side.pools()},
+      watch(packets, s.packet_reserve),
       gate(tcp::derive_secrets(s.secret), s.cookie_epoch),
       connection_memory_(arena.take({who + " connections", s.connections, sizeof(ConnectionRecord)})),
       wheel_memory_(arena.take({who + " timers", 1, sizeof(TimerWheel<ConnectionTimer>::Heads)})),

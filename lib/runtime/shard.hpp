@@ -21,6 +21,7 @@
 #include "runtime/connection_slab.hpp"
 #include "runtime/counters.hpp"
 #include "runtime/listener.hpp"
+#include "runtime/packet_watch.hpp"
 #include "tcp/engine.hpp"
 #include "tcp/side_memory.hpp"
 
@@ -35,6 +36,7 @@ struct ShardSettings {
   std::uint32_t syn_records = 16 * 1024;        // per family
   std::uint32_t time_wait_records = 256 * 1024; // IPv4; a quarter as many for IPv6
   std::uint32_t long_connections = 4 * 1024;    // that may be long, lossy or out of order at once
+  std::uint32_t packet_reserve = 0;             // see PacketWatch; 0: an eighth of the pool
   tcp::Settings tcp;
   std::uint16_t mtu = 1500;
   std::uint16_t mss = 0; // most text of a segment; 0: what the MTU leaves
@@ -112,6 +114,23 @@ class Shard {
     --dirty_count;
     r.clear(ConnectionRecord::dirty);
     return r.has(ConnectionRecord::in_use) ? &r : nullptr;
+  }
+
+  // ---- Packets that are left.
+  void watch_packets() {
+    const tcp::Scarcity now_is = watch.look();
+    if (now_is != env.scarcity) [[unlikely]] {
+      if (now_is > env.scarcity) counters.add(CoreCounter::packets_scarce);
+      env.scarcity = now_is;
+    }
+  }
+  // Whether this connection may be given text that it might keep.
+  [[nodiscard]] bool takes_text(const ConnectionRecord& r) const {
+    if (env.scarcity == tcp::Scarcity::none) [[likely]]
+      return true;
+    if (env.scarcity == tcp::Scarcity::last || r.unread != nullptr || r.tcb.has(tcp::flag_reading_paused))
+      return false;
+    return env.scarcity == tcp::Scarcity::low || r.tcb.first.length == 0;
   }
 
   // ---- FlowRecords (flow_table.hpp): does a record bear this name?
@@ -216,6 +235,7 @@ class Shard {
   CoreCounters counters;
   tcp::SideMemory side;
   tcp::Env env;
+  PacketWatch watch;
   tcp::SynGate gate;
   Listeners listeners;
 

@@ -17,6 +17,7 @@ enum class Counter : std::uint8_t {
   drop_old_syn_ack,
   drop_no_memory,
   drop_reassembly_full,
+  drop_text_scarce, // packets are scarce: see Scarcity
   drop_after_close,
   drop_rst_not_exact,
   drop_beyond_window,

@@ -27,11 +27,22 @@ struct SidePools {
   Pool<PieceBlock>* pieces = nullptr;
 };
 
+// How many packets are left of the pool, by its reserve (runtime/packet_watch.hpp). Control segments may take
+// the last one; text stops before, the longer it would be kept the earlier:
+//
+//   low       below the reserve   what comes out of order is not kept, nor what comes for a user who does not
+//                                 read
+//   critical  below half of it    users' text is not copied into packets; text is taken only for connections
+//                                 that hold no packet
+//   last      below a quarter     no text, in or out
+enum class Scarcity : std::uint8_t { none, low, critical, last };
+
 struct Env {
   const Settings& settings;
   TcpCounters& counters;
   PacketPool packets; // for segments on their way out
   SidePools side;
+  Scarcity scarcity = Scarcity::none;
 
   void count(Counter c, std::uint64_t n = 1) const { counters.add(c, n); }
 };

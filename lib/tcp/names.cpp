@@ -27,6 +27,7 @@ const char* name_of(Counter c) {
                              "drop_old_syn_ack",
                              "drop_no_memory",
                              "drop_reassembly_full",
+                             "drop_text_scarce",
                              "drop_after_close",
                              "drop_rst_not_exact",
                              "drop_beyond_window",

@@ -42,7 +42,8 @@ void fill_header(Tcb& t, wire::Tcp& h, Seq seq, std::uint8_t flags, bool with_sa
 }
 
 bool push(const Env& env, Tcb& t, const wire::Tcp& h, std::uint32_t text, bool ect, TxBurst& burst) {
-  Packet p = env.packets.alloc();
+  const bool withheld = text != 0 && env.scarcity == Scarcity::last; // what is left is for control segments
+  Packet p = withheld ? Packet{} : env.packets.alloc();
   if (!p) return env.count(Counter::no_packet), false;
   wire::SummedFront front;
   wire::emit_tcp(h, p.append(static_cast<std::uint16_t>(wire::emitted_length(h))), front);

@@ -89,6 +89,8 @@ void give_back_if_empty(const Env& env, Tcb& t) {
 } // namespace
 
 void insert(const Env& env, Tcb& t, Seq seq, std::uint32_t text, Packet* payload, bool fin) {
+  if (text != 0 && env.scarcity != Scarcity::none) [[unlikely]]
+    return env.count(Counter::drop_text_scarce);
   Reassembly* r = record(env, t);
   if (r == nullptr) return;
   if (fin && !r->fin) {

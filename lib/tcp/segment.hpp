@@ -54,6 +54,13 @@ struct Segment {
   }
   [[nodiscard]] Seq end() const { return h.seq + len(); }
 };
+// What the segment acknowledges, without its text and FIN, which will come again: nobody says that they came,
+// and the peer's timer backs off. `h` holds its header.
+[[nodiscard]] inline Segment without_text(const Segment& s, wire::Tcp& h) {
+  h = s.h;
+  h.flags &= static_cast<std::uint8_t>(~(wire::tcp_flag::fin | wire::tcp_flag::psh));
+  return {.h = h, .ce = s.ce};
+}
 
 // What a connection's user must learn. Several can come at once; they are told in this order.
 enum Event : std::uint16_t {

@@ -49,7 +49,7 @@ std::uint32_t send_copy(const Env& env, Tcb& t, std::span<const std::byte> bytes
   std::uint32_t taken = send_queue::fill_tail(t, rest);
   rest = rest.subspan(taken);
   while (!rest.empty()) {
-    Packet p = env.packets.alloc();
+    Packet p = env.scarcity >= Scarcity::critical ? Packet{} : env.packets.alloc();
     if (!p) {
       env.count(Counter::no_packet);
       break;
