@@ -6,6 +6,8 @@
 
 #include "app/command.hpp"
 #include "app/lb/config/schema.hpp"
+#include "app/lb/path/run.hpp"
+#include "flow/arena.hpp"
 #include "runtime/settings/cli.hpp"
 
 namespace tern::app {
@@ -28,7 +30,11 @@ Run declare_lb(CLI::App& app) {
       fmt::print("ok: {}\n", lb::summary(state->settings.lb));
       return 0;
     }
-    throw settings::ConfigError("tern lb", "runs nothing yet; --check says whether a configuration is right");
+    try {
+      return lb::run(state->schema, state->settings);
+    } catch (const ArenaError& e) {
+      throw settings::ConfigError("connections", e.what());
+    }
   };
 }
 

@@ -83,6 +83,12 @@ std::uint32_t Connection::unread() const {
   return with(shard_, index_, generation_, 0U,
               [](Shard&, ConnectionRecord& r) { return r.unread == nullptr ? 0U : r.unread->pkt_len; });
 }
+std::uint32_t Connection::unacknowledged() const {
+  return with(shard_, index_, generation_, 0U, [](Shard&, ConnectionRecord& r) {
+    const Seq from = r.tcb.has(tcp::flag_syn_acked) ? r.tcb.snd_una : r.tcb.iss + 1;
+    return r.tcb.snd_end.after(from) ? r.tcb.snd_end.since(from) : 0U; // a FIN lies behind snd.end
+  });
+}
 std::uint32_t Connection::send(StaticBytes bytes) {
   return sending(shard_, index_, generation_, [&](Shard& s, ConnectionRecord& r) {
     return tcp::send_static(s.env, r.tcb, bytes.bytes(), s.now);
@@ -142,6 +148,10 @@ Endpoint Connection::local() const {
     const Ip ip = r.has(ConnectionRecord::v6) ? s.key6(r).local : Ip{r.key.local};
     return Endpoint{ip, Port{r.key.local_port.host()}};
   });
+}
+std::uint8_t Connection::listener() const {
+  return with(shard_, index_, generation_, ConnectionRecord::no_listener,
+              [](Shard&, ConnectionRecord& r) { return r.listener; });
 }
 tcp::State Connection::state() const {
   return with(shard_, index_, generation_, tcp::State::Closed,

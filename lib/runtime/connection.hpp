@@ -89,7 +89,8 @@ class Connection {
   // stood, or while its buffer was full.
   std::uint32_t forward_unread(Connection from);
   void reopen(std::uint32_t bytes);
-  [[nodiscard]] std::uint32_t unread() const; // bytes that a handler left in a payload
+  [[nodiscard]] std::uint32_t unread() const;         // bytes that a handler left in a payload
+  [[nodiscard]] std::uint32_t unacknowledged() const; // bytes queued, or sent and not acknowledged
 
   // Four ways to part, see handler.hpp.
   void close();   // our direction, after what is queued
@@ -102,6 +103,8 @@ class Connection {
   [[nodiscard]] Endpoint remote() const;
   [[nodiscard]] Endpoint local() const;
   [[nodiscard]] tcp::State state() const;
+  // Which of the core's listeners it came by, in the order in which they were added; 255: we opened it.
+  [[nodiscard]] std::uint8_t listener() const;
 
   // One word of the handler's own; 0 at first. Of a stale handle: 0, and setting does nothing.
   [[nodiscard]] std::uint64_t user() const;

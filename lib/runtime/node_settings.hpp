@@ -26,7 +26,8 @@ struct NodeSettings {
   // ports
   std::string port;
   std::vector<unsigned> cores{};
-  std::vector<Prefix> ip; // an address with its network's length: "10.0.0.2/24"
+  std::vector<Prefix> ip;        // an address with its network's length: "10.0.0.2/24"
+  std::vector<Prefix> sources{}; // more addresses of ours, to open connections from
   std::optional<Ip> gateway;
   std::optional<std::uint16_t> vlan;
   std::optional<std::uint16_t> service_vlan;

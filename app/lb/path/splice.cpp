@@ -1,0 +1,335 @@
+#include "app/lb/path/splice.hpp"
+
+#include <algorithm>
+
+#include "app/lb/guard/proxy_protocol.hpp"
+
+namespace tern::app::lb {
+namespace {
+
+// A leg whose other one is gone may deliver what it was given before it is reset, but not for ever.
+constexpr Duration parting_patience = Duration::seconds(5);
+
+// The connections' user word: never 0, which is a connection that was turned away.
+constexpr std::uint64_t in_pair = 1ULL << 63;
+constexpr std::uint64_t is_backend = 1ULL << 32;
+
+constexpr Side side_of(std::uint64_t word) {
+  return (word & is_backend) != 0 ? Side::backend : Side::client;
+}
+constexpr std::size_t at(Side s) {
+  return static_cast<std::size_t>(s);
+}
+constexpr std::uint8_t end_came = 1;
+constexpr std::uint8_t end_passed_on = 2;
+
+} // namespace
+
+Splice::Splice(Shared& shared, std::shared_ptr<const Plan> plan, std::uint32_t pairs, const std::string& who)
+    : shared_(shared),
+      purse_(shared.bank),
+      pair_memory_(process_arena().take({who + " proxied pairs", pairs, sizeof(Pair)})),
+      wheel_memory_(process_arena().take({who + " proxied pairs' timers", 1, sizeof(Wheel::Heads)})),
+      pairs_(pair_memory_.data(), pairs) {
+  publish(std::move(plan));
+}
+
+void Splice::publish(std::shared_ptr<const Plan> plan) {
+  plan_ = std::move(plan);
+  turns_.resize(std::max(turns_.size(), plan_->services.size()));
+  dials_.resize(std::max(dials_.size(), plan_->backends.size()));
+  for (std::size_t i = 0; i < plan_->backends.size(); ++i)
+    if (const Endpoint& to = plan_->backends[i].config.address; dials_[i].remote != to) {
+      dials_[i] = Dial{};
+      dials_[i].remote = to;
+    }
+}
+
+std::uint64_t Splice::word_of(const Pair& p, Side s) const {
+  return in_pair | (s == Side::backend ? is_backend : 0) | pairs_.index_of(&p);
+}
+Pair& Splice::pair_of(std::uint64_t word) const {
+  return *pairs_.at(static_cast<std::uint32_t>(word));
+}
+
+void Splice::on_start(CoreHandle& core) {
+  core_ = &core;
+  wheel_.emplace(static_cast<Wheel::Heads*>(wheel_memory_.data()), core.now().ms32());
+}
+
+// ---- Opening
+
+// Whether a client may come in; `accepted` if so.
+Count Splice::admit(Connection c, std::uint16_t service, SourceTicket& ticket) {
+  const Plan::Service& s = plan_->services[service];
+  const Endpoint client = c.remote();
+  if (!s.open_to_all && !s.access.allows(client.ip)) return Count::ended_denied;
+  if (!s.config.source.any()) return Count::accepted;
+  const SourceVerdict v = shared_.sources.admit(service, client.ip, s.config.source, core_->now(), ticket);
+  const bool in = v == SourceVerdict::admitted || v == SourceVerdict::uncounted;
+  return in ? Count::accepted : Count::ended_source;
+}
+
+void Splice::on_accept(Connection c) {
+  count(Count::accepted);
+  const std::uint16_t service = plan_->service_of_listener[c.listener()];
+  SourceTicket ticket;
+  if (const Count refused = admit(c, service, ticket); refused != Count::accepted) {
+    count(refused);
+    return c.abort();
+  }
+  Pair* const p = pairs_.take();
+  if (p == nullptr) {
+    shared_.sources.release(ticket);
+    count(Count::ended_no_memory);
+    return c.abort();
+  }
+  p->client = c;
+  p->service = service;
+  p->ticket = ticket;
+  p->moved_ms = core_->now().ms32();
+  c.set_user(word_of(*p, Side::client));
+  open_backend(*p);
+}
+
+Slot Splice::choose(Pair& p, const Plan::Service& s) {
+  const auto open = [&](Slot slot) {
+    return shared_.backends.takes_new(slot) && slot != p.tried[0] && slot != p.tried[1] && purse_.has(slot);
+  };
+  const auto load = [&](Slot slot) { return purse_.open(slot); };
+  const std::uint64_t hash = hash_for(s.config.balance, s.key, p.client.remote());
+  std::uint32_t& turn = turns_[p.service];
+  const Slot slot = s.primary.pick(turn, hash, open, load);
+  return slot != no_slot ? slot : s.backup.pick(turn, hash, open, load);
+}
+
+// The next backend; without one the client is reset.
+void Splice::open_backend(Pair& p) {
+  const Plan::Service& s = service_of(p);
+  while (p.tries < s.config.tries) {
+    const Slot slot = choose(p, s);
+    if (slot == no_slot) break;
+    ++p.tries;
+    p.tried[1] = std::exchange(p.tried[0], slot);
+    if (!purse_.take(slot)) continue; // another core was quicker
+    count(Count::connect_tried);
+    const Connecting made = core_->connect(dials_[slot], word_of(p, Side::backend));
+    if (!made) {
+      purse_.give_back(slot);
+      if (made.error == ConnectError::no_port) count(Count::connect_no_port);
+      continue;
+    }
+    p.slot = slot;
+    p.credited = 1;
+    p.backend = made.connection;
+    p.backend_open = 1;
+    return arm(p, s.config.timeouts.connect);
+  }
+  end(p, why_none(s));
+  p.client.abort();
+}
+
+Count Splice::why_none(const Plan::Service& s) const {
+  const bool some_up =
+      std::ranges::any_of(s.slots, [&](Slot slot) { return shared_.backends.takes_new(slot); });
+  const bool all_full = some_up && std::ranges::none_of(s.slots, [&](Slot slot) {
+                          return shared_.backends.takes_new(slot) && purse_.has(slot);
+                        });
+  return all_full ? Count::ended_full : Count::ended_no_backend;
+}
+
+void Splice::on_connected(Connection c) {
+  Pair& p = pair_of(c.user());
+  const ProxyProtocol proxy = service_of(p).config.send_proxy;
+  if (proxy != ProxyProtocol::none) {
+    ProxyHeader room;
+    const auto header = proxy_header(proxy, p.client.remote(), p.client.local(), room);
+    if (c.send(header) != header.size()) { // without it the backend would take the client's text for it
+      end(p, Count::ended_no_memory);
+      c.abort();
+      return p.client.abort();
+    }
+  }
+  count(Count::connected);
+  p.phase = Pair::Phase::open;
+  pass_unread(p, Side::client);
+  watch(p);
+}
+
+void Splice::backend_failed(Pair& p, CloseReason why) {
+  count(why == CloseReason::Refused || why == CloseReason::Reset ? Count::connect_refused
+                                                                 : Count::connect_timed_out);
+  give_back_credit(p);
+  open_backend(p);
+}
+
+// ---- Passing on
+
+void Splice::on_data(Connection c, Payload& payload) {
+  const std::uint64_t word = c.user();
+  if (word == 0) return payload.drop_all();
+  Pair& p = pair_of(word);
+  switch (p.phase) {
+    case Pair::Phase::opening:
+      return; // unread, and the window with it, until a backend is there
+    case Pair::Phase::open:
+      return pass_on(p, side_of(word), payload);
+    case Pair::Phase::parting:
+      return payload.drop_all();
+  }
+}
+
+void Splice::pass_on(Pair& p, Side from, Payload& payload) {
+  const std::uint32_t n = p.leg(other(from)).forward(payload);
+  count(from == Side::client ? Count::bytes_in : Count::bytes_out, n);
+  p.moved_ms = core_->now().ms32();
+}
+
+void Splice::pass_unread(Pair& p, Side from) {
+  const std::uint32_t n = p.leg(other(from)).forward_unread(p.leg(from));
+  count(from == Side::client ? Count::bytes_in : Count::bytes_out, n);
+  p.moved_ms = core_->now().ms32();
+  pass_end(p, from);
+}
+
+// The end goes after the text before it.
+void Splice::pass_end(Pair& p, Side from) {
+  if (p.ended[at(from)] != end_came || p.phase != Pair::Phase::open || p.leg(from).unread() != 0) return;
+  p.ended[at(from)] = end_passed_on;
+  p.leg(other(from)).close();
+}
+
+void Splice::on_writable(Connection c) {
+  const std::uint64_t word = c.user();
+  if (word == 0) return;
+  Pair& p = pair_of(word);
+  if (p.phase == Pair::Phase::open) pass_unread(p, other(side_of(word)));
+}
+
+void Splice::on_returned(Connection c, std::uint32_t bytes) {
+  const std::uint64_t word = c.user();
+  if (word == 0) return;
+  Pair& p = pair_of(word);
+  p.moved_ms = core_->now().ms32();
+  if (p.phase != Pair::Phase::parting) return p.leg(other(side_of(word))).reopen(bytes);
+  if (c.unacknowledged() == 0) c.abort();
+}
+
+void Splice::on_peer_closed(Connection c) {
+  const std::uint64_t word = c.user();
+  if (word == 0) return;
+  Pair& p = pair_of(word);
+  p.ended[at(side_of(word))] = end_came;
+  p.moved_ms = core_->now().ms32();
+  pass_end(p, side_of(word));
+  if (p.phase == Pair::Phase::open) watch(p);
+}
+
+// ---- The end
+
+// Why the pair ended: told once.
+void Splice::end(Pair& p, Count why) {
+  if (p.counted == 0) count(why);
+  p.counted = 1;
+}
+
+void Splice::on_closed(Connection c, CloseReason why) {
+  const std::uint64_t word = c.user();
+  if (word == 0) return;
+  Pair& p = pair_of(word);
+  const Side side = side_of(word);
+  if (side == Side::client)
+    p.client_open = 0;
+  else
+    p.backend_open = 0;
+  if (side == Side::backend && p.phase == Pair::Phase::opening && p.client_open != 0 && p.counted == 0)
+    return backend_failed(p, why);
+  if (side == Side::backend) give_back_credit(p);
+  if (p.client_open == 0 && p.backend_open == 0) return free(p);
+  // A leg that ended well has had its text and its end passed on; else there was no room for them, and an end
+  // that looked like one would hide it.
+  if (why == CloseReason::Done && p.ended[at(side)] == end_passed_on) return;
+  end(p, side == Side::client ? Count::ended_client : Count::ended_backend);
+  part(p, other(side));
+}
+
+// One leg is gone before its time: the other is reset as soon as it has delivered what it was given.
+void Splice::part(Pair& p, Side left) {
+  Connection& c = p.leg(left);
+  p.phase = Pair::Phase::parting;
+  if (c.unacknowledged() == 0 || c.state() == tcp::State::SynSent) return c.abort();
+  arm(p, parting_patience);
+}
+
+void Splice::give_back_credit(Pair& p) {
+  if (p.credited != 0) purse_.give_back(p.slot);
+  p.credited = 0;
+}
+
+void Splice::free(Pair& p) {
+  end(p, Count::ended_done);
+  shared_.sources.release(p.ticket);
+  wheel_->cancel(p);
+  pairs_.give_back(&p);
+}
+
+void Splice::kill_all() {
+  kill(no_slot);
+}
+void Splice::kill(Slot slot) {
+  Shard& shard = core_->shard();
+  for (std::uint32_t i = 0; i < shard.connections.fresh(); ++i) {
+    const ConnectionRecord& r = shard.connections.at(i);
+    if (!r.has(ConnectionRecord::in_use) || (r.user & in_pair) == 0) continue;
+    Pair& p = pair_of(r.user);
+    if (slot != no_slot && p.slot != slot) continue;
+    end(p, Count::ended_killed);
+    p.phase = Pair::Phase::parting;
+    shard.handle(r).abort();
+  }
+}
+
+// ---- Time
+
+void Splice::arm(Pair& p, Duration in) {
+  const Tick due = (core_->now() + in).ms32();
+  wheel_->arm(p, due);
+}
+
+// The patience with a pair that is open, counted from its last movement; looked at lazily.
+void Splice::watch(Pair& p) {
+  const TimeoutConfig& t = service_of(p).config.timeouts;
+  const bool half = p.ended[0] != 0 || p.ended[1] != 0;
+  const Duration patience = half ? t.half_closed : t.idle;
+  if (patience <= Duration{}) return;
+  const Duration quiet = Duration::ms(core_->now().ms32() - p.moved_ms);
+  if (quiet < patience) return arm(p, patience - quiet);
+  end(p, Count::ended_idle);
+  p.phase = Pair::Phase::parting;
+  p.client.abort();
+  p.backend.abort();
+}
+
+void Splice::fire(Pair& p) {
+  switch (p.phase) {
+    case Pair::Phase::opening:
+      return p.backend.abort(); // on_closed tries the next
+    case Pair::Phase::open:
+      return watch(p);
+    case Pair::Phase::parting:
+      p.client.abort();
+      p.backend.abort();
+  }
+}
+
+void Splice::on_tick(Instant now) {
+  wheel_->poll(now.ms32(), [this](Pair& p) { fire(p); });
+  // Credits that another core wants: a few slots a tick.
+  const auto slots = static_cast<Slot>(plan_->backends.size());
+  for (Slot i = 0; i < std::min<Slot>(slots, 16); ++i) {
+    if (next_to_settle_ >= slots) next_to_settle_ = 0;
+    purse_.settle(next_to_settle_++);
+  }
+}
+
+} // namespace tern::app::lb

@@ -1,0 +1,108 @@
+// The splice of one core: a client's connection ends here, a backend's begins here, and the text of each is
+// handed to the other as it lies in its packets. A handler of `Core` (runtime/handler.hpp).
+//
+//   client ──▶ [ receive | unread ] ──lend──▶ [ send queue ] ──▶ backend
+//                  ▲                                │ acknowledged
+//                  └────────── window reopens ◀─────┘
+//
+// A byte keeps its sender's window down until the other end has acknowledged it, so what a pair holds is
+// bounded by the two receive buffers, whoever is slow.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/lb/choose/credits.hpp"
+#include "app/lb/path/backends.hpp"
+#include "app/lb/path/counters.hpp"
+#include "app/lb/path/pair.hpp"
+#include "app/lb/path/plan.hpp"
+#include "base/pool.hpp"
+#include "flow/arena.hpp"
+#include "runtime/core_handle.hpp"
+
+namespace tern::app::lb {
+
+// What the cores of a load balancer share.
+struct Shared {
+  Shared(unsigned cores, std::uint32_t source_records, SipKey key)
+      : bank(cores), sources(source_records, key) {}
+  Backends backends;
+  CreditBank bank;
+  SourceTable sources;
+};
+
+class Splice {
+ public:
+  // Room for so many pairs. Throws ArenaError.
+  Splice(Shared& shared, std::shared_ptr<const Plan> plan, std::uint32_t pairs, const std::string& who);
+  Splice(const Splice&) = delete;
+  Splice& operator=(const Splice&) = delete;
+
+  // ---- Handler
+  void on_start(CoreHandle& core);
+  void on_accept(Connection c);
+  void on_connected(Connection c);
+  void on_data(Connection c, Payload& p);
+  void on_writable(Connection c);
+  void on_returned(Connection c, std::uint32_t bytes);
+  void on_peer_closed(Connection c);
+  void on_closed(Connection c, CloseReason why);
+  void on_tick(Instant now);
+
+  // ---- On this core's thread alone: by CoreHandle::post.
+  // Live pairs keep their backend; the numbers of the services and slots that they name mean the same.
+  void publish(std::shared_ptr<const Plan> plan);
+  // Resets every pair of this backend, or all of them.
+  void kill(Slot slot);
+  void kill_all();
+
+  [[nodiscard]] const LbCounters& counters() const { return counters_; }
+  [[nodiscard]] std::uint32_t pairs() const { return pairs_.used(); }
+  [[nodiscard]] const CreditPurse& purse() const { return purse_; }
+
+ private:
+  using Timer = MemberTimer<Pair, &Pair::hook, &Pair::due>;
+  using Wheel = TimerWheel<Timer>;
+
+  [[nodiscard]] std::uint64_t word_of(const Pair& p, Side s) const;
+  [[nodiscard]] Pair& pair_of(std::uint64_t word) const;
+  [[nodiscard]] const Plan::Service& service_of(const Pair& p) const { return plan_->services[p.service]; }
+  void count(Count c, std::uint64_t n = 1) { counters_.add(c, n); }
+
+  [[nodiscard]] Count admit(Connection c, std::uint16_t service, SourceTicket& ticket);
+  [[nodiscard]] Slot choose(Pair& p, const Plan::Service& s);
+  void open_backend(Pair& p);
+  void backend_failed(Pair& p, CloseReason why);
+  [[nodiscard]] Count why_none(const Plan::Service& s) const;
+
+  void pass_on(Pair& p, Side from, Payload& payload);
+  void pass_unread(Pair& p, Side from);
+  void pass_end(Pair& p, Side from);
+
+  void end(Pair& p, Count why);
+  void part(Pair& p, Side left);
+  void give_back_credit(Pair& p);
+  void free(Pair& p);
+
+  void arm(Pair& p, Duration in);
+  void watch(Pair& p);
+  void fire(Pair& p);
+
+  Shared& shared_;
+  std::shared_ptr<const Plan> plan_;
+  CoreHandle* core_ = nullptr;
+  CreditPurse purse_;
+  std::vector<Dial> dials_;          // by slot
+  std::vector<std::uint32_t> turns_; // by service
+  LbCounters counters_;
+  ArenaPiece pair_memory_;
+  ArenaPiece wheel_memory_;
+  Pool<Pair> pairs_;
+  std::optional<Wheel> wheel_;
+  Slot next_to_settle_ = 0;
+};
+
+} // namespace tern::app::lb
