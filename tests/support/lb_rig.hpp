@@ -56,6 +56,10 @@ class World {
       e.got.append(reinterpret_cast<const char*>(piece.data()), piece.size());
       p.drop(static_cast<std::uint32_t>(piece.size()));
     }
+    if (!answer.empty() && e.got.ends_with("\r\n\r\n")) {
+      c.send(std::string_view{answer});
+      c.close();
+    }
   }
   void on_writable(Connection c) { feed(c); }
   void on_peer_closed(Connection c) { of(c).peer_closed = true; }
@@ -86,6 +90,7 @@ class World {
   }
   std::vector<End*> accepted;
   std::string greeting; // what a backend says as soon as it is connected
+  std::string answer;   // and after an empty line
 
  private:
   std::map<std::uint32_t, End*> live_;
@@ -137,12 +142,11 @@ class LbRig {
         cable(io::MemoryPairSettings{}),
         shared(1, 1024, {3, 4}),
         splice(shared, std::make_shared<app::lb::Plan>(app::lb::make_plan({.services = {service}})), s.pairs,
-               "test"),
+               true, "test"),
         around(cable.a(), world_addresses(), {}, pool.pool(), s.shard, now, world),
         balancer(cable.b(), {{lb_ip, 24}, {lb_ip6, 64}}, s.sources, pool.pool(), s.shard, now, splice) {
     EXPECT_TRUE(balancer.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
     EXPECT_TRUE(around.shard.listeners.add({.ip = Ip{}, .first = Port{8080}, .last = Port{8080}}));
-    settle();
   }
 
   static std::vector<net::Address> world_addresses() {

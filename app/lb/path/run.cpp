@@ -53,7 +53,7 @@ int run(const settings::Schema& schema, const LbSettings& v) {
     } catch (const std::invalid_argument& e) {
       schema.fail("sources", e.what());
     }
-    Splice splice(shared, plan, n.connections / 2 + 1, "core 0");
+    Splice splice(shared, plan, n.connections / 2 + 1, true, "core 0");
     Worker<io::EthPort, Splice>::Settings ws;
     ws.shard = shard_settings(n, node.self());
     ws.network = network_settings(node.port());

@@ -25,12 +25,14 @@ constexpr std::uint8_t end_passed_on = 2;
 
 } // namespace
 
-Splice::Splice(Shared& shared, std::shared_ptr<const Plan> plan, std::uint32_t pairs, const std::string& who)
+Splice::Splice(Shared& shared, std::shared_ptr<const Plan> plan, std::uint32_t pairs, bool checks,
+               const std::string& who)
     : shared_(shared),
       purse_(shared.bank),
       pair_memory_(process_arena().take({who + " proxied pairs", pairs, sizeof(Pair)})),
       wheel_memory_(process_arena().take({who + " proxied pairs' timers", 1, sizeof(Wheel::Heads)})),
       pairs_(pair_memory_.data(), pairs) {
+  if (checks) prober_.emplace(shared.backends, counters_, std::uint64_t{0x9e37'79b9'7f4a'7c15});
   publish(std::move(plan));
 }
 
@@ -43,6 +45,7 @@ void Splice::publish(std::shared_ptr<const Plan> plan) {
       dials_[i] = Dial{};
       dials_[i].remote = to;
     }
+  if (prober_) prober_->publish(plan_);
 }
 
 std::uint64_t Splice::word_of(const Pair& p, Side s) const {
@@ -55,6 +58,7 @@ Pair& Splice::pair_of(std::uint64_t word) const {
 void Splice::on_start(CoreHandle& core) {
   core_ = &core;
   wheel_.emplace(static_cast<Wheel::Heads*>(wheel_memory_.data()), core.now().ms32());
+  if (prober_) prober_->start(core);
 }
 
 // ---- Opening
@@ -139,7 +143,9 @@ Count Splice::why_none(const Plan::Service& s) const {
 }
 
 void Splice::on_connected(Connection c) {
-  Pair& p = pair_of(c.user());
+  const std::uint64_t word = c.user();
+  if ((word & in_pair) == 0) return prober_->connected(c, word);
+  Pair& p = pair_of(word);
   const ProxyProtocol proxy = service_of(p).config.send_proxy;
   if (proxy != ProxyProtocol::none) {
     ProxyHeader room;
@@ -151,6 +157,7 @@ void Splice::on_connected(Connection c) {
     }
   }
   count(Count::connected);
+  shared_.backends.connected(p.slot);
   p.phase = Pair::Phase::open;
   pass_unread(p, Side::client);
   watch(p);
@@ -159,6 +166,7 @@ void Splice::on_connected(Connection c) {
 void Splice::backend_failed(Pair& p, CloseReason why) {
   count(why == CloseReason::Refused || why == CloseReason::Reset ? Count::connect_refused
                                                                  : Count::connect_timed_out);
+  shared_.backends.failed(p.slot, service_of(p).config.check.fall);
   give_back_credit(p);
   open_backend(p);
 }
@@ -167,7 +175,8 @@ void Splice::backend_failed(Pair& p, CloseReason why) {
 
 void Splice::on_data(Connection c, Payload& payload) {
   const std::uint64_t word = c.user();
-  if (word == 0) return payload.drop_all();
+  if ((word & in_pair) == 0) [[unlikely]]
+    return word == 0 ? payload.drop_all() : prober_->data(c, word, payload);
   Pair& p = pair_of(word);
   switch (p.phase) {
     case Pair::Phase::opening:
@@ -201,14 +210,14 @@ void Splice::pass_end(Pair& p, Side from) {
 
 void Splice::on_writable(Connection c) {
   const std::uint64_t word = c.user();
-  if (word == 0) return;
+  if ((word & in_pair) == 0) return;
   Pair& p = pair_of(word);
   if (p.phase == Pair::Phase::open) pass_unread(p, other(side_of(word)));
 }
 
 void Splice::on_returned(Connection c, std::uint32_t bytes) {
   const std::uint64_t word = c.user();
-  if (word == 0) return;
+  if ((word & in_pair) == 0) return;
   Pair& p = pair_of(word);
   p.moved_ms = core_->now().ms32();
   if (p.phase != Pair::Phase::parting) return p.leg(other(side_of(word))).reopen(bytes);
@@ -217,7 +226,7 @@ void Splice::on_returned(Connection c, std::uint32_t bytes) {
 
 void Splice::on_peer_closed(Connection c) {
   const std::uint64_t word = c.user();
-  if (word == 0) return;
+  if ((word & in_pair) == 0) return c.abort(); // a check's: no more of its answer will come
   Pair& p = pair_of(word);
   p.ended[at(side_of(word))] = end_came;
   p.moved_ms = core_->now().ms32();
@@ -235,7 +244,8 @@ void Splice::end(Pair& p, Count why) {
 
 void Splice::on_closed(Connection c, CloseReason why) {
   const std::uint64_t word = c.user();
-  if (word == 0) return;
+  if ((word & in_pair) == 0) [[unlikely]]
+    return word == 0 ? void() : prober_->closed(word, why);
   Pair& p = pair_of(word);
   const Side side = side_of(word);
   if (side == Side::client)
@@ -324,6 +334,7 @@ void Splice::fire(Pair& p) {
 
 void Splice::on_tick(Instant now) {
   wheel_->poll(now.ms32(), [this](Pair& p) { fire(p); });
+  if (prober_) prober_->tick(now);
   // Credits that another core wants: a few slots a tick.
   const auto slots = static_cast<Slot>(plan_->backends.size());
   for (Slot i = 0; i < std::min<Slot>(slots, 16); ++i) {

@@ -19,6 +19,7 @@
 #include "app/lb/path/counters.hpp"
 #include "app/lb/path/pair.hpp"
 #include "app/lb/path/plan.hpp"
+#include "app/lb/path/prober.hpp"
 #include "base/pool.hpp"
 #include "flow/arena.hpp"
 #include "runtime/core_handle.hpp"
@@ -36,8 +37,9 @@ struct Shared {
 
 class Splice {
  public:
-  // Room for so many pairs. Throws ArenaError.
-  Splice(Shared& shared, std::shared_ptr<const Plan> plan, std::uint32_t pairs, const std::string& who);
+  // Room for so many pairs. One core of all checks the backends. Throws ArenaError.
+  Splice(Shared& shared, std::shared_ptr<const Plan> plan, std::uint32_t pairs, bool checks,
+         const std::string& who);
   Splice(const Splice&) = delete;
   Splice& operator=(const Splice&) = delete;
 
@@ -102,6 +104,7 @@ class Splice {
   ArenaPiece wheel_memory_;
   Pool<Pair> pairs_;
   std::optional<Wheel> wheel_;
+  std::optional<Prober> prober_;
   Slot next_to_settle_ = 0;
 };
 

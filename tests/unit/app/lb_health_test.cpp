@@ -1,0 +1,186 @@
+// Health: active checks through the data path, and what clients' failures tell.
+#include "support/lb_rig.hpp"
+
+namespace tern::app::lb {
+namespace {
+
+using test::End;
+using test::LbRig;
+
+ServiceConfig checked(CheckKind kind, int backends = 1) {
+  ServiceConfig v = LbRig::service(backends);
+  v.check.kind = kind;
+  v.check.interval = Duration::seconds(2);
+  v.check.jitter = 0;
+  v.check.timeout = Duration::seconds(1);
+  v.check.rise = 2;
+  v.check.fall = 3;
+  v.check.path = "/health";
+  return v;
+}
+
+TEST(Health, HttpStatusDecidesByRiseAndFall) {
+  LbRig r(checked(CheckKind::http));
+  r.world.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+  const Backends& b = r.shared.backends;
+  EXPECT_TRUE(b.up(0));
+  EXPECT_EQ(b.because(0), Because::assumed);
+  r.run(Duration::ms(100));
+  ASSERT_EQ(r.world.accepted.size(), 1U);
+  EXPECT_TRUE(r.world.accepted[0]->got.starts_with("GET /health HTTP/1.1\r\nHost: 10.0.0.11:8080\r\n"));
+  EXPECT_EQ(r.count(Count::checks_passed), 1U);
+  r.world.answer = "HTTP/1.0 503 Service Unavailable\r\n\r\n";
+  r.run(Duration::ms(4100)); // two checks
+  EXPECT_EQ(r.count(Count::checks_failed), 2U);
+  EXPECT_TRUE(b.up(0));
+  r.run(Duration::seconds(2));
+  EXPECT_FALSE(b.up(0));
+  EXPECT_EQ(b.because(0), Because::bad_status);
+  EXPECT_EQ(b.changes(0), 1U);
+  r.world.answer = "HTTP/1.1 399 Odd\r\n\r\n";
+  r.run(Duration::seconds(2));
+  EXPECT_FALSE(b.up(0));
+  r.run(Duration::seconds(2));
+  EXPECT_TRUE(b.up(0));
+  EXPECT_EQ(b.because(0), Because::check_passed);
+  EXPECT_EQ(b.changes(0), 2U);
+}
+
+TEST(Health, FirstCheckDecidesAtOnce) {
+  LbRig r([] {
+    ServiceConfig v = checked(CheckKind::tcp);
+    v.backends[0].address.port = Port{81};
+    return v;
+  }());
+  r.run(Duration::ms(50));
+  EXPECT_FALSE(r.shared.backends.up(0));
+  EXPECT_EQ(r.shared.backends.because(0), Because::refused);
+}
+
+TEST(Health, TcpCheckLeavesNothingBehind) {
+  LbRig r(checked(CheckKind::tcp));
+  r.run(Duration::seconds(9));
+  EXPECT_EQ(r.count(Count::checks_passed), 5U);
+  EXPECT_EQ(r.balancer.shard.time_wait4.streams.size(), 0U);
+  EXPECT_EQ(r.around.shard.time_wait4.streams.size(), 0U);
+  EXPECT_EQ(r.around.shard.connections.used(), 0U);
+  r.expect_nothing_left();
+}
+
+TEST(Health, BackendThatAcceptsAndNeverSpeaksIsDown) {
+  LbRig r(checked(CheckKind::http));
+  r.run(Duration::ms(900));
+  EXPECT_TRUE(r.shared.backends.up(0));
+  r.run(Duration::ms(200));
+  EXPECT_FALSE(r.shared.backends.up(0));
+  EXPECT_EQ(r.shared.backends.because(0), Because::silent);
+}
+
+TEST(Health, WhatIsNotHttpOrEndsEarlyIsDown) {
+  LbRig r(checked(CheckKind::http));
+  r.world.answer = "SSH-2.0-OpenSSH_9.2\r\n";
+  r.run(Duration::ms(100));
+  EXPECT_EQ(r.shared.backends.because(0), Because::not_http);
+  r.world.answer = "HTTP/1.1";
+  r.run(Duration::seconds(2));
+  EXPECT_EQ(r.count(Count::checks_failed), 2U);
+}
+
+TEST(Health, ChecksSpeakTheProxyProtocolToo) {
+  LbRig r([] {
+    ServiceConfig v = checked(CheckKind::http);
+    v.send_proxy = ProxyProtocol::v1;
+    return v;
+  }());
+  r.world.answer = "HTTP/1.1 200 OK\r\n\r\n";
+  r.run(Duration::ms(100));
+  ASSERT_EQ(r.world.accepted.size(), 1U);
+  EXPECT_TRUE(r.world.accepted[0]->got.starts_with("PROXY UNKNOWN\r\nGET /health"));
+}
+
+TEST(Health, JitterSpreadsChecks) {
+  LbRig r([] {
+    ServiceConfig v = checked(CheckKind::tcp);
+    v.check.jitter = 0.5;
+    return v;
+  }());
+  std::vector<std::int64_t> gaps;
+  Instant last = r.now;
+  for (std::uint64_t seen = 0; gaps.size() < 20;) {
+    r.run(Duration::ms(1));
+    if (r.count(Count::checks_passed) == seen) continue;
+    seen = r.count(Count::checks_passed);
+    gaps.push_back((r.now - last).as_ms());
+    last = r.now;
+  }
+  gaps.erase(gaps.begin());
+  const auto [least, most] = std::minmax_element(gaps.begin(), gaps.end());
+  EXPECT_GE(*least, 1000);
+  EXPECT_LE(*most, 3010);
+  EXPECT_GT(*most - *least, 500);
+}
+
+TEST(Health, AllDownResetsClientsWithoutTrying) {
+  LbRig r([] {
+    ServiceConfig v = checked(CheckKind::tcp, 2);
+    for (auto& b : v.backends) b.address.port = Port{81};
+    return v;
+  }());
+  r.run(Duration::ms(50));
+  End& client = r.connect();
+  r.run(Duration::ms(5));
+  EXPECT_EQ(client.why, CloseReason::Reset);
+  EXPECT_EQ(r.count(Count::connect_tried), 0U);
+  EXPECT_EQ(r.count(Count::ended_no_backend), 1U);
+}
+
+TEST(Health, BackupServesWhenTheOthersAreDown) {
+  LbRig r([] {
+    ServiceConfig v = checked(CheckKind::tcp, 3);
+    v.backends[0].address.port = v.backends[1].address.port = Port{81};
+    v.backends[2].backup = true;
+    return v;
+  }());
+  r.run(Duration::ms(50));
+  EXPECT_EQ(r.open().backend.c.local().ip, test::backend_ip(2));
+}
+
+TEST(Health, ClientsFailuresTakeABackendOutAndTimeBringsItBack) {
+  LbRig r([] {
+    ServiceConfig v = checked(CheckKind::none, 2);
+    v.backends[0].address.port = Port{81};
+    return v;
+  }());
+  for (int i = 0; i < 12; ++i) r.open();
+  EXPECT_FALSE(r.shared.backends.up(0));
+  EXPECT_EQ(r.shared.backends.because(0), Because::clients_failed);
+  EXPECT_EQ(r.count(Count::connect_refused), 3U); // and then no more
+  r.run(Prober::leave_alone, Duration::ms(10));
+  EXPECT_TRUE(r.shared.backends.up(0));
+  EXPECT_EQ(r.shared.backends.because(0), Because::tried_again);
+}
+
+TEST(Health, MaintainedBackendIsNotChecked) {
+  LbRig r(checked(CheckKind::tcp, 2));
+  r.run(Duration::ms(50));
+  r.shared.backends.set_admin(0, Admin::maintain);
+  r.run(Duration::seconds(10));
+  EXPECT_EQ(r.count(Count::checks_passed), 2U + 5U);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(r.open().backend.c.local().ip, test::backend_ip(1));
+}
+
+TEST(Health, PublishedPlanMovesTheChecks) {
+  ServiceConfig v = checked(CheckKind::tcp);
+  LbRig r(v);
+  r.run(Duration::ms(50));
+  v.backends[0].address = {test::backend_ip(1), Port{81}};
+  r.splice.publish(std::make_shared<Plan>(make_plan({.services = {v}})));
+  r.run(Duration::ms(50));
+  EXPECT_FALSE(r.shared.backends.up(0));
+  r.splice.publish(std::make_shared<Plan>()); // nobody left
+  r.run(Duration::seconds(5));
+  EXPECT_EQ(r.count(Count::checks_failed), 1U);
+}
+
+} // namespace
+} // namespace tern::app::lb
