@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
 #include <stdexcept>
 
 #include "app/lb/path/splice.hpp"
@@ -18,21 +20,36 @@ NodeSettings node_of(const LbSettings& v) {
   return n;
 }
 
-void listen(Shard& shard, const LbConfig& lb) {
-  for (const ServiceConfig& s : lb.services)
-    for (const ListenConfig& l : s.listen)
-      TERN_CHECK(shard.listeners.add({.ip = l.ip,
-                                      .first = l.first,
-                                      .last = l.last,
-                                      .cookies = s.cookies,
-                                      .connections = s.max_connections}));
+std::uint32_t cores_of(const NodeSettings& n) {
+  return std::max<std::uint32_t>(1, static_cast<std::uint32_t>(n.cores.size()));
 }
 
-void print(const LbCounters& c) {
+// Of all cores together.
+void print(Node<Splice>& node) {
   fmt::print("load balancer\n");
-  for (std::size_t i = 0; i < LbCounters::size; ++i)
-    if (const auto n = c.get(static_cast<Count>(i)); n != 0)
-      fmt::print("  {:<28} {}\n", name_of(static_cast<Count>(i)), n);
+  for (std::size_t i = 0; i < LbCounters::size; ++i) {
+    std::uint64_t n = 0;
+    for (io::CoreId c = 0; c < node.cores(); ++c) n += node.handler(c).counters().get(static_cast<Count>(i));
+    if (n != 0) fmt::print("  {:<28} {}\n", name_of(static_cast<Count>(i)), n);
+  }
+}
+
+void serve(Node<Splice>& node, const LbSettings& v) {
+  for (const ServiceConfig& s : v.lb.services)
+    for (const ListenConfig& l : s.listen)
+      TERN_CHECK(node.listen({.ip = l.ip,
+                              .first = l.first,
+                              .last = l.last,
+                              .cookies = s.cookies,
+                              .connections = s.max_connections}));
+  node.start();
+  print_ready(node.port());
+  const TscClock clock;
+  const Instant end = v.duration > Duration{} ? clock.now() + v.duration : Instant::at_ns(INT64_MAX);
+  node.wait([&] { return clock.now() >= end; });
+  node.stop(v.drain);
+  print(node);
+  print_counters(node.reports());
 }
 
 } // namespace
@@ -40,35 +57,24 @@ void print(const LbCounters& c) {
 int run(const settings::Schema& schema, const LbSettings& v) {
   catch_stop_signals();
   const NodeSettings n = node_of(v);
-  NodePort node(schema, n);
-  {
-    const auto plan = std::make_shared<const Plan>(make_plan(v.lb));
-    Shared shared(1, v.lb.source_records, random_key());
-    for (std::size_t i = 0; i < plan->backends.size(); ++i)
-      shared.bank.set_limit(static_cast<Slot>(i), plan->backends[i].config.max_connections);
-    std::optional<DialPlan> dial;
-    try {
-      dial.emplace(node.self(), io::Steering{},
-                   DialSettings{.sources = v.lb.sources, .seed = random_key().k0});
-    } catch (const std::invalid_argument& e) {
-      schema.fail("sources", e.what());
-    }
-    Splice splice(shared, plan, n.connections / 2 + 1, true, "core 0");
-    Worker<io::EthPort, Splice>::Settings ws;
-    ws.shard = shard_settings(n, node.self());
-    ws.network = network_settings(node.port());
-    ws.idle = n.idle;
-    ws.dial = &*dial;
-    Worker<io::EthPort, Splice> worker(node.port(), 0, node.self(), routes_of(n), node.packets(), ws, splice);
-    listen(worker.shard(), v.lb);
-    print_ready(node.port(), node.self());
-    const Instant end =
-        v.duration > Duration{} ? worker.clock().now() + v.duration : Instant::at_ns(INT64_MAX);
-    worker.run([&](Instant now) { return stop_signals() != 0 || now >= end; }, v.drain);
-    print(splice.counters());
-    print_counters(worker.shard(), worker.network());
+  const std::uint32_t cores = cores_of(n);
+  const auto plan = std::make_shared<const Plan>(make_plan(v.lb));
+  Shared shared(cores, v.lb.source_records, random_key());
+  for (std::size_t i = 0; i < plan->backends.size(); ++i)
+    shared.bank.set_limit(static_cast<Slot>(i), plan->backends[i].config.max_connections);
+  // Half of a core's connections, and as for those a little more where there are several.
+  const std::uint32_t pairs = n.connections / 2 / cores + n.connections / 16 + 1;
+  const auto make = [&](io::CoreId c) {
+    return Splice(shared, plan, pairs, c == 0, fmt::format("core {}", c));
+  };
+  std::optional<Node<Splice>> node;
+  try {
+    node.emplace(schema, n, make, DialSettings{.sources = v.lb.sources});
+  } catch (const std::invalid_argument& e) {
+    schema.fail("backend_source", e.what());
   }
-  const unsigned leaked = node.close();
+  serve(*node, v);
+  const unsigned leaked = node->close();
   fmt::print("packets not given back: {}\n", leaked);
   return leaked == 0 ? 0 : 1;
 }

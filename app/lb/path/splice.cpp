@@ -144,7 +144,7 @@ Count Splice::why_none(const Plan::Service& s) const {
 
 void Splice::on_connected(Connection c) {
   const std::uint64_t word = c.user();
-  if ((word & in_pair) == 0) return prober_->connected(c, word);
+  if ((word & in_pair) == 0) return prober_ ? prober_->connected(c, word) : c.abort();
   Pair& p = pair_of(word);
   const ProxyProtocol proxy = service_of(p).config.send_proxy;
   if (proxy != ProxyProtocol::none) {
@@ -176,7 +176,7 @@ void Splice::backend_failed(Pair& p, CloseReason why) {
 void Splice::on_data(Connection c, Payload& payload) {
   const std::uint64_t word = c.user();
   if ((word & in_pair) == 0) [[unlikely]]
-    return word == 0 ? payload.drop_all() : prober_->data(c, word, payload);
+    return word != 0 && prober_ ? prober_->data(c, word, payload) : payload.drop_all();
   Pair& p = pair_of(word);
   switch (p.phase) {
     case Pair::Phase::opening:
@@ -245,7 +245,7 @@ void Splice::end(Pair& p, Count why) {
 void Splice::on_closed(Connection c, CloseReason why) {
   const std::uint64_t word = c.user();
   if ((word & in_pair) == 0) [[unlikely]]
-    return word == 0 ? void() : prober_->closed(word, why);
+    return word != 0 && prober_ ? prober_->closed(word, why) : void();
   Pair& p = pair_of(word);
   const Side side = side_of(word);
   if (side == Side::client)

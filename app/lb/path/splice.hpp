@@ -53,6 +53,7 @@ class Splice {
   void on_peer_closed(Connection c);
   void on_closed(Connection c, CloseReason why);
   void on_tick(Instant now);
+  void on_drain() { prober_.reset(); } // no more checks; those under way end unheard
 
   // ---- On this core's thread alone: by CoreHandle::post.
   // Live pairs keep their backend; the numbers of the services and slots that they name mean the same.

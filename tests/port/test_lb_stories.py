@@ -1,0 +1,95 @@
+"""Twenty life stories of a connection through `tern lb` and through HAProxy (mode tcp), between the same clients and the
+same backend: both ends see the same bytes and the same end, but for what DIFFERS names."""
+# limit: 120
+import contextlib
+import pathlib
+import shutil
+import tempfile
+
+import lb
+import lb_stories
+import lib
+import server
+
+PORT = 9000
+
+# Where we do otherwise: (HAProxy's, ours). HAProxy shows the other side an ordinary end when a backend resets, dies or is
+# not there; a reset is carried through here, or whoever reads until the end would take a part for the whole.
+DIFFERS = {
+    "backend_resets": ([(b"", "fin")], [(b"", "rst")]),
+    "backend_answers_then_resets": ([(b"the last words", "fin")], [(b"the last words", "rst")]),
+    "backend_closes_with_text_unread": ([(b"", "fin")], [(b"", "rst")]),
+    "backend_dies_in_the_middle": (None, ["rst"]),  # theirs is now one, now the other
+    "client_dies_in_the_middle": (None, ["rst"]),
+    "nobody_there": ([(b"", "fin")], [(b"", "rst")]),
+}
+
+
+@contextlib.contextmanager
+def haproxy(ns):
+    lib.need("haproxy")
+    with tempfile.TemporaryDirectory(prefix="tern-haproxy-") as folder:
+        conf = pathlib.Path(folder) / "haproxy.cfg"
+        conf.write_text(f"""
+global
+  maxconn 200
+  nbthread 1
+defaults
+  mode tcp
+  timeout connect 2s
+  timeout client 30s
+  timeout server 30s
+listen web
+  bind {lb.CLIENT}:{PORT}
+  server b0 {lb.backend_ip(0)}:8080
+listen nobody
+  bind {lb.CLIENT}:{PORT + 1}
+  retries 0
+  server b0 {lb.backend_ip(0)}:8099
+""")
+        with lib.program(ns, shutil.which("haproxy"), "-f", conf, "-db") as p:
+            def up():
+                with contextlib.suppress(OSError), server.inside(ns):
+                    server.connect(PORT + 1, 1, to=lb.CLIENT).close()
+                    return True
+            lib.wait_until(up, "HAProxy answers")
+            yield p
+
+
+def nobody_there(connect):
+    with contextlib.closing(connect()) as c:
+        with contextlib.suppress(ConnectionError):  # it may be over already
+            c.sendall(b"to nobody")
+            return [lb_stories.see(c)]
+        return [(b"", "rst")]
+
+
+def test():
+    config = lb.config([f"{lb.backend_ip(0)}:8080"])
+    config += f'[[service]]\nname = "nobody"\nlisten = ["*:81"]\n[[service.backend]]\naddress = "{lb.backend_ip(0)}:8099"\n'
+    wrong = []
+    with lb.over_veth(config) as b, lb.Backend(b.ns, lb.backend_ip(0)) as backend, haproxy(b.ns), server.inside(b.ns):
+        def compare(name, theirs, ours):
+            print(f"{name}: {lb_stories.brief(ours)}")
+            if name in DIFFERS:
+                if ours != DIFFERS[name][1] or DIFFERS[name][0] not in (None, theirs):
+                    wrong.append(f"{name}: HAProxy {lb_stories.brief(theirs)}, tern {lb_stories.brief(ours)}; "
+                                 f"expected {DIFFERS[name]}")
+            elif theirs != ours:
+                wrong.append(f"{name}: HAProxy {lb_stories.brief(theirs)}, tern {lb_stories.brief(ours)}")
+
+        for story in lb_stories.STORIES:
+            seen = []
+            for host, port in ((lb.CLIENT, PORT), (lb.TERN, 80)):
+                with contextlib.closing(server.connect(port, to=host)) as client:
+                    seen.append(story(client, backend.accept))
+            compare(story.__name__, *seen)
+        compare("nobody_there", nobody_there(lambda: server.connect(PORT + 1, to=lb.CLIENT)),
+                nobody_there(lambda: server.connect(81, to=lb.TERN)))
+        counters = b.finish()
+    ended = sum(v for k, v in counters.items() if k.startswith("ended_"))
+    lib.check(ended == counters["accepted"], f"{counters['accepted']} accepted, {ended} ended")
+    lib.check(not wrong, "\n".join(wrong))
+
+
+lib.main(test, limit=120)
