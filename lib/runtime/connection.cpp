@@ -79,6 +79,13 @@ void Connection::reopen(std::uint32_t bytes) {
     tcp::release_received(s.env, r.tcb, std::min(bytes, most), out);
   });
 }
+void Connection::widen() {
+  with(shard_, index_, generation_, 0,
+       [](Shard& s, ConnectionRecord& r) { return tcp::widen_window(s.env, r.tcb), 0; });
+}
+std::uint32_t Connection::unsent() const {
+  return with(shard_, index_, generation_, 0U, [](Shard&, ConnectionRecord& r) { return r.tcb.unsent(); });
+}
 std::uint32_t Connection::unread() const {
   return with(shard_, index_, generation_, 0U,
               [](Shard&, ConnectionRecord& r) { return r.unread == nullptr ? 0U : r.unread->pkt_len; });

@@ -89,8 +89,12 @@ class Connection {
   // stood, or while its buffer was full.
   std::uint32_t forward_unread(Connection from);
   void reopen(std::uint32_t bytes);
+  // Before that: whoever the text is forwarded to has sent all of it and could send more, so the window may
+  // be what holds the peer back. It grows if it is, up to the setting.
+  void widen();
   [[nodiscard]] std::uint32_t unread() const;         // bytes that a handler left in a payload
   [[nodiscard]] std::uint32_t unacknowledged() const; // bytes queued, or sent and not acknowledged
+  [[nodiscard]] std::uint32_t unsent() const;         // of them, those that wait for a window
 
   // Four ways to part, see handler.hpp.
   void close();   // our direction, after what is queued

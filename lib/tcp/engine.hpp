@@ -57,6 +57,9 @@ enum class Farewell : std::uint8_t {
 void orphan(const Env&, Tcb&, Farewell, Instant now, Outcome&);
 // Text handed out by event_data keeps the window down until it is released here.
 void release_received(const Env&, Tcb&, std::uint32_t bytes, Outcome&);
+// All that was lent of this text has left towards its reader, who could take more: this window is what holds
+// the peer back, so it doubles, up to the setting.
+void widen_window(const Env&, Tcb&);
 void pause_reading(Tcb&);
 void resume_reading(const Env&, Tcb&, Outcome&);
 // ICMP: the path carries at most `mtu_mss` bytes of text. `quoted` is the sequence number in the returned

@@ -74,6 +74,8 @@ void note_progress(Tcb&);
 [[nodiscard]] std::uint32_t window_growth(const Tcb&);
 // The receive buffer grows with what the user reads in a round trip.
 void tune_receive_window(const Env&, Tcb&, Instant now);
+// How far tuning may go.
+[[nodiscard]] std::uint32_t most_window(const Env&, const Tcb&);
 void owe_ack(const Env&, Tcb&, std::uint32_t text, Instant now, Outcome&);
 inline void ack_now(Tcb& t, Outcome& out) {
   t.set(flag_ack_now);

@@ -29,15 +29,24 @@ std::uint16_t advertise_window(Tcb& t) {
   return static_cast<std::uint16_t>(units);
 }
 
+std::uint32_t most_window(const Env& env, const Tcb& t) {
+  const std::uint32_t most = env.settings.receive_buffer_max;
+  return t.has(flag_scaled) ? most : std::min<std::uint32_t>(most, 65535);
+}
+
+namespace {
+bool plenty(const Env& env) {
+  return env.packets.free() > env.packets.raw()->size / 4;
+}
+} // namespace
+
 // The buffer must hold what arrives while an ACK travels to the peer and its answer back. So when the user
 // read so much in a round trip that the next one, twice as large in slow start, would not fit, the buffer
 // doubles, up to the setting: a fast reader on a long path gets its window, a slow one keeps the small one it
 // needs (Fisk and Feng 2001, as Linux does). Never while packets are scarce: what is promised here must be
 // held.
 void tune_receive_window(const Env& env, Tcb& t, Instant now) {
-  const std::uint32_t most = t.has(flag_scaled)
-                                 ? env.settings.receive_buffer_max
-                                 : std::min<std::uint32_t>(env.settings.receive_buffer_max, 65535);
+  const std::uint32_t most = most_window(env, t);
   if (t.rcv_limit >= most) return;
   constexpr unsigned grain_us = 64;
   const auto read = static_cast<std::uint16_t>((t.rcv_nxt - t.rcv_held).raw() >> 10);
@@ -51,8 +60,7 @@ void tune_receive_window(const Env& env, Tcb& t, Instant now) {
     if (age < rtt) return;
     const std::uint64_t taken = static_cast<std::uint16_t>(read - t.tune_from) * std::uint64_t{1024};
     const std::uint64_t wanted = 2 * (taken * rtt / age) + 16U * t.rcv_mss;
-    const bool plenty = env.packets.free() > env.packets.raw()->size / 4;
-    if (wanted > t.rcv_limit && plenty)
+    if (wanted > t.rcv_limit && plenty(env))
       t.rcv_limit = static_cast<std::uint32_t>(std::min<std::uint64_t>({wanted, most, 2ULL * t.rcv_limit}));
   }
   t.tune_from = read;
@@ -60,3 +68,15 @@ void tune_receive_window(const Env& env, Tcb& t, Instant now) {
 }
 
 } // namespace tern::tcp::detail
+
+namespace tern::tcp {
+
+// What a proxy lends is read at the far end's pace: a reader 100 ms away behind a backend that is next door
+// reads little in the backend's round trip, and the tuning above would never see that it wants more.
+void widen_window(const Env& env, Tcb& t) {
+  const std::uint32_t most = detail::most_window(env, t);
+  if (t.rcv_limit >= most || t.rcv_held < t.rcv_limit / 4 * 3 || !detail::plenty(env)) return;
+  t.rcv_limit = static_cast<std::uint32_t>(std::min<std::uint64_t>(2ULL * t.rcv_limit, most));
+}
+
+} // namespace tern::tcp

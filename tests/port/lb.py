@@ -60,8 +60,8 @@ def over_veth(toml, *options, tag="lb"):
 
 
 @contextlib.contextmanager
-def nginx(ns, count=3, body=None):
-    """Servers on port 8080 of the backends' addresses; each says which one it is, /big what `body` is."""
+def nginx(ns, only=(0, 1, 2), body=None):
+    """Servers on port 8080 of these backends' addresses; each says which one it is, /big what `body` is."""
     lib.need("nginx")
     with tempfile.TemporaryDirectory(prefix="tern-nginx-") as folder:
         os.chmod(folder, 0o755)
@@ -70,7 +70,7 @@ def nginx(ns, count=3, body=None):
             f"server {{ listen {backend_ip(i)}:8080; listen [{backend_ip(i, True)}]:8080; root {folder};"
             f" location = / {{ return 200 'b{i}\\n'; }}"
             f" location = /health {{ return 204; }} client_max_body_size 200m;"
-            f" location = /sink {{ return 200 'ok'; }} }}\n" for i in range(count))
+            f" location = /sink {{ return 200 'ok'; }} }}\n" for i in only)
         conf = pathlib.Path(folder) / "nginx.conf"
         conf.write_text(
             f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
@@ -81,7 +81,7 @@ def nginx(ns, count=3, body=None):
         with lib.program(ns, shutil.which("nginx"), "-c", conf, "-e", f"{folder}/error.log") as p:
             def up():
                 with contextlib.suppress(OSError), server.inside(ns):
-                    socket.create_connection((backend_ip(count - 1), 8080), 0.5).close()
+                    socket.create_connection((backend_ip(only[-1]), 8080), 0.5).close()
                     return True
             lib.wait_until(up, "nginx answers")
             yield p

@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "app/lb/path/splice.hpp"
+#include "io/impair.hpp"
 #include "io/memory_pair.hpp"
 #include "runtime/core.hpp"
 #include "support/eal.hpp"
@@ -40,7 +42,10 @@ struct End {
 // Clients and backends.
 class World {
  public:
-  void on_connected(Connection c) { of(c).c = c; }
+  void on_connected(Connection c) {
+    of(c).c = c;
+    feed(c);
+  }
   void on_accept(Connection c) {
     End& e = of(c);
     e.c = c;
@@ -62,22 +67,32 @@ class World {
     }
   }
   void on_writable(Connection c) { feed(c); }
-  void on_peer_closed(Connection c) { of(c).peer_closed = true; }
+  void on_peer_closed(Connection c) {
+    End& e = of(c);
+    e.peer_closed = true;
+    if (on_end) on_end(e);
+  }
   void on_closed(Connection c, CloseReason r) {
     End& e = of(c);
     e.closed = true;
     e.why = r;
     live_.erase(c.index());
+    backlog_.erase(c.index());
   }
 
-  // Sends all of it, as fast as it is taken.
-  void send_all(Connection c, std::string text) {
-    backlog_[c.index()] = std::move(text);
+  // Sends all of it, as fast as it is taken; then closes, if told to.
+  void send_all(Connection c, std::string text, bool then_close = false) {
+    backlog_[c.index()] = {std::move(text), 0, then_close};
     feed(c);
   }
   void feed(Connection c) {
-    std::string& b = backlog_[c.index()];
-    b.erase(0, c.send(std::string_view{b}));
+    const auto found = backlog_.find(c.index());
+    if (found == backlog_.end() || c.state() == tcp::State::SynSent) return;
+    Backlog& b = found->second;
+    b.sent += c.send(std::string_view{b.text}.substr(b.sent));
+    if (b.sent != b.text.size()) return;
+    if (b.then_close) c.close();
+    backlog_.erase(found);
   }
   End& of(Connection c) {
     End*& e = live_[c.index()];
@@ -89,19 +104,63 @@ class World {
     return *e;
   }
   std::vector<End*> accepted;
-  std::string greeting; // what a backend says as soon as it is connected
-  std::string answer;   // and after an empty line
+  std::function<void(End&)> on_end; // the peer closed
+  std::string greeting;             // what a backend says as soon as it is connected
+  std::string answer;               // and after an empty line
 
  private:
   std::map<std::uint32_t, End*> live_;
-  std::map<std::uint32_t, std::string> backlog_;
+  struct Backlog {
+    std::string text;
+    std::size_t sent = 0;
+    bool then_close = false;
+  };
+  std::map<std::uint32_t, Backlog> backlog_;
   std::vector<std::unique_ptr<End>> all_;
 };
 
-template <class Handler>
+// A cable on which the clients (of IPv4) are further away than the backends are.
+class Cable {
+ public:
+  Cable(io::MemoryPort& port, const io::Impairment& all, Duration client_delay, PacketPool pool)
+      : near_(port, all, pool), far_(port, further(all, client_delay), pool) {}
+  std::uint16_t rx_burst(io::QueueId q, rte_mbuf** out, std::uint16_t n) { return near_.rx_burst(q, out, n); }
+  std::uint16_t tx_burst(io::QueueId q, rte_mbuf** m, std::uint16_t n) {
+    for (std::uint16_t i = 0; i < n; ++i) (of_client(m[i]) ? far_ : near_).tx_burst(q, &m[i], 1);
+    return n;
+  }
+  void tx_flush(io::QueueId q) { near_.tx_flush(q); }
+  [[nodiscard]] std::uint32_t tx_pending(io::QueueId q) const {
+    return near_.tx_pending(q) + far_.tx_pending(q);
+  }
+  [[nodiscard]] const io::PortPlan& plan() const { return near_.plan(); }
+  [[nodiscard]] const io::RssView& rss() const { return near_.rss(); }
+  [[nodiscard]] io::MacBytes mac() const { return near_.mac(); }
+  [[nodiscard]] const io::PortCounters& counters(io::QueueId q) const { return near_.counters(q); }
+  void advance(Instant now) {
+    near_.advance(now);
+    far_.advance(now);
+  }
+
+ private:
+  static io::Impairment further(io::Impairment i, Duration by) {
+    i.delay = i.delay + by;
+    return i;
+  }
+  static bool of_client(const rte_mbuf* m) {
+    const auto* b = rte_pktmbuf_mtod(m, const std::uint8_t*);
+    if (m->data_len < 34 || b[12] != 8 || b[13] != 0) return false;
+    const std::uint32_t client = client_ip.v4().be().raw();
+    return std::memcmp(b + 26, &client, 4) == 0 || std::memcmp(b + 30, &client, 4) == 0;
+  }
+  io::Impaired<io::MemoryPort> near_;
+  io::Impaired<io::MemoryPort> far_;
+};
+
+template <class Handler, class Port = io::MemoryPort>
 struct LbNode {
-  LbNode(io::MemoryPort& port, const std::vector<net::Address>& addresses, std::vector<Prefix> pools,
-         PacketPool pool, ShardSettings s, Instant now, Handler& h)
+  LbNode(Port& port, const std::vector<net::Address>& addresses, std::vector<Prefix> pools, PacketPool pool,
+         ShardSettings s, Instant now, Handler& h)
       : self({.mac = port.mac(), .addresses = addresses, .pools = pools}),
         network(self, net::Routes{}, pool, {.key = {1, 2}}),
         shard(process_arena(), with_addresses(s, self), pool, now),
@@ -121,7 +180,7 @@ struct LbNode {
   io::Steering steering;
   DialPlan dial;
   Dialer dialer;
-  Core<io::MemoryPort, Handler> core;
+  Core<Port, Handler> core;
 };
 
 struct LbRigSettings {
@@ -130,7 +189,8 @@ struct LbRigSettings {
   unsigned packets = 16383;
   std::vector<Prefix> sources{};
   std::uint32_t pairs = 512;
-  bool balancer_polls_first = false;
+  io::Impairment impair{}; // of the cable, each way
+  Duration client_delay{}; // more of it, for clients
 };
 
 class LbRig {
@@ -139,12 +199,14 @@ class LbRig {
   // `service` listens on port 80; its backends on 8080.
   explicit LbRig(app::lb::ServiceConfig service, const Settings& s = {})
       : pool(s.packets, 2048, 0),
-        cable(io::MemoryPairSettings{}),
+        cable(io::MemoryPairSettings{.checksums = io::Offload::never}),
+        world_port(cable.a(), s.impair, s.client_delay, pool.pool()),
+        balancer_port(cable.b(), with_another_seed(s.impair), s.client_delay, pool.pool()),
         shared(1, 1024, {3, 4}),
         splice(shared, std::make_shared<app::lb::Plan>(app::lb::make_plan({.services = {service}})), s.pairs,
                true, "test"),
-        around(cable.a(), world_addresses(), {}, pool.pool(), s.shard, now, world),
-        balancer(cable.b(), {{lb_ip, 24}, {lb_ip6, 64}}, s.sources, pool.pool(), s.shard, now, splice) {
+        around(world_port, world_addresses(), {}, pool.pool(), s.shard, now, world),
+        balancer(balancer_port, {{lb_ip, 24}, {lb_ip6, 64}}, s.sources, pool.pool(), s.shard, now, splice) {
     EXPECT_TRUE(balancer.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
     EXPECT_TRUE(around.shard.listeners.add({.ip = Ip{}, .first = Port{8080}, .last = Port{8080}}));
   }
@@ -169,6 +231,8 @@ class LbRig {
   }
 
   void settle() {
+    world_port.advance(now);
+    balancer_port.advance(now);
     for (int idle = 0; idle < 3;) {
       const bool a = around.core.poll(now);
       const bool b = balancer.core.poll(now);
@@ -219,13 +283,19 @@ class LbRig {
   Instant now = Instant::at_ns(5'000'000'000);
   TestPool pool;
   io::MemoryPair cable;
+  Cable world_port;
+  Cable balancer_port;
   World world;
   app::lb::Shared shared;
   app::lb::Splice splice;
-  LbNode<World> around;
-  LbNode<app::lb::Splice> balancer;
+  LbNode<World, Cable> around;
+  LbNode<app::lb::Splice, Cable> balancer;
 
  private:
+  static io::Impairment with_another_seed(io::Impairment i) {
+    i.seed = ~i.seed;
+    return i;
+  }
   std::uint16_t next_port_ = 20'000;
 };
 

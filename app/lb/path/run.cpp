@@ -15,7 +15,8 @@ namespace {
 // A proxy may queue all that one receive buffer lets in: what did not fit could not be passed on at the end.
 NodeSettings node_of(const LbSettings& v) {
   NodeSettings n = v.node;
-  n.tcp.send_buffer = std::max(n.tcp.send_buffer, n.tcp.receive_buffer + 256);
+  n.tcp.send_buffer =
+      std::max({n.tcp.send_buffer, n.tcp.receive_buffer + 256, n.tcp.receive_buffer_max + 256});
   n.sources = v.lb.sources;
   return n;
 }

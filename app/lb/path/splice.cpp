@@ -220,8 +220,13 @@ void Splice::on_returned(Connection c, std::uint32_t bytes) {
   if ((word & in_pair) == 0) return;
   Pair& p = pair_of(word);
   p.moved_ms = core_->now().ms32();
-  if (p.phase != Pair::Phase::parting) return p.leg(other(side_of(word))).reopen(bytes);
-  if (c.unacknowledged() == 0) c.abort();
+  if (p.phase == Pair::Phase::parting) {
+    if (c.unacknowledged() == 0) c.abort();
+    return;
+  }
+  Connection& source = p.leg(other(side_of(word)));
+  if (c.unsent() == 0) source.widen();
+  source.reopen(bytes);
 }
 
 void Splice::on_peer_closed(Connection c) {

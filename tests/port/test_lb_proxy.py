@@ -1,0 +1,68 @@
+"""The PROXY protocol that `tern lb` speaks, read by HAProxy: v1 and v2, clients of both families on a backend of IPv4,
+with health checks beside; and the header comes although the client never speaks."""
+import contextlib
+import pathlib
+import shutil
+import socket
+import tempfile
+
+import lb
+import lib
+import server
+
+
+@contextlib.contextmanager
+def haproxy(ns):
+    lib.need("haproxy")
+    with tempfile.TemporaryDirectory(prefix="tern-haproxy-") as folder:
+        conf = pathlib.Path(folder) / "haproxy.cfg"
+        conf.write_text(f"""
+global
+  maxconn 200
+  nbthread 1
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 10s
+  timeout server 10s
+frontend who
+  bind {lb.backend_ip(0)}:8080 accept-proxy
+  http-request return status 200 content-type text/plain lf-string "%[src] %[src_port] %[dst] %[dst_port]"
+""")
+        with lib.program(ns, shutil.which("haproxy"), "-f", conf, "-db") as p:
+            def up():
+                with contextlib.suppress(OSError), server.inside(ns):
+                    server.connect(8080, 1, to=lb.backend_ip(0)).close()
+                    return True
+            lib.wait_until(up, "HAProxy answers")
+            yield p
+
+
+def test():
+    lib.need("curl")
+    config = "".join(
+        f'[[service]]\nname = "{v}"\nlisten = ["*:{port}"]\nsend_proxy = "{v}"\n'
+        f'[service.health]\ncheck = "http"\ninterval = "200ms"\ntimeout = "150ms"\n'
+        f'[[service.backend]]\naddress = "{lb.backend_ip(0)}:8080"\n'
+        for v, port in (("v1", 81), ("v2", 82)))
+    config += (f'[[service]]\nname = "mute"\nlisten = ["*:83"]\nsend_proxy = "v1"\n'
+               f'[[service.backend]]\naddress = "{lb.backend_ip(1)}:8080"\n')
+    with lb.over_veth(config) as b, haproxy(b.ns), lb.Backend(b.ns, lb.backend_ip(1)) as backend:
+        for port in (81, 82):
+            for to, client in ((lb.TERN, lb.CLIENT), (f"[{lb.TERN6}]", lb.CLIENT6)):
+                out = b.ns.run("curl", "-sS", "--max-time", 5, "-w", " %{local_port}", f"http://{to}:{port}/").split()
+                lib.check(out[1] == out[4], f"port {port}: the client's port came as {out}")
+                lib.check(out[0] == client and out[2] == to.strip("[]") and out[3] == str(port),
+                          f"port {port}, client {client}: HAProxy read {out}")
+        with server.inside(b.ns), contextlib.closing(server.connect(83, to=lb.TERN)) as mute:
+            with contextlib.closing(backend.accept()) as s:
+                me = mute.getsockname()
+                line = f"PROXY TCP4 {lb.CLIENT} {lb.TERN} {me[1]} 83\r\n".encode()
+                got = s.recv(200)
+                lib.check(got == line, f"the header of a client that does not speak is {got!r}, not {line!r}")
+        counters = b.finish()
+    lib.check(counters["checks_passed"] >= 4, f"checks: {counters}")
+    lib.check(counters.get("checks_failed", 0) == 0, "HAProxy refused a check")
+
+
+lib.main(test)
