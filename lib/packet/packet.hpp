@@ -3,6 +3,7 @@
 
 #include <rte_mbuf.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -175,11 +176,53 @@ struct ExternalBytes {
 void make_external_info(rte_mbuf_ext_shared_info& info, void (*released)(void* bytes, void* user),
                         void* user);
 
-// Where packets come from: a thin view of an rte_mempool that somebody above made.
+// Packets that one core has just done with and will write anew before its turn ends: the answer goes out in
+// the buffers that the question came in. Their lines are asked for to be written, as somebody else's core
+// still holds them; by the time they are, they are here. Emptied at the end of each turn: whoever counts a
+// pool's packets finds them there.
+class PacketStash {
+ public:
+  PacketStash() = default;
+  PacketStash(const PacketStash&) = delete;
+  PacketStash& operator=(const PacketStash&) = delete;
+  ~PacketStash() { flush(); }
+
+  // Frees a packet of any kind; keeps it if it is one segment of `pool`, its own buffer, held by nobody else.
+  void give(Packet&& p, rte_mempool* pool) {
+    rte_mbuf* const m = p.mbuf();
+    if (m == nullptr) return;
+    if (m->nb_segs != 1 || !Packet::writable(m) || m->pool != pool || count_ == most) [[unlikely]]
+      return p.reset();
+    TERN_DCHECK(m->next == nullptr);
+    (void)p.release();
+    const auto* data = static_cast<const std::byte*>(m->buf_addr) + RTE_PKTMBUF_HEADROOM;
+    to_be_written(m);
+    to_be_written(data - 1); // the headers in front, and the segment
+    to_be_written(data);
+    packets_[count_++] = m;
+  }
+  [[nodiscard]] rte_mbuf* take() { return count_ == 0 ? nullptr : packets_[--count_]; }
+  void flush() {
+    if (count_ == 0) return;
+    rte_mempool_put_bulk(packets_[0]->pool, reinterpret_cast<void**>(packets_.data()), count_);
+    count_ = 0;
+  }
+
+ private:
+  static constexpr unsigned most = 64;
+  static void to_be_written(const void* line) { // a builtin says so only where the ISA was told to have it
+    __asm__ volatile("prefetchw %0" : : "m"(*static_cast<const std::byte*>(line)));
+  }
+  unsigned count_ = 0;
+  std::array<rte_mbuf*, most> packets_;
+};
+
+// Where packets come from: a thin view of an rte_mempool that somebody above made, and of what its core has
+// just done with.
 class PacketPool {
  public:
   PacketPool() = default;
-  explicit PacketPool(rte_mempool* pool) : pool_(pool) {}
+  explicit PacketPool(rte_mempool* pool, PacketStash* stash = nullptr) : pool_(pool), stash_(stash) {}
   // Empty when the pool is. Writes the first line of the mbuf only: a free one's `next` is null already, and
   // tx_offload means nothing until somebody sets the flags that speak of it. Between two cores a line not
   // written is a line not moved.
@@ -187,7 +230,8 @@ class PacketPool {
   // With `bytes` of data already in it, for the caller to write: they must fit room().
   [[nodiscard]] Packet alloc(std::uint32_t bytes) const {
     TERN_DCHECK(bytes <= room());
-    rte_mbuf* m = rte_mbuf_raw_alloc(pool_);
+    rte_mbuf* m = stash_ == nullptr ? nullptr : stash_->take();
+    if (m == nullptr) m = rte_mbuf_raw_alloc(pool_);
     if (m == nullptr) [[unlikely]]
       return {};
     m->data_off = RTE_PKTMBUF_HEADROOM;
@@ -213,6 +257,7 @@ class PacketPool {
 
  private:
   rte_mempool* pool_ = nullptr;
+  PacketStash* stash_ = nullptr;
 };
 
 } // namespace tern

@@ -34,6 +34,9 @@ class Core {
         handle_(shard, network, hops_) {}
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
+  ~Core() {
+    for (std::uint16_t i = 0; i < ahead_count_; ++i) rte_pktmbuf_free(ahead_[i]);
+  }
 
   // One turn of the loop. True if there was anything to do.
   bool poll(Instant now);
@@ -77,9 +80,11 @@ class Core {
     std::uint8_t tos;
   };
 
+  [[nodiscard]] std::uint16_t receive_burst();
   void receive(std::uint16_t count);
   [[nodiscard, gnu::always_inline]] bool receive_lean(Arrived& a);
   [[nodiscard, gnu::noinline]] bool receive_other(Arrived& a);
+  [[nodiscard]] FlowRef revalidated(FlowRef hint, std::uint16_t i) const;
   // ---- Of several cores on a port (io/shared_port.hpp): what is another's, or everybody's.
   [[nodiscard]] bool passed_on(Packet& p, const net::Classified& c);
   template <class Key>
@@ -99,6 +104,9 @@ class Core {
   [[nodiscard]] tcp::ListenRoom room_of(const Listener& l);
   template <class Key>
   [[nodiscard]] std::uint8_t listener_for(const Key& key) const {
+    // A connection over IPv6 names its local address by its number among ours: one that has none is closed.
+    if constexpr (std::is_same_v<Key, FlowKey6>)
+      if (shard_.address6_index(key.local) == shard_.settings.addresses6.size()) return Listeners::none;
     return shard_.listeners.find(Ip{key.local}, Port16(key.local_port));
   }
   static tern::Port Port16(Be16 p) { return tern::Port{p.host()}; }
@@ -175,7 +183,10 @@ class Core {
   Tick last_net_tick_ = 0;
   std::uint16_t shared_this_tick_ = 0;
   std::array<rte_mbuf*, burst> tx_;
+  std::uint16_t ahead_count_ = 0;
   std::array<rte_mbuf*, burst> rx_;
+  std::array<rte_mbuf*, burst> ahead_; // received while rx_ was worked on: its lines are on their way
+  wire::Tcp header_;                   // of the segment in hand
   std::array<Arrived, burst> arrived_;
   std::array<FlowKey4, burst> keys_;
   FlowBurst lookup_;

@@ -14,10 +14,8 @@ bool Core<Port, Handler>::poll(Instant now) {
     handler::started(handler_, handle_);
   }
   const bool mail = handle_.run_mail() != 0;
-  const std::uint64_t start = rte_rdtsc();
-  const std::uint16_t count = port_.rx_burst(queue_, rx_.data(), burst);
+  const std::uint16_t count = receive_burst();
   if (count != 0) {
-    port_cycles_ += rte_rdtsc() - start;
     shard_.watch_packets();
     receive(count);
   }
@@ -42,6 +40,7 @@ bool Core<Port, Handler>::poll(Instant now) {
   }
   transmit();
   port_.tx_flush(queue_);
+  shard_.stash.flush();
   shard_.counters.add(CoreCounter::polls);
   if (!busy) shard_.counters.add(CoreCounter::polls_idle);
   return busy;

@@ -5,15 +5,34 @@
 
 namespace tern {
 
+// The burst to work on, and behind a full one the next: what another core wrote is far away, so it is asked
+// for a burst ahead. A port that gave less than a full burst has no more, and nothing waits for company.
+template <io::PacketPort Port, class Handler>
+std::uint16_t Core<Port, Handler>::receive_burst() {
+  const std::uint64_t start = rte_rdtsc();
+  std::uint16_t count = ahead_count_;
+  if (count != 0)
+    rx_ = ahead_;
+  else
+    count = port_.rx_burst(queue_, rx_.data(), burst);
+  if (count == 0) return 0;
+  ahead_count_ = count == burst ? port_.rx_burst(queue_, ahead_.data(), burst) : std::uint16_t{0};
+  port_cycles_ += rte_rdtsc() - start;
+  return count;
+}
+
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::receive(std::uint16_t count) {
+  // Headers, and a short text behind them.
+  const auto prefetch = [](const rte_mbuf* m) {
+    const auto* data = rte_pktmbuf_mtod(m, const std::byte*);
+    rte_prefetch0(data);
+    rte_prefetch0(data + cache_line);
+  };
   shard_.counters.add(CoreCounter::rx_packets, count);
   std::uint64_t bytes = 0;
   for (std::uint16_t i = 0; i < count; ++i) {
-    // Headers, and a short text behind them.
-    const auto* data = rte_pktmbuf_mtod(rx_[i], const std::byte*);
-    rte_prefetch0(data);
-    rte_prefetch0(data + cache_line);
+    prefetch(rx_[i]); // for the second time, where the burst was received ahead
     bytes += rx_[i]->pkt_len;
   }
   shard_.counters.add(CoreCounter::rx_bytes, bytes);
@@ -40,13 +59,22 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
   // Stage 2: records, their misses overlapped over the burst.
   shard_.flows.aim(lookup_, shard_);
   shard_.flows.aim_away(lookup_, shard_);
-  shard_.flows.finish(lookup_, std::span<const FlowKey4>{keys_.data(), n}, shard_);
-  // Stage 3: each to its end. What an earlier packet of the burst changed makes the answers hints only.
-  for (std::uint16_t i = 0; i < n; ++i) {
-    const bool stale = shard_.flows.changes() != lookup_.changes;
-    const FlowRef ref = stale ? shard_.flows.find(lookup_.hash[i], keys_[i], shard_) : lookup_.found[i];
-    arrive(arrived_[i], keys_[i], lookup_.hash[i], ref);
-  }
+  for (std::uint16_t i = 0; i < ahead_count_; ++i) prefetch(ahead_[i]);
+  // Stage 3: each to its end.
+  for (std::uint16_t i = 0; i < n; ++i)
+    arrive(arrived_[i], keys_[i], lookup_.hash[i], revalidated(lookup_.found[i], i));
+}
+
+// What an earlier packet of the burst changed makes the table's answers hints only. A connection that bears
+// the key is the key's: it loses the name with its place in the table. A TIME-WAIT record may rest behind a
+// handshake, a handshake's record may be free, and what was nobody's may be somebody's by now.
+template <io::PacketPort Port, class Handler>
+inline FlowRef Core<Port, Handler>::revalidated(FlowRef hint, std::uint16_t i) const {
+  const bool sure = hint && hint.kind() == FlowKind::connection;
+  const bool stale = !sure && shard_.flows.changes() != lookup_.changes;
+  if (!stale && (!hint || shard_.matches(hint, keys_[i]))) [[likely]]
+    return hint;
+  return shard_.flows.find(lookup_.hash[i], keys_[i], shard_);
 }
 
 template <io::PacketPort Port, class Handler>
@@ -140,7 +168,7 @@ template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::arrive(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref) {
   Packet packet{a.frame};
-  wire::Tcp h;
+  wire::Tcp& h = header_;
   const std::byte* l4 = packet.data() + a.l4_offset;
   const std::size_t here = packet.data_length() - a.l4_offset;
   if (wire::parse_tcp({l4, std::min<std::size_t>(here, a.l4_length)}, h) != wire::Verdict::ok) [[unlikely]]
@@ -167,6 +195,7 @@ void Core<Port, Handler>::arrive(const Arrived& a, const Key& key, FlowHash hash
   } else {
     arrive_at_time_wait(ref.index(), s, key, hash);
   }
+  shard_.stash.give(std::move(packet), shard_.env.packets.raw());
 }
 
 } // namespace tern

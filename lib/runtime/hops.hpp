@@ -15,14 +15,14 @@ namespace tern {
 // is resolved every time.
 class Hops {
  public:
-  Hops() : refs_(1) { refs_.reserve(1024); }
+  Hops() : refs_(1) { refs_.reserve(most); } // all of it now: none is allocated between packets
 
   [[nodiscard]] net::NeighbourRef ref(std::uint16_t hop) const { return refs_[hop]; }
   // What to keep for a neighbour that was just resolved.
   [[nodiscard]] std::uint16_t number(net::NeighbourRef r) {
     std::uint16_t& recent = recent_[r.index % recent_.size()];
     if (same(refs_[recent], r)) return recent;
-    if (refs_.size() > 0xffff) return 0;
+    if (refs_.size() == most) return 0;
     refs_.push_back(r);
     return recent = static_cast<std::uint16_t>(refs_.size() - 1);
   }
@@ -37,6 +37,7 @@ class Hops {
   }
 
  private:
+  static constexpr std::size_t most = 0x1'0000;
   std::vector<net::NeighbourRef> refs_;
   std::array<std::uint16_t, 1024> recent_{};
   struct Last {

@@ -15,7 +15,7 @@ Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant a
     : settings(s),
       now(at),
       side(s.long_connections),
-      env{settings.tcp, tcp_counters, packets, side.pools()},
+      env{settings.tcp, tcp_counters, PacketPool{packets.raw(), &stash}, side.pools()},
       watch(packets, s.packet_reserve),
       gate(tcp::derive_secrets(s.secret), s.cookie_epoch),
       connection_memory_(arena.take({who + " connections", s.connections, sizeof(ConnectionRecord)})),
@@ -70,7 +70,9 @@ void Shard::name(ConnectionRecord& r, const FlowKey6& key) {
 }
 
 FlowKey6 Shard::key6(const ConnectionRecord& r) const {
-  return {r.remote6, settings.addresses6[r.key.local.host()], r.key.remote_port, r.key.local_port};
+  const auto& all = settings.addresses6;
+  const std::uint32_t i = r.key.local.host();
+  return {r.remote6, i < all.size() ? all[i] : Ip{}, r.key.remote_port, r.key.local_port};
 }
 
 void Shard::free_connection(ConnectionRecord& r) {

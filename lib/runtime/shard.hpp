@@ -233,6 +233,7 @@ class Shard {
   Instant now;
   tcp::TcpCounters tcp_counters;
   CoreCounters counters;
+  PacketStash stash; // of what this turn has done with
   tcp::SideMemory side;
   tcp::Env env;
   PacketWatch watch;

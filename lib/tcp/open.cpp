@@ -1,4 +1,6 @@
 // How a connection begins: options offered and agreed, the first windows.
+#include <new>
+
 #include "tcp/internal.hpp"
 #include "tcp/recovery/rtt.hpp"
 #include "tcp/syn_options.hpp"
@@ -10,7 +12,8 @@ using namespace detail;
 namespace {
 
 void begin(const Env& env, Tcb& t, Seq iss, std::uint16_t mtu_mss) {
-  t = Tcb{};
+  // In place: assigned, it would be made beside and copied, in words of another width than it is written in.
+  ::new (static_cast<void*>(&t)) Tcb;
   t.iss = t.snd_una = iss;
   t.snd_nxt = t.snd_end = iss + 1; // the SYN occupies iss; text follows it
   t.path_mss = mtu_mss;

@@ -97,25 +97,29 @@ class TxBurst {
   [[nodiscard]] bool full() const { return count_ == most; }
   [[nodiscard]] std::size_t size() const { return count_; }
   void push(Packet p, bool ect, const wire::SummedFront& front = {}) {
-    ect_[count_] = ect;
-    fronts_[count_] = front;
-    packets_[count_++] = std::move(p);
+    Slot& s = slots_[count_++];
+    s.packet = std::move(p);
+    s.front = front;
+    s.ect = ect;
   }
-  [[nodiscard]] Packet& operator[](std::size_t i) { return packets_[i]; }
+  [[nodiscard]] Packet& operator[](std::size_t i) { return slots_[i].packet; }
   // The header, summed while it was written.
-  [[nodiscard]] const wire::SummedFront& front(std::size_t i) const { return fronts_[i]; }
-  [[nodiscard]] bool ect(std::size_t i) const { return ect_[i]; } // mark ECT(0) in the IP header
-  void all_moved() { count_ = 0; }                                // the caller moved every packet out
-  void clear() {                                                  // what was not moved out is freed
-    for (std::size_t i = 0; i < count_; ++i) packets_[i].reset();
+  [[nodiscard]] const wire::SummedFront& front(std::size_t i) const { return slots_[i].front; }
+  [[nodiscard]] bool ect(std::size_t i) const { return slots_[i].ect; } // mark ECT(0) in the IP header
+  void all_moved() { count_ = 0; }                                      // the caller moved every packet out
+  void clear() {                                                        // what was not moved out is freed
+    for (std::size_t i = 0; i < count_; ++i) slots_[i].packet.reset();
     count_ = 0;
   }
 
  private:
+  struct Slot {
+    Packet packet;
+    wire::SummedFront front;
+    bool ect = false;
+  };
   std::size_t count_ = 0;
-  std::array<Packet, most> packets_;
-  std::array<bool, most> ect_{};
-  std::array<wire::SummedFront, most> fronts_;
+  std::array<Slot, most> slots_;
 };
 
 } // namespace tern::tcp
