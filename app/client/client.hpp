@@ -27,7 +27,11 @@ class Client {
         visits_(std::make_unique<Visit[]>(records)),
         records_(records),
         http_(plan.response, plan.verify, plan.response.empty()) {
-    for (const Endpoint& t : plan.targets) cursors_.push_back(pool_.cursor(t, plan.seed));
+    for (const Endpoint& t : plan.targets) {
+      cursors_.push_back(pool_.cursor(t, plan.seed));
+      ahead_.push_back(cursors_.back());
+      for (unsigned i = 0; i < aimed_ahead; ++i) (void)pool_.next(ahead_.back(), plan.sources);
+    }
   }
   void attach(TheCore& core) { core_ = &core; }
 
@@ -191,19 +195,25 @@ class Client {
     return Duration::ns(whole);
   }
 
+  template <class F>
+  static auto with_key(const Endpoint& to, const Endpoint& from, F&& f) {
+    const Be16 there{to.port.raw()};
+    const Be16 here{from.port.raw()};
+    return to.ip.is_v4() ? f(FlowKey4{to.ip.v4(), from.ip.v4(), there, here})
+                         : f(FlowKey6{to.ip, from.ip, there, here});
+  }
   bool open(Instant intended) {
     const std::size_t t = next_target_;
     if (++next_target_ == plan_.targets.size()) next_target_ = 0;
     const Endpoint& target = plan_.targets[t];
     for (unsigned tries = 16; tries != 0; --tries) {
+      // What some opens from now will look up is asked of memory now (CoreHandle::aim).
+      if (const auto later = pool_.next(ahead_[t], plan_.sources))
+        with_key(target, later->local(), [this](const auto& key) { return core_->handle().aim(key), 0; });
       const auto draw = pool_.next(cursors_[t], plan_.sources);
       if (!draw) continue;
-      const Endpoint local = draw->local();
-      const Connecting made = target.ip.is_v4()
-                                  ? core_->connect(FlowKey4{target.ip.v4(), local.ip.v4(),
-                                                            Be16{target.port.raw()}, Be16{local.port.raw()}})
-                                  : core_->connect(FlowKey6{target.ip, local.ip, Be16{target.port.raw()},
-                                                            Be16{local.port.raw()}});
+      const Connecting made =
+          with_key(target, draw->local(), [this](const auto& key) { return core_->connect(key); });
       if (made.error == ConnectError::port_taken) continue;
       if (made.error != ConnectError::none) break;
       Visit& v = visits_[made.connection.index()];
@@ -343,6 +353,8 @@ class Client {
   const LoadControl& control_;
   PortPool pool_;
   std::vector<PortCursor> cursors_; // one a target
+  std::vector<PortCursor> ahead_;   // and as many opens ahead of it
+  static constexpr unsigned aimed_ahead = 16;
   std::unique_ptr<Visit[]> visits_; // by the connection's index
   std::uint32_t records_;
   Line line_; // open and not asking: held, or thinking
