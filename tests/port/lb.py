@@ -23,7 +23,7 @@ def config(backends, extra="", check="", backend_extra=""):
     """A service of port 80 on backends, each "IP:PORT"."""
     text = f'[[service]]\nname = "web"\nlisten = ["*:80"]\n{extra}\n'
     if check:
-        text += f"[service.check]\n{check}\n"
+        text += f"[service.health]\n{check}\n"
     for i, b in enumerate(backends):
         text += f'[[service.backend]]\nname = "b{i}"\naddress = "{b}"\n{backend_extra}\n'
     return text
@@ -73,7 +73,7 @@ def nginx(ns, only=(0, 1, 2), body=None):
             f" location = /sink {{ return 200 'ok'; }} }}\n" for i in only)
         conf = pathlib.Path(folder) / "nginx.conf"
         conf.write_text(
-            f"daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;"
+            f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;"
             f" user root; events {{ worker_connections 4096; }}\n"
             f"http {{ access_log off; keepalive_requests 1000000; client_body_temp_path {folder}/t1;"
             f" proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4;"
@@ -85,6 +85,13 @@ def nginx(ns, only=(0, 1, 2), body=None):
                     return True
             lib.wait_until(up, "nginx answers")
             yield p
+
+
+def wait_for_service(ns, *ports, seconds=20):
+    """Until clients are let through: checks began before the backends were there, and found them down."""
+    for port in ports or (80,):
+        lib.wait_until(lambda: ns.run("curl", "-s", "--max-time", 2, f"http://{TERN}:{port}/", ok=False).returncode == 0,
+                       f"port {port} answers", seconds, 0.2)
 
 
 class Backend:
