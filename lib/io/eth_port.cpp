@@ -165,6 +165,7 @@ void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const
     if (rte_eth_dev_set_mtu(id_, plan_.mtu) != 0)
       plan_.notes.push_back(fmt::format("the driver keeps its own mtu of {}", mtu));
   if (plan_.rss == Where::hardware) read_rss();
+  strips_tags_ = capabilities_.driver == "net_af_packet";
   simple_tx_ = plan_.multi_segment_tx && plan_.tx_ip_checksum != Where::hardware &&
                plan_.tx_tcp_checksum != Where::hardware && plan_.tso != Where::hardware;
 }
@@ -195,6 +196,20 @@ EthPort::~EthPort() {
   queues_.reset();
   rte_eth_dev_stop(id_);
   rte_eth_dev_close(id_);
+}
+
+// Where it came beside the frame it goes back into it: there the network layer looks. A frame without room
+// for its tag is dropped. An outer tag of 802.1ad comes back as one of 802.1Q; the number decides.
+std::uint16_t EthPort::put_tags_back(rte_mbuf** m, std::uint16_t n) {
+  std::uint16_t kept = 0;
+  for (std::uint16_t i = 0; i < n; ++i) {
+    if ((m[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && rte_vlan_insert(&m[i]) != 0) {
+      rte_pktmbuf_free(m[i]);
+      continue;
+    }
+    m[kept++] = m[i];
+  }
+  return kept;
 }
 
 // What the driver wants done before it is handed packets. Those that cannot be sent are freed and counted;

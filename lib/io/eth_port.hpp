@@ -22,7 +22,9 @@ class EthPort {
   EthPort& operator=(const EthPort&) = delete;
 
   std::uint16_t rx_burst(QueueId q, rte_mbuf** out, std::uint16_t n) {
-    const std::uint16_t got = rte_eth_rx_burst(id_, q, out, n);
+    std::uint16_t got = rte_eth_rx_burst(id_, q, out, n);
+    if (strips_tags_) [[unlikely]]
+      got = put_tags_back(out, got);
     if (got != 0) queues_[q].counters.add(PortCounter::rx_packets, got);
     return got;
   }
@@ -64,12 +66,14 @@ class EthPort {
     return sent;
   }
   std::uint16_t prepare(QueueId q, rte_mbuf** m, std::uint16_t n);
+  static std::uint16_t put_tags_back(rte_mbuf** m, std::uint16_t n);
   void configure(const PortRequest& request, std::span<rte_mempool* const> pools);
   void read_rss();
 
   std::uint16_t id_ = RTE_MAX_ETHPORTS;
-  bool probed_ = false;   // by us: so we remove it
-  bool simple_tx_ = true; // nothing to do before a packet is handed to the driver
+  bool probed_ = false;      // by us: so we remove it
+  bool strips_tags_ = false; // VLAN tags come beside the frame, unasked: AF_PACKET's kernel does so
+  bool simple_tx_ = true;    // nothing to do before a packet is handed to the driver
   PortPlan plan_;
   PortCapabilities capabilities_;
   RssView rss_;

@@ -58,12 +58,21 @@ Classified by_protocol(Packet& p, Classified c, std::uint8_t proto, bool group, 
   if (proto == wire::ip_protocol::tcp) {
     if (group) return drop(NetCounter::drop_tcp_broadcast);
     if (!reach(20)) return drop(NetCounter::drop_truncated);
+    // The whole header in one piece, whatever the pieces it came in.
+    constexpr std::uint32_t longest = 60;
+    if (!p.contiguous()) (void)reach(std::min(longest, c.l4_length));
     c.kind = tcp_checksum_ok(p, c) ? Kind::tcp : Kind::drop;
     c.why = NetCounter::drop_tcp_checksum;
     return c;
   }
   const std::uint8_t icmp = c.v6 ? wire::ip_protocol::icmpv6 : wire::ip_protocol::icmp;
-  if (proto != icmp) return drop(NetCounter::drop_protocol);
+  if (proto != icmp) {
+    if (group) return drop(NetCounter::drop_protocol);
+    c.kind = Kind::other;
+    c.why = NetCounter::drop_protocol;
+    c.protocol = proto;
+    return c;
+  }
   if (!reach(wire::icmp_length)) return drop(NetCounter::drop_icmp_malformed);
   const std::uint64_t start =
       c.v6 ? wire::pseudo_sum_v6(c.source(p), c.destination(p), icmp, c.l4_length) : 0;

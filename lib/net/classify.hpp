@@ -16,7 +16,7 @@
 
 namespace tern::net {
 
-enum class Kind : std::uint8_t { drop, tcp, arp, icmp, icmp6, fragment };
+enum class Kind : std::uint8_t { drop, tcp, arp, icmp, icmp6, fragment, other };
 
 // Offsets are into the first segment, which holds at least the headers up to the transport's first 20 bytes
 // (TCP) or 8.
@@ -26,6 +26,7 @@ struct Classified {
   bool v6 = false;
   std::uint8_t tos = 0; // or traffic class: the low two bits are ECN's
   std::uint8_t hop_limit = 0;
+  std::uint8_t protocol = 0; // of `other`
   std::uint16_t l3_offset = 0;
   std::uint16_t l4_offset = 0;
   std::uint32_t l4_length =

@@ -22,7 +22,8 @@ enum class NetCounter : std::uint8_t {
   drop_ip_options,     // source routing (RFC 7126)
   drop_ip6_extensions, // a chain too long, or out of order
   drop_not_local,      // an address that is not ours
-  drop_fragment,       // one that cannot be put together here
+  drop_fragment,       // malformed, or it overlaps another: its datagram is forgotten
+  drop_fragment_again, // one that came before
   drop_protocol,       // neither TCP nor ICMP
   drop_tcp_checksum,
   drop_tcp_broadcast, // RFC 1122 §4.2.3.10: TCP to a broadcast or multicast address
@@ -31,6 +32,7 @@ enum class NetCounter : std::uint8_t {
   drop_icmp_malformed,
   drop_icmp_checksum,
   drop_icmp_type,    // a type that means nothing here
+  drop_icmp_error,   // an error that quotes no segment of ours
   drop_nd_malformed, // hop limit not 255, code not 0, options that do not fit (RFC 4861 §6.1, §7.1)
   drop_no_buffer,    // a reply found the pool empty
   drop_outbox_full,
@@ -50,8 +52,14 @@ enum class NetCounter : std::uint8_t {
   nd_adverts_out,
   icmp_echo_in,
   icmp_errors_in,
-  neighbours_evicted, // the table was full
-  address_conflicts,  // another station says it has our address
+  icmp_errors_out,
+  icmp_errors_limited, // not sent: too many
+  fragments_in,
+  datagrams_whole,     // fragments that came together
+  datagrams_evicted,   // others needed the room
+  datagrams_timed_out, // not all of them came
+  neighbours_evicted,  // the table was full
+  address_conflicts,   // another station says it has our address
   count_,
 };
 using NetCounters = Counters<NetCounter>;

@@ -18,7 +18,9 @@ Network::Network(const Interface& self, Routes routes, PacketPool pool, const Ne
       routes_(std::move(routes)),
       pool_(pool),
       settings_(settings),
-      neighbours_(settings.neighbours, settings.key) {}
+      neighbours_(settings.neighbours, settings.key),
+      reassembly_(settings.reassembly, settings.key),
+      error_limit_(settings.icmp_errors, settings.icmp_errors) {}
 
 void Network::control(Packet&& p, const Classified& c, Instant now) {
   switch (c.kind) {
@@ -32,12 +34,44 @@ void Network::control(Packet&& p, const Classified& c, Instant now) {
       icmp6(std::move(p), c, now);
       break;
     case Kind::fragment:
-      counters_.add(NetCounter::drop_fragment);
+      fragment(std::move(p), c, now);
+      break;
+    case Kind::other:
+      counters_.add(NetCounter::drop_protocol);
+      refuse(p, c, now);
       break;
     case Kind::tcp:
     case Kind::drop:
       break; // the caller's
   }
+}
+
+void Network::fragment(Packet&& p, const Classified& c, Instant now) {
+  counters_.add(NetCounter::fragments_in);
+  switch (reassembly_.add(p, c, now, pool_)) {
+    case Reassembly::Outcome::kept:
+      return;
+    case Reassembly::Outcome::duplicate:
+      return counters_.add(NetCounter::drop_fragment_again);
+    case Reassembly::Outcome::refused:
+      return counters_.add(NetCounter::drop_fragment);
+    case Reassembly::Outcome::evicted:
+      return counters_.add(NetCounter::datagrams_evicted);
+    case Reassembly::Outcome::whole:
+      break;
+  }
+  if (whole_count_ == whole_.size()) return counters_.add(NetCounter::drop_outbox_full);
+  counters_.add(NetCounter::datagrams_whole);
+  whole_[whole_count_++] = std::move(p);
+}
+
+std::uint16_t Network::take_whole(rte_mbuf** out, std::uint16_t n) {
+  const std::size_t k = std::min<std::size_t>(n, whole_count_);
+  for (std::size_t i = 0; i < k; ++i) out[i] = whole_[i].release();
+  std::move(whole_.begin() + static_cast<std::ptrdiff_t>(k),
+            whole_.begin() + static_cast<std::ptrdiff_t>(whole_count_), whole_.begin());
+  whole_count_ -= k;
+  return static_cast<std::uint16_t>(k);
 }
 
 L2Header Network::l2_to(const Mac& to, std::uint16_t type) const {
@@ -113,6 +147,14 @@ void Network::learn_from_request(const Ip& ip, const Mac& mac, Instant now) {
 }
 
 void Network::tick(Instant now) {
+  // RFC 1122 §3.3.2, RFC 8200 §4.5: whoever sent the first fragment hears that the others did not come.
+  const unsigned lost = reassembly_.expire(now, [&](Packet first, bool v6) {
+    send_error(first,
+               {.type = v6 ? wire::icmpv6_type::time_exceeded : wire::icmp_type::time_exceeded,
+                .code = wire::icmpv6_code::reassembly},
+               now);
+  });
+  counters_.add(NetCounter::datagrams_timed_out, lost);
   for (Neighbour& n : neighbours_.all()) {
     switch (n.state) {
       case NeighbourState::absent:

@@ -6,11 +6,13 @@
 #include <cstdint>
 
 #include "base/time.hpp"
+#include "base/token_bucket.hpp"
 #include "net/classify.hpp"
 #include "net/counters.hpp"
 #include "net/encapsulate.hpp"
 #include "net/interface.hpp"
 #include "net/neighbours.hpp"
+#include "net/reassembly.hpp"
 #include "net/routes.hpp"
 #include "wire/icmp.hpp"
 
@@ -39,6 +41,19 @@ struct NetworkSettings {
   std::uint32_t neighbours = 1024;
   SipKey key; // from the system's randomness: where an address lands in the neighbour table
   TxOffloads offloads;
+  ReassemblySettings reassembly;
+  std::uint32_t icmp_errors = 100; // a second, that we send
+};
+
+// An ICMP error that speaks of a segment of ours. Whether it is to be believed is TCP's to say (RFC 5927).
+struct TcpError {
+  enum class What : std::uint8_t {
+    unreachable,
+    too_big, // for a link on the way
+  };
+  What what = What::unreachable;
+  std::uint32_t mtu = 0;  // of that link
+  wire::QuotedTcp quoted; // as we sent it: src is us
 };
 
 enum class Sending : std::uint8_t { ready, waiting, dropped };
@@ -58,8 +73,18 @@ class Network {
       counters_.add(c.why);
     return c;
   }
-  // Everything that is not TCP: answers it, learns from it, or drops it with a reason.
+  // Everything that is not TCP: answers it, learns from it, or drops it with a reason. What turns out to be
+  // TCP's after all rises: it is to be taken after each burst.
   void control(Packet&& p, const Classified& c, Instant now);
+  [[nodiscard]] bool has_risen() const { return error_count_ + whole_count_ != 0; }
+  // Errors, the oldest first; each once.
+  template <class Take>
+  void take_errors(Take&& take) {
+    for (std::size_t i = 0; i < error_count_; ++i) take(std::as_const(errors_[i]));
+    error_count_ = 0;
+  }
+  // Datagrams whose fragments have come together: frames for classify().
+  std::uint16_t take_whole(rte_mbuf** out, std::uint16_t n);
 
   // Whether other cores on this port should hear of it too: an answer that we asked for, who asks for us, or
   // who has moved.
@@ -125,6 +150,13 @@ class Network {
   void icmp(Packet&& p, const Classified& c);
   void icmp6(Packet&& p, const Classified& c, Instant now);
   void echo_reply(Packet&& p, const Classified& c);
+  // A packet larger than the link carries, in fragments: only echo is answered at such length.
+  void put_in_pieces(const Packet& p, std::size_t l2, bool v6);
+  void error_in(const wire::IcmpMessage& m, const Classified& c, const Ip& to);
+  void refuse(const Packet& p, const Classified& c, Instant now);
+  // An ICMP error about `p`, whose IP header is sound; unless it must not be sent, or too many were.
+  void send_error(const Packet& p, wire::IcmpMessage m, Instant now);
+  void fragment(Packet&& p, const Classified& c, Instant now);
   void solicited(const wire::Neighbour& m, const Packet& p, const Classified& c, Instant now);
   void advertised(wire::Neighbour m, const Packet& p, const Classified& c, Instant now);
 
@@ -150,6 +182,12 @@ class Network {
   Neighbours neighbours_;
   NetCounters counters_;
   Outbox outbox_;
+  Reassembly reassembly_;
+  TokenBucket error_limit_;
+  std::array<TcpError, 32> errors_;
+  std::array<Packet, 32> whole_;
+  std::size_t error_count_ = 0;
+  std::size_t whole_count_ = 0;
   std::uint16_t next_id_ = 1;
   bool overhearing_ = false; // somebody else answers and counts
 };

@@ -90,6 +90,9 @@ class Core {
   template <class Key>
   [[nodiscard]] bool passed_to_owner(Packet& p, const Key& key);
   void share(const Packet& p);
+  void rise();
+  template <class Key>
+  void arrive_error(const Key& key, const net::TcpError& e);
   template <class Key>
   void arrive(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref);
   template <class Key>
@@ -197,3 +200,4 @@ class Core {
 } // namespace tern
 
 #include "runtime/core_inl.hpp"
+#include "runtime/core_network_inl.hpp"

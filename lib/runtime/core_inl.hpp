@@ -18,6 +18,8 @@ bool Core<Port, Handler>::poll(Instant now) {
   if (count != 0) {
     shard_.watch_packets();
     receive(count);
+    if (net_.has_risen()) [[unlikely]]
+      rise();
   }
   bool busy = count != 0 || mail;
   if (now.ms32() != last_tick_) {

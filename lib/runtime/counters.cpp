@@ -30,7 +30,8 @@ const char* name_of(CoreCounter c) {
                              "unread_payload_dropped",
                              "packets_scarce",
                              "neighbour_news_shared",
-                             "neighbour_news_dropped"};
+                             "neighbour_news_dropped",
+                             "icmp_no_connection"};
   static_assert(names.size() == CoreCounters::size);
   return names[static_cast<std::size_t>(c)];
 }

@@ -34,6 +34,7 @@ enum class CoreCounter : std::uint8_t {
   packets_scarce,         // times that packets became scarcer: see tcp::Scarcity
   neighbour_news_shared,  // ARP and ND told to another core
   neighbour_news_dropped, // and not told: too many at once, no packet, or its mailbox was full
+  icmp_no_connection,     // errors about a connection that is none
   count_
 };
 [[nodiscard]] const char* name_of(CoreCounter);

@@ -29,7 +29,12 @@ void declare_port_options(settings::Schema& s, NodeSettings& n) {
   s.add("port", n.port, "a DPDK device: a vdev string (net_tap0,iface=tern0) or a PCI address");
   s.add("cores", n.cores, "CPUs to run on, one worker each; none: one worker, on no CPU in particular");
   s.add("ip", n.ip, "our addresses with their network's length: 10.0.0.2/24 (repeat for more)");
-  s.add("gateway", n.gateway, "the router for everything that is not on our own networks");
+  s.add("gateway", n.gateway, "the router for everything that is not on our own networks; one a family");
+  s.list<RouteSetting>("route", n.routes, "a network with a router of its own: 10.8.0.0/16,via=10.0.0.254",
+                       [](settings::Schema& item, RouteSetting& r) {
+                         item.add("to", r.to, "the network");
+                         item.add("via", r.via, "its router, on a network of ours");
+                       });
   s.add("vlan", n.vlan, "VLAN of every frame (802.1Q)");
   s.add("service_vlan", n.service_vlan, "VLAN outside of that one (802.1ad), so that frames carry two tags");
   s.add("mac", n.mac, "our MAC address (default: the port's own)");
@@ -108,6 +113,11 @@ net::InterfaceSettings interface_of(const NodeSettings& n, const settings::Schem
   for (const auto& [name, tag] : {std::pair{"vlan", n.vlan}, std::pair{"service_vlan", n.service_vlan}})
     if (tag && (*tag == 0 || *tag > 4094))
       s.fail(name, std::to_string(*tag) + " is no VLAN; they are numbered 1 to 4094");
+  if (n.gateway.size() > 2 || (n.gateway.size() == 2 && n.gateway[0].is_v4() == n.gateway[1].is_v4()))
+    s.fail("gateway", "more than one of a family; give the others with --route");
+  for (const RouteSetting& r : n.routes)
+    if (r.to.base().is_v4() != r.via.is_v4())
+      s.fail("route", r.to.to_string() + " and its router " + r.via.to_string() + " are of two families");
   who.vlan = n.vlan;
   who.service_vlan = n.service_vlan;
   return who;
@@ -123,9 +133,10 @@ void apply_limits(const NodeSettings& n, const settings::Schema& s) {
 }
 
 net::Routes routes_of(const NodeSettings& n) {
-  if (!n.gateway) return net::Routes{};
-  const Ip any = n.gateway->is_v4() ? Ip{Ip4{}} : Ip{};
-  return net::Routes{{{Prefix{any, 0}, *n.gateway}}};
+  std::vector<net::Route> routes;
+  for (const Ip& via : n.gateway) routes.push_back({Prefix{via.is_v4() ? Ip{Ip4{}} : Ip{}, 0}, via});
+  for (const RouteSetting& r : n.routes) routes.push_back({r.to, r.via});
+  return net::Routes{std::move(routes)};
 }
 
 } // namespace tern

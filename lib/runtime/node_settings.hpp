@@ -22,13 +22,20 @@ enum class IdlePolicy : std::uint8_t {
   Adaptive, // after a while without work, short sleeps
 };
 
+// A network that is reached through a router of its own.
+struct RouteSetting {
+  Prefix to;
+  Ip via;
+};
+
 struct NodeSettings {
   // ports
   std::string port;
   std::vector<unsigned> cores{};
-  std::vector<Prefix> ip;        // an address with its network's length: "10.0.0.2/24"
-  std::vector<Prefix> sources{}; // more addresses of ours, to open connections from
-  std::optional<Ip> gateway;
+  std::vector<Prefix> ip;             // an address with its network's length: "10.0.0.2/24"
+  std::vector<Prefix> sources{};      // more addresses of ours, to open connections from
+  std::vector<Ip> gateway;            // one a family
+  std::vector<RouteSetting> routes{}; // besides
   std::optional<std::uint16_t> vlan;
   std::optional<std::uint16_t> service_vlan;
   std::string mac; // empty: the port's own

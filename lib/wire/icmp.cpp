@@ -78,8 +78,9 @@ Verdict read_neighbour(std::span<const std::byte> m, std::uint8_t hop_limit, Nei
   }
   Ip::Bytes target;
   std::memcpy(target.data(), m.data() + 8, 16);
-  if (target[0] == 0xff) return Verdict::bad_field;
   out.target = Ip{target};
+  // A mapped address is no neighbour of IPv6: behind us it would pass for the IPv4 host of that number.
+  if (target[0] == 0xff || out.target.is_v4()) return Verdict::bad_field;
   return read_options(m.subspan(24), out);
 }
 
@@ -166,9 +167,11 @@ Verdict read_icmpv6(std::span<const std::byte> message, std::uint8_t hop_limit, 
     case icmpv6_type::packet_too_big:
       out.message.mtu = load_be<std::uint32_t>(message.data() + 4);
       return Verdict::ok;
+    case icmpv6_type::parameter_problem:
+      out.message.pointer = load_be<std::uint32_t>(message.data() + 4);
+      return Verdict::ok;
     case icmpv6_type::unreachable:
     case icmpv6_type::time_exceeded:
-    case icmpv6_type::parameter_problem:
       return Verdict::ok;
     default:
       return Verdict::not_supported;
@@ -181,7 +184,8 @@ std::size_t emit_icmpv6(const IcmpMessage& m, const Ip& src, const Ip& dst, std:
     store_be<std::uint16_t>(to + 4, m.id);
     store_be<std::uint16_t>(to + 6, m.sequence);
   } else {
-    store_be<std::uint32_t>(to + 4, m.type == icmpv6_type::packet_too_big ? m.mtu : 0);
+    const bool problem = m.type == icmpv6_type::parameter_problem;
+    store_be<std::uint32_t>(to + 4, m.type == icmpv6_type::packet_too_big ? m.mtu : problem ? m.pointer : 0);
   }
   const std::size_t length = emitted_length(m);
   write_checksum(to, pseudo(src, dst, length) + sum_bytes(to, length));

@@ -18,6 +18,13 @@ inline constexpr std::uint8_t echo_reply = 0, unreachable = 3, echo_request = 8,
                               parameter_problem = 12;
 }
 inline constexpr std::uint8_t icmp_fragmentation_needed = 4; // code of unreachable
+namespace icmp_code {                                        // of unreachable
+inline constexpr std::uint8_t protocol = 2, port = 3;
+}
+namespace icmpv6_code {
+inline constexpr std::uint8_t port = 4 /* of unreachable */, reassembly = 1 /* of time exceeded */,
+                              next_header = 1 /* of parameter problem */;
+}
 namespace icmpv6_type {
 inline constexpr std::uint8_t unreachable = 1, packet_too_big = 2, time_exceeded = 3, parameter_problem = 4,
                               echo_request = 128, echo_reply = 129, router_solicitation = 133,
@@ -31,10 +38,11 @@ struct IcmpMessage {
   std::uint16_t id = 0;       // echo
   std::uint16_t sequence = 0; // echo
   std::uint32_t mtu = 0;      // fragmentation needed, packet too big; 0 from routers older than RFC 1191
+  std::uint32_t pointer = 0;  // ICMPv6 parameter problem: which byte of the packet
   std::span<const std::byte> body{}; // echo: its data; an error: the packet it quotes, as far as it goes
   [[nodiscard]] bool operator==(const IcmpMessage& o) const {
     return type == o.type && code == o.code && id == o.id && sequence == o.sequence && mtu == o.mtu &&
-           std::ranges::equal(body, o.body);
+           pointer == o.pointer && std::ranges::equal(body, o.body);
   }
 };
 

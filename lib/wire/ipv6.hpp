@@ -79,7 +79,14 @@ inline void emit_plain_ipv6(const Ipv6& h, std::byte* to) {
   std::memcpy(to + 8, h.src.bytes().data(), 16);
   std::memcpy(to + 24, h.dst.bytes().data(), 16);
 }
-// The same, and `extensions` as they are.
+// A fragment header (RFC 8200 §4.5), 8 bytes; `offset` in bytes.
+inline void emit_fragment(std::uint8_t next, std::uint16_t offset, bool more, std::uint32_t id,
+                          std::byte* to) {
+  store_be<std::uint16_t>(to, static_cast<std::uint16_t>(next << 8));
+  store_be<std::uint16_t>(to + 2, static_cast<std::uint16_t>((offset & 0xfff8) | (more ? 1 : 0)));
+  store_be<std::uint32_t>(to + 4, id);
+}
+// The fixed header, and `extensions` as they are.
 std::size_t emit_ipv6(const Ipv6& h, std::byte* to);
 
 } // namespace tern::wire

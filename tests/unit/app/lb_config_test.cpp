@@ -185,7 +185,7 @@ TEST(LbConfigExample, EveryKeyIsThereAndTrue) {
   const std::regex key("^# ([a-z0-9_]+) = ");
   std::string open;
   std::string line;
-  std::set<std::string> examples{"backend_source", "gateway", "vlan", "service_vlan", "mac",
+  std::set<std::string> examples{"backend_source", "gateway", "route", "vlan", "service_vlan", "mac",
                                  "cores",          "allow",   "deny"};
   std::string defaults;
   while (std::getline(all, line)) {

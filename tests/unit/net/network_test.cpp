@@ -190,6 +190,21 @@ TEST_F(NetworkTest, DuplicateAddressDetectionIsAnsweredToAll) {
   EXPECT_EQ(count(NetCounter::drop_nd_malformed), 1U);
 }
 
+// A mapped target is our IPv4 address in disguise, or another's: nothing of ARP's may be learnt or told this
+// way.
+TEST_F(NetworkTest, SolicitationsOfMappedAddressesAreDropped) {
+  receive(solicitation(peer6, Ip{our4}));
+  receive(arp(1, peer4, peer_mac, our4));
+  (void)sent();
+  const Mac before = net_.neighbours().find(Ip{peer4})->mac;
+  Bytes rest = told(Ip{peer4}, 2);
+  rest[18] = std::byte{0x66};
+  receive(ether(ether_type::ipv6) +
+          ip6(protocol::icmpv6, icmp6(136, rest, peer6, our6, 0x20000000), peer6, our6, 255));
+  EXPECT_EQ(net_.neighbours().find(Ip{peer4})->mac, before);
+  EXPECT_EQ(count(NetCounter::drop_nd_malformed), 2U);
+}
+
 TEST_F(NetworkTest, SolicitationsFromAfarOrMalformedAreDropped) {
   receive(solicitation(peer6, our6, 254));
   receive(solicitation(peer6, our6, 255, true, 0));

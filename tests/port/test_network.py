@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""What happens to a network under a connection, with the Linux kernel as router and as peer: a link on the path that is too
+small, fragments, pings larger than a frame, UDP that nobody hears, links that go down, MACs that change.
+
+usage: test_network.py <path of tern>
+"""
+# limit: 110
+import contextlib
+import os
+import random
+import socket
+import sys
+import threading
+import time
+
+import lib
+import server
+
+CLIENT, CLIENT6 = "10.98.0.2", "fd00:7e12:9::2"
+IP_MTU_DISCOVER, IP_PMTUDISC_DONT = 10, 0
+ROUTER, ROUTER6 = "10.98.0.1", "fd00:7e12:9::1"
+
+
+def ok(name):
+    print(f"ok - {name}", flush=True)
+
+
+@contextlib.contextmanager
+def behind_routers(*options, tag, mtu):
+    """Tern – router – edge – client, namespaces; the link between the routers carries `mtu`. Tern is on net_tap: where it is
+    on net_af_packet, the kernel puts IPv4 fragments together before anybody sees them."""
+    with lib.namespace(tag + "r") as router, lib.namespace(tag + "e") as edge, lib.namespace(tag + "c") as near:
+        for left, name, right, other in ((router, "r1", edge, "e0"), (edge, "e1", near, "c0")):
+            lib.run("ip", "link", "add", name, "netns", left.name, "type", "veth", "peer", "name", other, "netns", right.name)
+            lib.no_offloads(left, name)
+            lib.no_offloads(right, other)
+        lib.give_addresses(router, "r1", ["10.97.0.1/24", "fd00:7e12:7::1/64"])
+        lib.give_addresses(edge, "e0", ["10.97.0.2/24", "fd00:7e12:7::2/64"])
+        lib.give_addresses(edge, "e1", [f"{ROUTER}/24", f"{ROUTER6}/64"])
+        lib.give_addresses(near, "c0", [f"{CLIENT}/24", f"{CLIENT6}/64"])
+        for ns, device in ((router, "r1"), (edge, "e0")):
+            ns.ip("link", "set", device, "mtu", mtu)
+        for ns in (router, edge):
+            ns.write("net.ipv4.ip_forward", 1)
+            ns.write("net.ipv6.conf.all.forwarding", 1)
+        for ns, via, via6 in ((near, ROUTER, ROUTER6), (edge, "10.97.0.1", "fd00:7e12:7::1"),
+                              (router, "10.97.0.2", "fd00:7e12:7::2")):
+            ns.ip("route", "add", "default", "via", via)
+            if mtu >= 1280:
+                ns.ip("-6", "route", "add", "default", "via", via6)
+        with lib.program(router, sys.argv[1], "server", "--port", "net_tap0,iface=tern0", "--ip", f"{server.TERN}/24",
+                         "--ip", f"{server.TERN6}/64", "--gateway", server.KERNEL, "--gateway", server.KERNEL6,
+                         *options) as tern:
+            tern.wait_for("ready")
+            lib.no_offloads(router, "tern0")
+            lib.give_addresses(router, "tern0", [f"{server.KERNEL}/24", f"{server.KERNEL6}/64"])
+            yield server.Server(tern, near, "c0")
+
+
+def path_mtu():
+    size = 1_000_000
+    with behind_routers("--mode", "http", "--response-size", str(size), tag="npmtu", mtu=1300) as peer:
+        for url in (server.TERN, f"[{server.TERN6}]"):
+            _, data, (code, *_) = server.curl(peer.ns, "-g", url, timeout=25)
+            lib.check(code == "200" and server.sha(data) == server.sha(server.body(size)), f"{url}: {code}, {len(data)} bytes")
+        counters = peer.finish()
+        lib.check(counters.get("icmp_errors_in", 0) >= 2 and counters.get("pmtu_reduced", 0) >= 2, f"{counters}")
+    ok("a link of 1,300 on the path: told by the router, transfers go on, IPv4 and IPv6")
+
+
+def fragments():
+    with behind_routers("--mode", "echo", "--listen", "7", tag="nfrag", mtu=1000) as peer:
+        def may_be_cut(s):  # the client lets routers fragment
+            s.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
+        data = random.Random(5).randbytes(1_500_000)
+        with server.inside(peer.ns), server.connect(7, seconds=20, before=may_be_cut) as s:
+            threading.Thread(target=lambda: (s.sendall(data), s.shutdown(socket.SHUT_WR)), daemon=True).start()
+            lib.check(server.sha(server.read_all(s)) == server.sha(data), "what came back is not what was sent")
+        counters = peer.finish()
+        lib.check(counters.get("datagrams_whole", 0) > 200 and counters.get("drop_fragment", 0) == 0, f"{counters}")
+    ok("segments that a router cut in two are put together: 1.5 MB by SHA-256")
+
+
+def strangers():
+    """Pings larger than a frame, and UDP."""
+    with server.over_tap("--mode", "echo", "--listen", "7", "--ip", f"{server.TERN6}/64", tag="nstr") as peer:
+        peer.ns.write("net.ipv6.conf.tern0.disable_ipv6", 0)
+        peer.ns.ip("addr", "add", f"{server.KERNEL6}/64", "dev", "tern0", "nodad")
+        for to in (server.TERN, server.TERN6):
+            out = peer.ns.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "3", "-s", "6000", to, timeout=15)
+            lib.check("3 received" in out and "truncated" not in out, out)
+        with server.inside(peer.ns):
+            for family, to in ((socket.AF_INET, server.TERN), (socket.AF_INET6, server.TERN6)):
+                with socket.socket(family, socket.SOCK_DGRAM) as s:
+                    s.settimeout(5)
+                    s.connect((to, 9999))
+                    s.send(b"anybody?")
+                    try:
+                        s.recv(10)
+                        raise lib.Failed(f"{to}: somebody answered UDP")
+                    except ConnectionRefusedError:
+                        pass
+        counters = peer.finish()
+        lib.check(counters.get("datagrams_whole") == 6 and counters.get("icmp_errors_out") == 2, f"{counters}")
+    ok("pings of 6,000 bytes there and back; UDP is refused")
+
+
+class Pump(threading.Thread):
+    """Rounds of 100 KB there and back on one connection, compared, until told to stop."""
+    def __init__(self, s):
+        super().__init__(daemon=True)
+        self.s, self.rounds, self.ended, self.why = s, 0, threading.Event(), None
+
+    def run(self):
+        chance = random.Random(6)
+        try:
+            while not self.ended.is_set():
+                data = chance.randbytes(100_000)
+                sender = threading.Thread(target=self.s.sendall, args=(data,), daemon=True)
+                sender.start()
+                got = bytearray()
+                while len(got) < len(data):
+                    piece = self.s.recv(len(data) - len(got))
+                    if not piece:
+                        raise EOFError("the connection ended")
+                    got += piece
+                sender.join()
+                if got != data:
+                    raise ValueError("not the same bytes")
+                self.rounds += 1
+        except Exception as why:  # told by the main thread
+            self.why = why
+
+    def goes_on(self, after, seconds=25):
+        at = self.rounds
+        lib.wait_until(lambda: self.why or self.rounds >= at + 3, f"after {after} nothing moves", seconds)
+        lib.check(not self.why, f"after {after}: {self.why}")
+
+
+def changes():
+    with server.over_veth("--mode", "echo", "--listen", "7", tag="nchg") as peer, server.inside(peer.ns):
+        peer.ns.write("net.ipv4.conf.peer0.arp_notify", 1)
+        with server.connect(7, seconds=40) as s:
+            pump = Pump(s)
+            pump.start()
+            pump.goes_on("the start")
+            peer.ns.ip("link", "set", "peer0", "down")
+            time.sleep(1.2)
+            peer.ns.ip("link", "set", "peer0", "up")
+            pump.goes_on("the link was down for a second")
+            ok("the link goes down and comes back during a transfer")
+            peer.ns.ip("link", "set", "peer0", "address", "02:00:5e:00:00:77")
+            pump.goes_on("the neighbour's MAC changed")
+            ok("the neighbour's MAC changes during a transfer")
+            peer.ns.ip("link", "set", "peer0", "mtu", "1400")
+            peer.ns.ip("link", "set", "peer0", "mtu", "9000")
+            pump.goes_on("the peer's MTU changed")
+            ok("the peer's MTU changes during a transfer")
+            peer.ns.ip("neigh", "flush", "dev", "peer0")
+            pump.goes_on("the kernel forgot us")
+            pump.ended.set()
+            pump.join(20)
+        counters = peer.finish()
+        lib.check(counters.get("closed_done", 0) + counters.get("closed_reset", 0) == 1, f"{counters}")
+    ok("the kernel forgets our MAC and asks again")
+
+
+def test():
+    lib.need("curl", "ping", "ip")
+    path_mtu()
+    fragments()
+    strangers()
+    changes()
+
+
+if __name__ == "__main__":
+    lib.main(test, limit=110)
