@@ -27,6 +27,7 @@ struct Command {
 [[nodiscard]] std::span<const Command> commands(); // the table: commands.cpp
 
 Run declare_bench(CLI::App& app);
+Run declare_connect(CLI::App& app);
 Run declare_doctor(CLI::App& app);
 Run declare_explain(CLI::App& app);
 Run declare_lb(CLI::App& app);

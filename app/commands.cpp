@@ -7,6 +7,7 @@ std::span<const Command> commands() {
       {"bench", "connections per second: client and server in one process, over a pair in memory",
        declare_bench},
       {"server", "something to talk to: HTTP, echo, discard or chargen on a port", declare_server},
+      {"connect", "netcat on Tern: standard input and output over one connection", declare_connect},
       {"lb", "a load balancer: ends clients' TCP, carries their bytes to backends", declare_lb},
       {"report", "shows what --json wrote: one run, or several side by side", declare_report},
       {"doctor", "what this machine can do, and the command that mends what it lacks", declare_doctor},

@@ -94,7 +94,8 @@ Binding::Binding(CLI::App& app, Schema& schema) : schema_(schema) {
       const bool on = o.print().front() == "true";
       at = app.add_flag(on ? name + ",!--no-" + name.substr(2) : name, o.help);
     } else {
-      at = app.add_option(name, CLI::callback_t([](const CLI::results_t&) { return true; }), o.help);
+      at = app.add_option(o.positional ? o.name + "," + name : name,
+                          CLI::callback_t([](const CLI::results_t&) { return true; }), o.help);
       at->type_name(o.meta);
       at->allow_extra_args(false);
       if (o.shape == Option::Shape::value)

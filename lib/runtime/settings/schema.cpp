@@ -134,6 +134,12 @@ void Schema::set(std::string_view name, std::span<const Given> given) {
   at->where = given.empty() ? std::string{} : given[0].where;
 }
 
+void Schema::positional(std::string_view name) {
+  const auto at = std::ranges::find(options_, name, &Option::name);
+  TERN_CHECK(at != options_.end());
+  at->positional = true;
+}
+
 void Schema::file_only(std::string_view name) {
   const auto at = std::ranges::find(options_, name, &Option::name);
   TERN_CHECK(at != options_.end());

@@ -73,6 +73,7 @@ struct Option {
   Shape shape = Shape::value;
   bool text_only = false; // TOML must write it as a string
   bool file_only = false; // too deep for the command line
+  bool positional = false;
   std::function<void(std::span<const Given>)> set{};
   std::function<std::vector<std::string>()> print{}; // for a list: each as an inline table's fields
   std::string where{};                               // where it was last set; empty while it has its default
@@ -114,6 +115,8 @@ class Schema {
   // One such structure: [service.health]. Nothing in it is required.
   template <class T>
   void table(std::string name, T& target, std::string help, std::function<void(Schema&, T&)> declare);
+  // The command line may give its value without its name.
+  void positional(std::string_view name);
   // Takes an option off the command line.
   void file_only(std::string_view name);
 
