@@ -121,8 +121,9 @@ Eal::Eal(const EalSettings& settings) : choice_(choose_eal(settings, read_huge_p
   }
 }
 
-Eal::~Eal() {
-  rte_eal_cleanup();
-}
+// Not rte_eal_cleanup(): it unmaps DPDK's heap while EAL's interrupt thread still runs, which then reads its
+// list of devices there (seen in 22.11 as a crash at exit, when a memif peer hangs up in that moment). Ports
+// are closed by who opened them; the rest goes with the process, and telemetry removes its socket at exit.
+Eal::~Eal() = default;
 
 } // namespace tern::io

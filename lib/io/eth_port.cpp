@@ -42,39 +42,28 @@ std::uint16_t find_port(const std::string& name, bool& probed) {
       error == 0 ? "its driver made no port" : rte_strerror(-error)));
 }
 
-bool tells_ptype(std::uint16_t id) {
-  std::uint32_t types[64];
-  const int n = rte_eth_dev_get_supported_ptypes(id, RTE_PTYPE_L3_MASK | RTE_PTYPE_L4_MASK, types, 64);
-  bool ip = false;
-  bool tcp = false;
-  for (int i = 0; i < n && i < 64; ++i) {
-    ip = ip || RTE_ETH_IS_IPV4_HDR(types[i]);
-    tcp = tcp || (types[i] & RTE_PTYPE_L4_MASK) == RTE_PTYPE_L4_TCP;
-  }
-  return ip && tcp;
-}
-
-PortCapabilities capabilities_of(const rte_eth_dev_info& info, std::uint16_t id) {
+PortCapabilities capabilities_of(const rte_eth_dev_info& info) {
   PortCapabilities c;
   c.driver = info.driver_name;
   c.max_rx_queues = info.max_rx_queues;
   c.max_tx_queues = info.max_tx_queues;
   c.max_descriptors = std::min(info.rx_desc_lim.nb_max, info.tx_desc_lim.nb_max);
   c.min_descriptors = std::max(info.rx_desc_lim.nb_min, info.tx_desc_lim.nb_min);
-  c.max_mtu = std::max<std::uint16_t>(info.max_mtu, 1500);
-  c.ptype = tells_ptype(id);
+  // A driver that names no MTU names its largest frame: header and checksum are of it.
+  const std::uint32_t by_frame = std::max<std::uint32_t>(info.max_rx_pktlen, 18) - 18;
+  c.max_mtu = std::max<std::uint16_t>(
+      info.max_mtu == UINT16_MAX ? static_cast<std::uint16_t>(std::min<std::uint32_t>(by_frame, UINT16_MAX))
+                                 : info.max_mtu,
+      1500);
   c.rx_ip_checksum = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
   c.rx_tcp_checksum = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
   c.tx_ip_checksum = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
   c.tx_tcp_checksum = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
-  c.vlan_strip = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
-  c.vlan_insert = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_VLAN_INSERT);
   c.tso = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_TSO);
   c.scatter = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_SCATTER);
   c.multi_segment_tx = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
   c.link_interrupt = info.dev_flags != nullptr && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
   c.rx_interrupt = false; // found out when the queue's interrupt is asked for
-  c.rss_hash = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_RSS_HASH);
   c.rss_tcp4 = has(info.flow_type_rss_offloads, RTE_ETH_RSS_NONFRAG_IPV4_TCP);
   c.rss_tcp6 = has(info.flow_type_rss_offloads, RTE_ETH_RSS_NONFRAG_IPV6_TCP);
   c.rss_key_bytes = info.hash_key_size;
@@ -93,7 +82,6 @@ rte_eth_conf to_conf(const PortPlan& p, const rte_eth_dev_info& info) {
   rx(p.rx_ip_checksum == Where::hardware, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
   rx(p.rx_tcp_checksum == Where::hardware, RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
   rx(p.scatter, RTE_ETH_RX_OFFLOAD_SCATTER);
-  rx(p.rss_hash, RTE_ETH_RX_OFFLOAD_RSS_HASH);
   tx(p.tx_ip_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
   tx(p.tx_tcp_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
   tx(p.tso == Where::hardware, RTE_ETH_TX_OFFLOAD_TCP_TSO);
@@ -122,7 +110,7 @@ void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const
   };
   rte_eth_dev_info info{};
   check(rte_eth_dev_info_get(id_, &info), "the driver does not describe the port");
-  capabilities_ = capabilities_of(info, id_);
+  capabilities_ = capabilities_of(info);
   plan_ = negotiate(capabilities_, request);
   if (pools.size() < plan_.queues) throw Error(request.name + ": one receive pool a queue is needed");
 
@@ -183,7 +171,6 @@ void EthPort::read_rss() {
   if (!power_of_two || rte_eth_dev_rss_hash_conf_get(id_, &conf) != 0 || !has(conf.rss_hf, tcp) ||
       rte_eth_dev_rss_reta_query(id_, groups.data(), capabilities_.reta_entries) != 0) {
     plan_.rss = Where::software;
-    plan_.rss_hash = false;
     plan_.notes.emplace_back("the driver's RSS key and table cannot be read back");
     return;
   }

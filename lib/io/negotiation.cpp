@@ -69,7 +69,6 @@ PortPlan negotiate(const PortCapabilities& can, const PortRequest& want) {
   // A NIC that cuts segments must fill in their checksums, and read them from chains.
   p.tso = hardware_if(want.tso == Offload::automatic && can.tso && p.tx_tcp_checksum == Where::hardware &&
                       p.tx_ip_checksum == Where::hardware && can.multi_segment_tx);
-  p.ptype = hardware_if(can.ptype);
   // Tags are read and written in the frame, by net: a port that stripped them would hide what classify
   // checks.
   p.vlan = want.vlan ? Where::software : Where::off;
@@ -80,18 +79,16 @@ PortPlan negotiate(const PortCapabilities& can, const PortRequest& want) {
     // Both families or neither: the owner of a tuple is one function, whoever computes it.
     const bool whole = can.rss_tcp4 && can.rss_tcp6 && can.rss_key_bytes >= 40 && can.reta_entries > 0;
     p.rss = hardware_if(want.rss == Offload::automatic && whole && p.queues == want.queues);
-    p.rss_hash = p.rss == Where::hardware && can.rss_hash;
   }
   return p;
 }
 
 std::string describe(std::uint16_t port_id, std::string_view driver, const PortPlan& p) {
   std::string s = fmt::format(
-      "port {} {}: {} queue{}, mtu {}, rss {}, rx-csum {}, tx-csum {}, tso {}, ptype {}, vlan {}, link {}, "
-      "wake {}",
+      "port {} {}: {} queue{}, mtu {}, rss {}, rx-csum {}, tx-csum {}, tso {}, vlan {}, link {}, wake {}",
       port_id, driver, p.queues, p.queues == 1 ? "" : "s", p.mtu, name_of(p.rss),
       checksum_word(p.rx_ip_checksum, p.rx_tcp_checksum), checksum_word(p.tx_ip_checksum, p.tx_tcp_checksum),
-      name_of(p.tso), name_of(p.ptype), name_of(p.vlan), p.link == Where::hardware ? "interrupt" : "polled",
+      name_of(p.tso), name_of(p.vlan), p.link == Where::hardware ? "interrupt" : "polled",
       p.wake == Where::hardware ? "interrupt" : "timer");
   if (p.scatter) s += ", scatter";
   if (!p.multi_segment_tx) s += ", tx copied to one segment";

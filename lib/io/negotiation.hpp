@@ -22,19 +22,15 @@ struct PortCapabilities {
   std::uint16_t max_descriptors = 4096;
   std::uint16_t min_descriptors = 0;
   std::uint16_t max_mtu = 1500;
-  bool ptype = false; // tells IPv4/IPv6 and TCP of each packet
   bool rx_ip_checksum = false;
   bool rx_tcp_checksum = false;
   bool tx_ip_checksum = false;
   bool tx_tcp_checksum = false;
-  bool vlan_strip = false;
-  bool vlan_insert = false;
   bool tso = false;
   bool scatter = false; // receives into chains
   bool multi_segment_tx = false;
   bool link_interrupt = false;
   bool rx_interrupt = false;
-  bool rss_hash = false; // hands the hash over with the packet
   bool rss_tcp4 = false; // hashes the 4-tuple of TCP over IPv4
   bool rss_tcp6 = false;
   std::uint8_t rss_key_bytes = 0;
@@ -56,19 +52,19 @@ struct PortRequest {
   std::uint16_t buffer_room = 2048; // bytes of frame that one segment of the receive pool holds
   Offload checksums = Offload::automatic;
   Offload rss = Offload::automatic;
-  Offload tso = Offload::automatic;
-  bool vlan = false; // frames are tagged
+  Offload tso = Offload::never; // nothing above makes segments larger than the MSS yet
+  bool vlan = false;            // frames are tagged
   bool promiscuous = false;
 };
 
-// How a port is used. `rss` is hardware only once key and table have been read back; until then negotiate's
-// word for it is that they should be.
+// How a port is used: what it says of itself and nobody here uses (packet types, VLAN tags cut off, the hash
+// beside the packet) is not in it. `rss` is hardware only once key and table have been read back; until then
+// negotiate's word for it is that they should be.
 struct PortPlan {
   std::uint16_t queues = 1;
   std::uint16_t mtu = 1500;
   std::uint16_t rx_descriptors = 1024;
   std::uint16_t tx_descriptors = 1024;
-  Where ptype = Where::software;
   Where rx_ip_checksum = Where::software;
   Where rx_tcp_checksum = Where::software;
   Where tx_ip_checksum = Where::software;
@@ -80,7 +76,6 @@ struct PortPlan {
   Where wake = Where::software; // hardware: a receive interrupt ends a sleep; software: short sleeps
   bool scatter = false;
   bool multi_segment_tx = true;
-  bool rss_hash = false;
   std::vector<std::string> notes; // what was asked and cannot be, in words
 };
 

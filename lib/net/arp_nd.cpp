@@ -13,7 +13,7 @@ bool Network::concerns_all(const Packet& p, const Classified& c) const {
   }
   Arp m;
   return c.kind == Kind::arp && wire::parse_arp(p.bytes().subspan(c.l3_offset), m) == wire::Verdict::ok &&
-         (self_.owns(m.target_ip) || m.sender_ip == m.target_ip);
+         !self_.owns(m.sender_ip) && (self_.owns(m.target_ip) || m.sender_ip == m.target_ip);
 }
 
 void Network::overhear(Packet&& p, Instant now) {

@@ -214,7 +214,11 @@ template <class Handler>
   print_ready(node.port());
   const TscClock clock;
   const Instant end = v.duration > Duration{} ? clock.now() + v.duration : Instant::at_ns(INT64_MAX);
-  node.wait([&] { return clock.now() >= end; });
+  LinkWatch link(node.port().port());
+  node.wait([&] {
+    link.look(clock.now());
+    return clock.now() >= end;
+  });
   node.stop(v.drain);
   print_counters(node.reports());
   const unsigned leaked = node.close();

@@ -42,6 +42,7 @@ class NodePort {
   io::CoreId cores_;
   std::unique_ptr<io::Eal> eal_;
   rte_mempool* pool_ = nullptr;
+  unsigned held_ = 0; // packets that the started port waits with for what it will receive
   std::unique_ptr<io::EthPort> port_;
   std::optional<io::Steering> steering_;
   std::unique_ptr<io::SharedPort<io::EthPort>> shared_;
@@ -53,6 +54,18 @@ class NodePort {
 [[nodiscard]] net::NetworkSettings network_settings(const io::EthPort&);
 
 void print_ready(const NodePort&);
+// Says when the link goes and comes. For the control thread, asked as often as it likes: it looks once a
+// second.
+class LinkWatch {
+ public:
+  explicit LinkWatch(const io::EthPort& port) : port_(port) {}
+  void look(Instant now);
+
+ private:
+  const io::EthPort& port_;
+  Instant next_;
+  bool up_ = true;
+};
 // The sum of the cores' counters, and each core's where there are several. Counters may be read at any time.
 struct CoreReport {
   const Shard* shard = nullptr;

@@ -92,12 +92,26 @@ def leaves_at_once(over):
     print("ok - a second signal ends the drain", flush=True)
 
 
+def link(over):
+    with over("--mode", "echo", "--listen", "7", *CORES, tag="link") as peer, server.inside(peer.ns):
+        with server.connect(7, seconds=20) as s:
+            peer.ns.ip("link", "set", peer.device, "down")
+            peer.program.wait_for("link down")
+            peer.ns.ip("link", "set", peer.device, "up")
+            peer.program.wait_for("link up")
+            s.sendall(b"again")
+            lib.check(s.recv(5) == b"again", "the connection did not live through it")
+        peer.finish()
+    print("ok - the link goes and comes: said, and connections live on", flush=True)
+
+
 def test():
     lib.need("wrk")
     load("net_tap", server.over_tap)
     load("net_af_packet", server.over_veth)
     ends(server.over_veth)
     leaves_at_once(server.over_veth)
+    link(server.over_tap)
 
 
 if __name__ == "__main__":

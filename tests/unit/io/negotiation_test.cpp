@@ -13,9 +13,9 @@ PortCapabilities grand() {
   c.driver = "net_grand";
   c.max_rx_queues = c.max_tx_queues = 16;
   c.max_mtu = 9600;
-  c.ptype = c.rx_ip_checksum = c.rx_tcp_checksum = c.tx_ip_checksum = c.tx_tcp_checksum = true;
-  c.vlan_strip = c.vlan_insert = c.tso = c.scatter = c.multi_segment_tx = true;
-  c.link_interrupt = c.rx_interrupt = c.rss_hash = c.rss_tcp4 = c.rss_tcp6 = true;
+  c.rx_ip_checksum = c.rx_tcp_checksum = c.tx_ip_checksum = c.tx_tcp_checksum = true;
+  c.tso = c.scatter = c.multi_segment_tx = true;
+  c.link_interrupt = c.rx_interrupt = c.rss_tcp4 = c.rss_tcp6 = true;
   c.rss_key_bytes = 40;
   c.reta_entries = 128;
   return c;
@@ -38,10 +38,10 @@ std::string error_of(const PortCapabilities& c, const PortRequest& r) {
 TEST(Negotiate, EverythingIsTakenWhereItIsOffered) {
   PortRequest r = two_queues();
   r.vlan = true;
+  r.tso = Offload::automatic;
   const PortPlan p = negotiate(grand(), r);
   EXPECT_EQ(describe(0, "net_grand", p),
             "port 0 net_grand: 2 queues, mtu 1500, rss hardware, rx-csum hardware, tx-csum hardware, tso "
-            "hardware, ptype "
             "hardware, vlan software, link interrupt, wake interrupt");
 }
 
@@ -52,7 +52,6 @@ TEST(Negotiate, NothingIsAssumedWhereNothingIsOffered) {
   r.vlan = true;
   EXPECT_EQ(describe(3, "net_poor", negotiate(c, r)),
             "port 3 net_poor: 1 queue, mtu 1500, rss off, rx-csum software, tx-csum software, tso software, "
-            "ptype software, "
             "vlan software, link polled, wake timer, tx copied to one segment");
 }
 
@@ -70,7 +69,9 @@ TEST(Negotiate, PartialChecksumsAreNamedSo) {
   PortCapabilities c = grand();
   c.rx_tcp_checksum = false;
   c.tx_ip_checksum = false;
-  const PortPlan p = negotiate(c, two_queues());
+  PortRequest r = two_queues();
+  r.tso = Offload::automatic;
+  const PortPlan p = negotiate(c, r);
   const std::string s = describe(0, "x", p);
   EXPECT_NE(s.find("rx-csum partial, tx-csum partial"), std::string::npos) << s;
   EXPECT_EQ(p.tso, Where::software); // a NIC that cuts must fill in both
@@ -115,6 +116,10 @@ TEST(Negotiate, LargeMtuTakesChainsOrIsRefused) {
   EXPECT_NE(error_of(c, r).find("at most 4000"), std::string::npos);
   r.mtu = 100;
   EXPECT_NE(error_of(c, r).find("576..9216"), std::string::npos);
+}
+
+TEST(Negotiate, SegmentsAreCutByUsUnlessSomebodyAsks) {
+  EXPECT_EQ(negotiate(grand(), two_queues()).tso, Where::software);
 }
 
 TEST(Negotiate, WhatTheUserForbidsStaysSoftware) {

@@ -1,13 +1,18 @@
 // Several cores on a port: no connection is ever served by two, whoever spreads the packets.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
+#include <cstring>
 #include <set>
 #include <string>
 #include <thread>
 
+#include "base/endian.hpp"
+#include "runtime/ask.hpp"
 #include "runtime/clock.hpp"
 #include "support/core_grid.hpp"
+#include "wire/checksum.hpp"
 
 namespace tern {
 namespace {
@@ -128,6 +133,53 @@ TEST_P(Cores, EveryCoreHearsOfNeighboursAtOnce) {
   EXPECT_EQ(asked, g.client.size());
 }
 
+// A frame as a router near the client sends it: `what` never arrived.
+Packet unreachable(const PacketPool& pool, const io::MacBytes& to, const Endpoint& from,
+                   const Endpoint& remote) {
+  std::array<std::byte, 14 + 20 + 8 + 28> f{};
+  std::memcpy(f.data(), &to, 6);
+  store_be<std::uint16_t>(f.data() + 12, 0x0800);
+  const auto ip = [&](std::byte* b, std::uint16_t length, std::uint8_t protocol, Ip4 src, Ip4 dst) {
+    b[0] = std::byte{0x45};
+    store_be<std::uint16_t>(b + 2, length);
+    b[8] = std::byte{64};
+    b[9] = std::byte{protocol};
+    store_be<std::uint32_t>(b + 12, src.host());
+    store_be<std::uint32_t>(b + 16, dst.host());
+    const Be16 sum = wire::finish(wire::sum_bytes({b, 20}));
+    std::memcpy(b + 10, &sum, 2);
+  };
+  ip(f.data() + 14, 56, 1, Ip4{10, 0, 0, 99}, from.ip.v4());
+  std::byte* icmp = f.data() + 34;
+  icmp[0] = std::byte{3};
+  icmp[1] = std::byte{1};
+  ip(icmp + 8, 40, 6, from.ip.v4(), remote.ip.v4());
+  store_be<std::uint16_t>(icmp + 28, from.port.raw());
+  store_be<std::uint16_t>(icmp + 30, remote.port.raw());
+  const Be16 sum = wire::finish(wire::sum_bytes({icmp, 36}));
+  std::memcpy(icmp + 2, &sum, 2);
+  Packet p = pool.alloc();
+  std::memcpy(p.append(static_cast<std::uint16_t>(f.size())), f.data(), f.size());
+  return p;
+}
+
+TEST_P(Cores, AnIcmpErrorIsHeardByTheCoreWhoseConnectionItSpeaksOf) {
+  Grid g(GetParam().grid);
+  g.listen();
+  g.settle();
+  std::vector<std::uint64_t> expected(g.server.size());
+  for (std::uint16_t port = 3000; port < 3100; ++port) {
+    const Endpoint from{Grid::ip4(2), Port{80}};
+    const Endpoint remote{Grid::ip4(1), Port{port}};
+    ++expected[g.server.steering.owner(remote.ip, from.ip, remote.port, from.port)];
+    rte_mbuf* m = unreachable(g.pool.pool(), g.server.self.mac(), from, remote).release();
+    g.pair.a().tx_burst(0, &m, 1);
+    g.settle();
+  }
+  for (std::size_t c = 0; c < g.server.size(); ++c)
+    EXPECT_EQ(g.server[c].network.counters().get(net::NetCounter::icmp_errors_in), expected[c]) << c;
+}
+
 TEST(CoresHandOff, ALossInAFullRingIsMendedByTcp) {
   Grid g({.cores = 2, .queues = 1, .ring = 16});
   g.listen();
@@ -151,6 +203,26 @@ TEST(CoresMailbox, ACoreReachesAnother) {
   g.settle();
   EXPECT_EQ(seen, &g.client[1].core.handle());
   EXPECT_EQ(seen->id(), 1);
+}
+
+TEST(CoresMailbox, AThreadAsksAndIsAnsweredUntilTheCoreEnds) {
+  Grid g({.cores = 1, .queues = 1});
+  CoreHandle& core = g.client[0].core.handle();
+  std::atomic<bool> over{false};
+  std::thread thread([&] {
+    while (!over.load()) {
+      g.client[0].core.poll(g.now);
+      std::this_thread::yield();
+    }
+    core.close_mail();
+  });
+  EXPECT_EQ(ask(core, [](CoreHandle& c) { return c.shard().connections.used() + 41; }), 41U);
+  bool ran = false;
+  EXPECT_EQ(ask(core, [&](CoreHandle&) { ran = true; }), true);
+  EXPECT_TRUE(ran);
+  over = true;
+  thread.join();
+  EXPECT_EQ(ask(core, [](CoreHandle&) { return 1; }), std::nullopt);
 }
 
 // Each core a thread, real time: what a sanitizer for races looks at.

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""TCP between two processes over net_memif: an echo server and a client on Tern, each checking every byte; two cores on
+one ring, large segments; then either end leaves first and the other must live on.
+
+usage: test_memif.py <path of tern>
+"""
+# limit: 240
+import contextlib
+import pathlib
+import re
+import signal
+import sys
+import tempfile
+import time
+
+import lib
+
+BUILD = pathlib.Path(sys.argv[1]).parent.parent
+CALLER = BUILD / "tests" / "port" / "caller"
+SERVER_IP, CLIENT_IP = "10.99.8.2", "10.99.8.3"
+
+
+def port(role, folder, **more):
+    arguments = {"role": role, "socket": f"{folder}/memif.sock", "socket-abstract": "no",
+                 "mac": "02:00:00:00:00:02" if role == "server" else "02:00:00:00:00:03", **more}
+    return "net_memif0," + ",".join(f"{k}={v}" for k, v in arguments.items())
+
+
+@contextlib.contextmanager
+def serving(folder, *options):
+    with lib.program(None, sys.argv[1], "server", "--mode", "echo", "--listen", "7", "--port", port("server", folder),
+                     "--ip", f"{SERVER_IP}/24", "--drain", "1s", *options) as tern:
+        tern.wait_for("ready")
+        yield tern
+
+
+def call(folder, *options, ok=True):
+    return lib.run(CALLER, "--port", port("client", folder), "--ip", f"{CLIENT_IP}/24", "--to", f"{SERVER_IP}:7",
+                   *options, timeout=50, ok=ok)
+
+
+def end(tern):
+    tern.process.send_signal(signal.SIGTERM)
+    code = tern.process.wait(10)
+    out = tern.output()
+    lib.check(code == 0 and "packets not given back: 0\n" in out, f"the server's exit is {code}:\n{out}")
+    return {n: int(v) for n, v in re.findall(r"^  (\w+) +(\d+)$", out, re.M)}
+
+
+def speak(name, count, size, *options):
+    with tempfile.TemporaryDirectory(prefix="tern-memif-") as folder, serving(folder, *options) as tern:
+        out = call(folder, "--count", count, "--bytes", size, *options)
+        lib.check(f"good {count} bad 0" in out and "packets not given back: 0\n" in out, out)
+        counters = end(tern)
+        lib.check(counters["accepted"] == count, f"{counters}")
+    print(f"ok - {name}", flush=True)
+
+
+def ends_leave():
+    with tempfile.TemporaryDirectory(prefix="tern-memif-") as folder:
+        with serving(folder) as tern:
+            for _ in range(2):  # the client goes; another comes to the same server
+                out = call(folder, "--count", 20)
+                lib.check("good 20 bad 0" in out, out)
+            with lib.program(None, CALLER, "--port", port("client", folder), "--ip", f"{CLIENT_IP}/24", "--to",
+                             f"{SERVER_IP}:7", "--count", 1, "--bytes", 2_000_000_000) as caller:
+                caller.wait_for("ready")
+                time.sleep(1)
+                end(tern)  # in the middle of a transfer
+                time.sleep(0.5)
+                if caller.process.poll() is None:  # the server's last word, a reset, may have come through or not
+                    caller.process.send_signal(signal.SIGTERM)
+                code = caller.process.wait(10)
+                lib.check(code == 1, f"the client's exit is {code}:\n{caller.output()}")
+                lib.check("packets not given back: 0\n" in caller.output(), caller.output())
+        with serving(folder) as tern:  # and the client, without a word
+            for _ in range(3):
+                with lib.program(None, CALLER, "--port", port("client", folder), "--ip", f"{CLIENT_IP}/24", "--to",
+                                 f"{SERVER_IP}:7", "--count", 1000, "--bytes", 20_000_000) as caller:
+                    caller.wait_for("ready")
+                    time.sleep(0.7)
+                    caller.process.kill()
+                    caller.process.wait()
+                time.sleep(0.2)
+                lib.check(tern.process.poll() is None, f"the server died with its client:\n{tern.output()}")
+            out = call(folder, "--count", 20)
+            lib.check("good 20 bad 0" in out, out)
+            end(tern)
+    print("ok - either end may leave, in a transfer too", flush=True)
+
+
+def test():
+    speak("200 connections of 1000 bytes", 200, 1000)
+    speak("4 connections of 3 MB", 4, 3_000_000)
+    speak("two cores at each end", 200, 20_000, "--cores", "0,1")
+    ends_leave()
+
+
+if __name__ == "__main__":
+    lib.main(test, 240)
