@@ -129,6 +129,10 @@ class Core {
     shard_.template syns<Key>().slots.give_back(&slot);
   }
 
+  // Its handler wants to hear of nothing but the end.
+  [[nodiscard]] static bool let_go(const R& r) {
+    return r.tcb.has(tcp::flag_orphan) || (r.has(R::over) && r.tcb.reason == CloseReason::Aborted);
+  }
   void tell(R& r, tcp::Outcome& out);
   [[nodiscard]] bool queue_unread(Packet& first, Packet& fresh);
   void hand_over(R& r, Packet fresh);

@@ -231,7 +231,7 @@ void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
     if (out.has(tcp::event_data)) hand_over(r, out.data.take());
     if (out.has(tcp::event_peer_closed)) r.set(R::end_untold);
     if (out.has(tcp::event_returned)) handler::returned(handler_, c, out.returned);
-    if (out.has(tcp::event_writable) && !r.tcb.has(tcp::flag_orphan)) handler::writable(handler_, c);
+    if (out.has(tcp::event_writable) && !let_go(r)) handler::writable(handler_, c);
     tell_end(r);
   }
   if (out.reply_reset) {
@@ -274,12 +274,12 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
   if (!all) return;
   const std::uint32_t offered = all.length();
   Payload p{std::move(all)};
-  if (!r.tcb.has(tcp::flag_reading_paused | tcp::flag_orphan)) {
+  if (!r.tcb.has(tcp::flag_reading_paused) && !let_go(r)) {
     r.tcb.rcv_held -= offered; // in the handler's hands: release() in the callback finds it read
     handler::data(handler_, shard_.handle(r), p);
     r.tcb.rcv_held += offered;
   }
-  if (r.tcb.has(tcp::flag_orphan)) p.drop_all(); // nobody will ask for it again
+  if (let_go(r)) p.drop_all(); // nobody will ask for it again
   const std::uint32_t left = p.size();
   if (left != 0) r.unread = p.packet().release();
   if (left == offered) return;
@@ -292,7 +292,7 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::tell_end(R& r) {
   if (!r.has(R::end_untold)) return;
-  if (r.tcb.has(tcp::flag_orphan)) return r.clear(R::end_untold);
+  if (let_go(r)) return r.clear(R::end_untold);
   const bool comes_again =
       r.has(R::deliver_again) || r.tcb.has(tcp::flag_want_writable) || r.tcb.has(tcp::flag_reading_paused);
   if (r.unread != nullptr && comes_again) return;
@@ -350,7 +350,10 @@ void Core<Port, Handler>::end_connection(R& r) {
                                      CoreCounter::closed_no_memory};
   const CloseReason reason = r.tcb.reason;
   shard_.counters.add(counts[static_cast<std::size_t>(reason)]);
-  if (r.unread != nullptr) hand_over(r, Packet{}); // the last chance to read it
+  if (r.unread != nullptr && !let_go(r)) {
+    r.tcb.clear(tcp::flag_reading_paused); // the last chance to read it
+    hand_over(r, Packet{});
+  }
   if (r.has(R::told_open)) handler::closed(handler_, shard_.handle(r), reason);
   if (r.has(R::v6))
     enter_time_wait(r, shard_.key6(r));

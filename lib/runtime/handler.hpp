@@ -15,6 +15,8 @@
 //   void on_closed(Connection, CloseReason)  the end, told once to every connection that was opened; the
 //   handle's last
 //                                            moment. A connection in TIME-WAIT is closed for its handler
+//                                            Text that is unread then comes once more just before it, even
+//                                            while reading is paused
 //   void on_tick(Instant)                    once a poll that moved the millisecond clock
 //   void on_drain()                          the node is told to stop: open nothing new, end what you hold
 //

@@ -29,11 +29,17 @@ ListenVerdict make_record(const Env& env, const ListenRoom& room, const Segment&
 }
 
 template <std::size_t N>
+Cookie cookie_for(const Env& env, const SynGate& gate, const TupleWords<N>& tuple, const wire::Tcp& syn) {
+  const SynOptions a = agree(env.settings, syn);
+  const CookieFacts facts{a.peer_mss, a.snd_scale, a.scaled, a.sack, a.ecn};
+  return gate.jar.make(tuple, syn.seq, facts, a.timestamps);
+}
+
+template <std::size_t N>
 ListenVerdict send_cookie(const Env& env, SynGate& gate, const ListenRoom& room, const TupleWords<N>& tuple,
                           const Segment& s, Instant now, ListenOutcome& out) {
   const SynOptions a = agree(env.settings, s.h);
-  const CookieFacts facts{a.peer_mss, a.snd_scale, a.scaled, a.sack, a.ecn};
-  const Cookie c = gate.jar.make(tuple, s.h.seq, facts, a.timestamps);
+  const Cookie c = cookie_for(env, gate, tuple, s.h);
   Timestamps ts;
   if (a.timestamps)
     ts = {CookieJar::timestamp_with(now.ms32() + gate.isn.ts_offset(tuple), c.ts_bits), s.h.options.ts_val};
@@ -99,8 +105,15 @@ ListenVerdict listen_arrives(const Env& env, SynGate& gate, CookieMode mode, con
   // bytes. The SYN-ACK does not acknowledge them, so they come again.
   if (s.text != 0) env.count(Counter::listen_text_dropped);
   if (!room.accept) return drop(env, Counter::accept_queue_full);
-  if (mode != CookieMode::Always && room.record && gate.syn_rate.take(now)) [[likely]]
-    return make_record(env, room, s, gate.isn.both(tuple, now), now, out);
+  if (mode != CookieMode::Always && room.record && gate.syn_rate.take(now)) [[likely]] {
+    Origins origins = gate.isn.both(tuple, now);
+    // The client may hold a cookie from before there was room, and this be its SYN again: with the cookie as
+    // our number either SYN-ACK may be answered (found by campaigns: the answer to the first met the second's
+    // record, and RST).
+    if (gate.cookies_out && gate.cookies_live(mode)) [[unlikely]]
+      origins.iss = cookie_for(env, gate, tuple, s.h).iss;
+    return make_record(env, room, s, origins, now, out);
+  }
   if (mode == CookieMode::Never) return drop(env, Counter::syn_limit_drop);
   return send_cookie(env, gate, room, tuple, s, now, out);
 }

@@ -145,14 +145,15 @@ void idle_timer_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
     t.idle_at_ms = deadline_in(s.keepalive_idle - quiet, now);
     return t.clear(flag_idle_probe);
   }
+  t.idle_at_ms = deadline_in(s.keepalive_interval, now);
+  if (t.outstanding() != 0 || t.rtx == RtxTimer::Persist)
+    return; // that timer probes better, and gives up later
   if (quiet >= s.keepalive_idle + s.keepalive_interval * s.keepalive_probes) {
     env.count(Counter::timeout_keepalive);
     t.set(flag_abort_due);
     out.output = true;
     return finish(t, CloseReason::TimedOut, out);
   }
-  t.idle_at_ms = deadline_in(s.keepalive_interval, now);
-  if (t.outstanding() != 0) return; // retransmission probes better
   t.set(flag_idle_probe | flag_probe_due);
   out.output = true;
 }

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/check.hpp"
+#include "fuzz.hpp"
 #include "sim/invariants.hpp"
 #include "support/eal.hpp"
 #include "tcp/engine.hpp"
@@ -21,24 +22,7 @@ namespace {
 namespace flag = wire::tcp_flag;
 using O = wire::TcpOptions;
 
-// Bytes as long as there are any, then zeros.
-class Input {
- public:
-  Input(const std::uint8_t* p, std::size_t n) : p_(p), end_(p + n) {}
-  [[nodiscard]] bool empty() const { return p_ == end_; }
-  template <class T = std::uint8_t>
-  T take() {
-    T v{};
-    const std::size_t n = std::min<std::size_t>(sizeof v, static_cast<std::size_t>(end_ - p_));
-    if (n != 0) std::memcpy(&v, p_, n);
-    p_ += n;
-    return v;
-  }
-
- private:
-  const std::uint8_t* p_;
-  const std::uint8_t* end_;
-};
+using fuzz::Input;
 
 std::byte byte_at(Seq s) {
   return static_cast<std::byte>((s.raw() * 0x9e3779b1U) >> 24);

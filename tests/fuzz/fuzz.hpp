@@ -1,6 +1,7 @@
-// What every fuzz target shares: exact-size heap copies, and a property that must hold.
+// What every fuzz target shares: exact-size heap copies, and a reader of bytes that make decisions.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -25,6 +26,25 @@ class Exact {
  private:
   std::size_t size_;
   std::unique_ptr<std::byte[]> data_;
+};
+
+// Bytes as long as there are any, then zeros.
+class Input {
+ public:
+  Input(const std::uint8_t* p, std::size_t n) : p_(p), end_(p + n) {}
+  [[nodiscard]] bool empty() const { return p_ == end_; }
+  template <class T = std::uint8_t>
+  T take() {
+    T v{};
+    const std::size_t n = std::min<std::size_t>(sizeof v, static_cast<std::size_t>(end_ - p_));
+    if (n != 0) std::memcpy(&v, p_, n);
+    p_ += n;
+    return v;
+  }
+
+ private:
+  const std::uint8_t* p_;
+  const std::uint8_t* end_;
 };
 
 } // namespace tern::fuzz

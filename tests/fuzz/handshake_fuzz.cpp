@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/check.hpp"
+#include "fuzz.hpp"
 #include "tcp/listen.hpp"
 #include "tcp/reply.hpp"
 #include "tcp/syn_received.hpp"
@@ -19,24 +20,7 @@ namespace {
 namespace flag = wire::tcp_flag;
 using O = wire::TcpOptions;
 
-// Bytes as long as there are any, then zeros.
-class Input {
- public:
-  Input(const std::uint8_t* p, std::size_t n) : p_(p), end_(p + n) {}
-  [[nodiscard]] bool empty() const { return p_ == end_; }
-  template <class T = std::uint8_t>
-  T take() {
-    T v{};
-    const std::size_t n = std::min<std::size_t>(sizeof v, static_cast<std::size_t>(end_ - p_));
-    if (n != 0) std::memcpy(&v, p_, n);
-    p_ += n;
-    return v;
-  }
-
- private:
-  const std::uint8_t* p_;
-  const std::uint8_t* end_;
-};
+using fuzz::Input;
 
 constexpr Tuple4 tuple{{0x0100'000a'0200'000a}, 0x5000'0004};
 

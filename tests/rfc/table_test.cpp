@@ -6,13 +6,13 @@
 #include <map>
 #include <sstream>
 
+#include "happening.hpp"
 #include "rig.hpp"
 #include "sim/trace.hpp"
+#include "tcp/recovery/recovery.hpp"
 
 namespace tern::rfc {
 namespace {
-
-constexpr std::uint32_t piece = 100; // text of one segment
 
 // Where a segment lies in the receive window.
 Seq place(const Rig& r, const std::string& where) {
@@ -42,16 +42,6 @@ Seq acknowledgement(const Rig& r, const std::string& which) {
   ADD_FAILURE() << "which is " << which;
   return t.snd_una;
 }
-
-// One row: "ACK,FIN at ack una", "data last ack una", "SYN irs", "user close", "timer retransmission".
-struct Happening {
-  std::uint8_t flags = 0;
-  bool data = false;
-  std::string where;
-  std::string ack;
-  std::string user;
-  std::string timer;
-};
 
 Happening parse_event(const std::string& text) {
   Happening e;
@@ -84,25 +74,106 @@ Happening parse_event(const std::string& text) {
 bool tcp_may_receive(State s) {
   return s == State::Established || s == State::FinWait1 || s == State::FinWait2;
 }
+bool synchronized_and_sending(State s) {
+  return s >= State::Established && s != State::FinWait2 && s != State::TimeWait;
+}
+
+void say(Rig& r, std::uint32_t n) {
+  static const std::vector<std::byte> bytes(8192, std::byte{'z'});
+  r.user([&] { EXPECT_EQ(tcp::send_static(r.env(), r.tcb, std::span{bytes}.first(n), r.now), n); });
+}
+
+// From ESTABLISHED into another state, with what is unacknowledged or unsent left as it is.
+bool close_to(Rig& r, State state, std::uint16_t window) {
+  const auto close = [&] { r.user([&] { tcp::close(r.env(), r.tcb, r.now, r.outcome); }); };
+  const auto peer_closes = [&] { r.arrives(r.tcb.rcv_nxt, flag::fin | flag::ack, r.tcb.snd_una, 0, window); };
+  if (state == State::CloseWait || state == State::LastAck) peer_closes();
+  if (state == State::FinWait1 || state == State::Closing || state == State::LastAck) close();
+  if (state == State::Closing) peer_closes();
+  return r.tcb.state == state;
+}
+
+tcp::Settings settings_for(const Happening& e) {
+  tcp::Settings s = Rig::plain_settings();
+  if (e.timer.starts_with("keepalive")) {
+    s.keepalive_idle = Duration::seconds(10);
+    s.keepalive_interval = Duration::seconds(1);
+    s.keepalive_probes = 3;
+  }
+  if (e.timer == "user timeout") s.user_timeout = Duration::seconds(5);
+  return s;
+}
+
+// Some timers want more than the state's plain life. False if the state cannot have them.
+bool enter_for(Rig& r, State state, const std::string& timer) {
+  if (timer == "persist") { // 50 bytes that a shut window holds back
+    if (!synchronized_and_sending(state)) return false;
+    enter(r, State::Established);
+    r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_nxt, 0, 0);
+    say(r, 50);
+    return close_to(r, state, 0);
+  }
+  if (timer == "tail loss probe" || timer == "RACK reordering") { // three segments in flight, SACK agreed on
+    if (!synchronized_and_sending(state)) return false;
+    enter(r, State::Established);
+    r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_nxt);
+    r.tcb.set(tcp::flag_sack);
+    const std::uint32_t mss = r.tcb.mss;
+    say(r, 3 * mss);
+    if (!close_to(r, state, 5000)) return false;
+    if (timer == "tail loss probe") return true;
+    wire::Tcp h; // the third arrived, and may only have overtaken the others
+    h.seq = r.tcb.rcv_nxt;
+    h.ack = r.tcb.snd_una;
+    h.flags = flag::ack;
+    h.window = 5000;
+    h.options.sack_count = 1;
+    h.options.sack[0] = {r.tcb.snd_una + 2 * mss, r.tcb.snd_una + 3 * mss};
+    r.pass(Duration::ms(10));
+    r.arrives(h, 0);
+    return true;
+  }
+  enter(r, state);
+  if (!timer.starts_with("keepalive")) return true;
+  if (state < State::Established) return false;
+  r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_nxt); // a connection that rests
+  return r.tcb.state == state;
+}
+
+bool timer_happens(Rig& r, const std::string& timer) {
+  const auto env = r.env();
+  if (timer == "delayed ACK") {
+    r.tcb.quick_acks = 0;
+    r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_una, 10);
+    return r.tcb.ack_at_ms != 0 && r.timer_fires();
+  }
+  if (timer == "FIN-WAIT-2, let go") {
+    r.user([&] { tcp::orphan(env, r.tcb, tcp::Farewell::Reset, r.now, r.outcome); });
+    return r.tcb.state == State::FinWait2 && r.timer_fires();
+  }
+  if (timer == "persist") return r.tcb.rtx == tcp::RtxTimer::Persist && r.timer_fires();
+  if (timer == "tail loss probe") return r.tcb.rtx == tcp::RtxTimer::Tlp && r.timer_fires();
+  if (timer == "RACK reordering") return r.tcb.rtx == tcp::RtxTimer::Rack && r.timer_fires();
+  if (timer == "keepalive") { // lazily: it may have to look twice
+    for (int i = 0; i < 2 && r.sent.empty(); ++i)
+      if (r.tcb.idle_at_ms == 0 || !r.timer_fires()) return false;
+    return true;
+  }
+  if (timer == "keepalive, the last" || timer == "user timeout") {
+    if (r.tcb.state == State::Closed) return false;
+    for (int i = 0; i < 20 && r.tcb.state != State::Closed; ++i)
+      if (!r.timer_fires()) return false;
+    return r.tcb.state == State::Closed;
+  }
+  if (timer == "retransmission, the last") r.tcb.rtx_count = r.tcb.rtx_backoff = 100;
+  return r.timer_fires();
+}
 
 // False if the event cannot happen in this state.
 bool happen(Rig& r, const Happening& e) {
   static const std::vector<std::byte> bytes(50, std::byte{'y'});
   const auto env = r.env();
-  if (!e.timer.empty()) {
-    if (e.timer == "delayed ACK") {
-      r.tcb.quick_acks = 0;
-      r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_una, 10);
-      return r.tcb.ack_at_ms != 0 && r.timer_fires();
-    }
-    if (e.timer == "FIN-WAIT-2, orphaned") {
-      r.user([&] { tcp::orphan(env, r.tcb, tcp::Farewell::Reset, r.now, r.outcome); });
-      return r.tcb.state == State::FinWait2 && r.timer_fires();
-    }
-    const bool last = e.timer == "retransmission, the last";
-    if (last) r.tcb.rtx_count = r.tcb.rtx_backoff = 100;
-    return r.timer_fires();
-  }
+  if (!e.timer.empty()) return timer_happens(r, e.timer);
   if (e.user == "send")
     r.user([&] { (void)tcp::send_static(env, r.tcb, bytes, r.now); });
   else if (e.user == "close")
@@ -165,7 +236,12 @@ std::string describe(const Rig& r, const Sent& s, Seq nxt_before) {
   const tcp::Tcb& t = r.tcb;
   if (s.text != 0) word = (word == "fin" ? "text,fin" : "text");
   Seq expected = t.snd_nxt;
-  if (s.h.has(flag::syn))
+  const Seq end = s.h.seq + s.text + (s.h.has(flag::fin) ? 1U : 0U);
+  if (s.h.seq == t.snd_una - 1 && s.text == 0)
+    expected = t.snd_una - 1, word = "probe";
+  else if (s.h.seq.after(t.snd_una) && s.h.seq.before(nxt_before) && end == nxt_before)
+    expected = s.h.seq, word = "tail again";
+  else if (s.h.has(flag::syn))
     expected = our_iss;
   else if (s.h.has(flag::rst))
     expected = t.snd_nxt;
@@ -181,12 +257,12 @@ std::string describe(const Rig& r, const Sent& s, Seq nxt_before) {
 }
 
 std::string cell(State state, const std::string& event) {
-  Rig r;
-  enter(r, state);
+  const Happening e = parse_event(event);
+  Rig r{settings_for(e)};
+  if (!enter_for(r, state, e.timer)) return "n/a";
   if (::testing::Test::HasFatalFailure()) return "?";
   const Seq nxt_before = r.tcb.snd_nxt;
   const Seq end_before = r.tcb.snd_end;
-  const Happening e = parse_event(event);
   const Seq probe_ack = e.ack.empty() ? Seq{} : acknowledgement(r, e.ack);
   const Seq probe_end = e.where.empty() ? Seq{}
                                         : place(r, e.where) + (e.data ? piece : 0) +
@@ -250,14 +326,18 @@ TEST(StateTable, EveryCellOfTheReadmeIsWhatTheEngineDoes) {
   for (int i = 0; i <= static_cast<int>(State::TimeWait); ++i)
     states[short_name(static_cast<State>(i))] = static_cast<State>(i);
   const std::vector<std::string>& head = rows.front();
-  ASSERT_EQ(head.size(), 10u);
+  ASSERT_EQ(head.size(), 13u);
+  static const std::map<std::string, Door> doors{
+      {"LISTEN", Door::Listen}, {"SYN-R.(L)", Door::HalfOpen}, {"TIME-W", Door::TimeWait}};
   std::string actual;
   for (std::size_t i = 1; i < rows.size(); ++i) {
     ASSERT_EQ(rows[i].size(), head.size()) << rows[i][0];
     std::string line = "| " + rows[i][0];
     for (std::size_t c = 1; c < head.size(); ++c) {
-      ASSERT_TRUE(states.contains(head[c])) << head[c];
-      const std::string now = cell(states[head[c]], rows[i][0]);
+      const auto door = doors.find(head[c]);
+      ASSERT_TRUE(door != doors.end() || states.contains(head[c])) << head[c];
+      const std::string now = door != doors.end() ? door_cell(door->second, parse_event(rows[i][0]))
+                                                  : cell(states[head[c]], rows[i][0]);
       EXPECT_EQ(now, rows[i][c]) << head[c] << " × " << rows[i][0];
       line += " | " + now;
     }

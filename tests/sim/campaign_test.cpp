@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "core_campaign.hpp"
 #include "support/eal.hpp"
 
 namespace tern::campaign {
@@ -37,6 +38,37 @@ constexpr int slices = 40;
 constexpr int slices = 8;
 #endif
 INSTANTIATE_TEST_SUITE_P(Seeds, Campaign, ::testing::Range(0, slices));
+
+// Whole cores: many hosts, hundreds to thousands of connections.
+class CoreCampaign : public ::testing::TestWithParam<int> {};
+
+PacketPool many_packets() {
+  static test::TestPool pool{32767};
+  return pool.pool();
+}
+
+TEST_P(CoreCampaign, EveryByteArrivesOnceInOrderAndEveryRecordComesBack) {
+#ifdef NDEBUG
+  constexpr int slice = 10;
+#else
+  constexpr int slice = 3;
+#endif
+  for (int i = 0; i < slice; ++i) {
+    const auto seed = static_cast<std::uint64_t>(GetParam() * slice + i);
+    const Result r = run_cores(seed, many_packets());
+    ASSERT_FALSE(r.wrong) << "tern-sim --cores --seed " << seed << " --trace: " << *r.wrong << " ("
+                          << r.weather << ")";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, CoreCampaign, ::testing::Range(0, 4));
+
+TEST(CoreCampaign, OneSeedIsOneRun) {
+  const Result once = run_cores(1, many_packets());
+  const Result again = run_cores(1, many_packets());
+  EXPECT_EQ(once.fingerprint, again.fingerprint);
+  EXPECT_EQ(once.frames, again.frames);
+}
 
 TEST(Campaign, OneSeedIsOneRun) {
   std::uint64_t before = 0;

@@ -131,6 +131,17 @@ TEST_F(Listen, AutoSendsACookieWhenRecordsAreOut) {
   EXPECT_EQ(count(Counter::syn_cookie_sent), 1U);
 }
 
+// The SYN comes again and finds room: whichever SYN-ACK the client answers, it is known.
+TEST_F(Listen, RecordAfterACookieHasTheCookiesNumber) {
+  room.record = false;
+  ASSERT_EQ(arrives(full_syn()), ListenVerdict::Reply);
+  const Seq cookie = out.reply.seq;
+  room.record = true;
+  ASSERT_EQ(arrives(full_syn()), ListenVerdict::Record);
+  EXPECT_EQ(out.record.iss, cookie);
+  EXPECT_EQ(out.reply.seq, cookie);
+}
+
 TEST_F(Listen, AutoSendsACookieWhenSynsComeTooFast) {
   gate.syn_rate = TokenBucket{1000, 2};
   EXPECT_EQ(arrives(full_syn()), ListenVerdict::Record);
