@@ -10,6 +10,7 @@ namespace tern::campaign {
 namespace {
 
 PacketPool packets() {
+  test::start_eal(512); // this program's pools are many
   static test::TestPool pool{16383};
   return pool.pool();
 }
@@ -43,6 +44,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, Campaign, ::testing::Range(0, slices));
 class CoreCampaign : public ::testing::TestWithParam<int> {};
 
 PacketPool many_packets() {
+  test::start_eal(512);
   static test::TestPool pool{32767};
   return pool.pool();
 }
