@@ -6,6 +6,7 @@ std::span<const Command> commands() {
   static constexpr Command table[] = {
       {"bench", "connections per second: client and server in one process, over a pair in memory",
        declare_bench},
+      {"client", "connections per second against any TCP server, over any port", declare_client},
       {"server", "something to talk to: HTTP, echo, discard or chargen on a port", declare_server},
       {"connect", "netcat on Tern: standard input and output over one connection", declare_connect},
       {"lb", "a load balancer: ends clients' TCP, carries their bytes to backends", declare_lb},

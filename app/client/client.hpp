@@ -47,7 +47,7 @@ class Client {
       return;
     }
     if (plan_.think > Duration{}) ask_again(now);
-    const double rate = control_.cps.load(std::memory_order_relaxed);
+    const double rate = plan_.share * control_.cps.load(std::memory_order_relaxed);
     std::uint32_t want = wanted(rate, now);
     if (rate <= 0 || want == 0) due_ = now;
     for (; want != 0 && !all_opened(); --want) {
@@ -172,7 +172,7 @@ class Client {
   }
   // How many to open this turn, at most.
   [[nodiscard]] std::uint32_t wanted(double rate, Instant now) const {
-    if (rate == LoadControl::paused) return 0;
+    if (rate < 0) return 0; // paused
     std::uint64_t room = most_a_turn;
     if (plan_.keeps() && plan_.concurrency != 0) {
       const std::uint32_t n = ramped(plan_.concurrency, now);

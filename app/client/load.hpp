@@ -68,6 +68,7 @@ struct LoadPlan {
   Duration ramp{};
   Duration timeout = Duration::seconds(60);
   std::uint64_t seed = 1;
+  double share = 1; // of the whole rate that is this core's
 
   // Connections that stay and ask again, rather than one request each.
   [[nodiscard]] bool keeps() const { return requests != 1; }
