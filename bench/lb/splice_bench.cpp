@@ -35,7 +35,7 @@ struct Crowd {
 
 void proxied_life(benchmark::State& state) {
   const auto how = static_cast<app::lb::Balance>(state.range(0));
-  test::TestPool pool(65'535, 2048, 256);
+  test::TestPool pool(16'383, 2048, 256);
   io::MemoryPair cable(io::MemoryPairSettings{.ring_size = 8192});
   ShardSettings s;
   s.time_wait_records = 2'000'000;
