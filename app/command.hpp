@@ -29,6 +29,7 @@ struct Command {
 Run declare_bench(CLI::App& app);
 Run declare_connect(CLI::App& app);
 Run declare_client(CLI::App& app);
+Run declare_ctl(CLI::App& app);
 Run declare_doctor(CLI::App& app);
 Run declare_explain(CLI::App& app);
 Run declare_lb(CLI::App& app);

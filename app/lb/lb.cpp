@@ -31,7 +31,7 @@ Run declare_lb(CLI::App& app) {
       return 0;
     }
     try {
-      return lb::run(state->schema, state->settings);
+      return lb::run(*state->binding, state->schema, state->settings);
     } catch (const ArenaError& e) {
       throw settings::ConfigError("connections", e.what());
     }

@@ -56,6 +56,7 @@ class CoreHandle {
   [[nodiscard]] Instant now() const { return shard_.now; }
   [[nodiscard]] Shard& shard() { return shard_; }
   [[nodiscard]] net::Network& network() { return net_; }
+  [[nodiscard]] const Dialer* dialer() const { return dialer_; } // null: a core that opens nothing
 
   // Opens a connection: the SYN leaves at the end of this turn; on_connected or on_closed follows. The local
   // port is one whose replies come to this core. `user` is the connection's word.

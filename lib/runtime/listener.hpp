@@ -23,9 +23,10 @@ struct Listener {
   std::uint32_t opening = 0; // SYN-RECEIVED records
   std::uint32_t open = 0;    // connections
   bool any_address = false;  // settings.ip is ::
+  bool closed = false;       // takes nothing new
 
   [[nodiscard]] bool takes(const Ip& ip, Port port) const {
-    return port >= settings.first && port <= settings.last && (any_address || settings.ip == ip);
+    return !closed && port >= settings.first && port <= settings.last && (any_address || settings.ip == ip);
   }
 };
 
@@ -39,6 +40,14 @@ class Listeners {
     if (all_.size() == most) return false;
     all_.push_back({.settings = s, .any_address = s.ip == Ip{}});
     return true;
+  }
+  // What a reload makes of one, or the next new one: what it has goes on, opened under the settings of
+  // before.
+  void put(std::uint8_t i, const ListenerSettings& s, bool closed) {
+    if (i >= all_.size()) all_.resize(i + std::size_t{1});
+    all_[i].settings = s;
+    all_[i].any_address = s.ip == Ip{};
+    all_[i].closed = closed;
   }
   void close_all() { open_ = false; } // a drain: what is open goes on, nothing new is taken
 

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "runtime/key_file.hpp"
 #include "runtime/worker.hpp"
 
 namespace tern {
@@ -100,7 +101,8 @@ ShardSettings shard_settings(const NodeSettings& n, const net::Interface& self) 
   s.tcp = n.tcp;
   s.mtu = n.mtu;
   s.mss = n.mss;
-  s.secret = random_key();
+  s.shared_secret = !n.cookie_key_file.empty();
+  s.secret = s.shared_secret ? read_key_file(n.cookie_key_file) : random_key();
   s.flow_seed = random_key();
   s.cookie_epoch = cookie_epoch_now();
   for (const net::Address& a : self.addresses())

@@ -68,6 +68,9 @@ void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
                             {{"auto", tcp::CookieMode::Auto},
                              {"always", tcp::CookieMode::Always},
                              {"never", tcp::CookieMode::Never}});
+  s.add("cookie_key_file", n.cookie_key_file,
+        "32 hex digits; machines that share them finish handshakes that another began (default: drawn at the "
+        "start)");
   s.add("time_wait", t.time_wait, "2MSL: how long a closed connection is remembered",
         Range{Duration::ms(1), Duration::seconds(1800)});
   s.add("fin_wait_2", t.fin_wait_2,

@@ -51,6 +51,7 @@ struct NodeSettings {
   tcp::Settings tcp;
   std::uint16_t mss = 0; // 0: what the MTU leaves
   tcp::CookieMode cookies = tcp::CookieMode::Auto;
+  std::string cookie_key_file; // empty: a key drawn at the start
 };
 
 void declare_port_options(settings::Schema&, NodeSettings&);

@@ -7,13 +7,28 @@ namespace tern {
 namespace {
 
 std::atomic<int> count{0};
+std::atomic<int> reloads{0};
 static_assert(std::atomic<int>::is_always_lock_free); // for the handler
 
 void on_signal(int) {
   count.fetch_add(1, std::memory_order_relaxed);
 }
 
+void on_reload(int) {
+  reloads.fetch_add(1, std::memory_order_relaxed);
+}
+
 } // namespace
+
+void catch_reload_signal() {
+  struct sigaction action {};
+  action.sa_handler = on_reload;
+  sigaction(SIGHUP, &action, nullptr);
+}
+
+int reload_signals() {
+  return reloads.load(std::memory_order_relaxed);
+}
 
 void catch_stop_signals() {
   struct sigaction action {};

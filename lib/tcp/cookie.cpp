@@ -23,14 +23,27 @@ constexpr std::uint64_t for_isn = 0x69736e;
 } // namespace
 
 CookieJar::CookieJar(SipKey master, std::uint32_t epoch)
-    : keys_{Sip24{master}, Sip24{master}, Sip24{master}, Sip24{master}}, epoch_(epoch), master_(master) {
+    : keys_{Sip24{master}, Sip24{master}, Sip24{master}, Sip24{master}},
+      epoch_(epoch),
+      since_(epoch - 1),
+      master_(master),
+      before_(master) {
   rekey(epoch);
+}
+
+void CookieJar::rotate(SipKey master) {
+  if (static_cast<std::int32_t>(epoch_ - since_) >= 0) { // else the last one has not begun: it never will
+    before_ = master_;
+    since_ = epoch_ + 1;
+  }
+  master_ = master;
+  rekey(epoch_);
 }
 
 void CookieJar::rekey(std::uint32_t epoch) {
   epoch_ = epoch;
   for (const std::uint32_t e : {epoch - 1, epoch, epoch + 1})
-    keys_[e & 3] = Sip24{derive(master_, for_epochs, e)};
+    keys_[e & 3] = Sip24{derive(master_of(e), for_epochs, e)};
 }
 
 Secrets derive_secrets(SipKey master) {

@@ -58,6 +58,9 @@ class CookieJar {
     if (epoch != epoch_) rekey(epoch);
   }
   [[nodiscard]] std::uint32_t epoch() const { return epoch_; }
+  // Another master, from the next epoch on: cookies that are out stay good, and machines that are told within
+  // one epoch turn together.
+  void rotate(SipKey master);
 
   template <std::size_t N>
   [[nodiscard]] Cookie make(const TupleWords<N>& t, Seq irs, const CookieFacts& facts,
@@ -126,8 +129,14 @@ class CookieJar {
   void rekey(std::uint32_t epoch);
 
   std::array<Sip24, 4> keys_; // by epoch mod 4; the one two epochs away is never read
+  [[nodiscard]] SipKey master_of(std::uint32_t epoch) const {
+    return static_cast<std::int32_t>(epoch - since_) >= 0 ? master_ : before_;
+  }
+
   std::uint32_t epoch_;
+  std::uint32_t since_; // the first epoch of master_
   SipKey master_;
+  SipKey before_;
 };
 
 // The independent keys that one secret gives: a key file's, or one drawn at start.

@@ -50,6 +50,17 @@ ListenVerdict send_cookie(const Env& env, SynGate& gate, const ListenRoom& room,
   return ListenVerdict::Reply;
 }
 
+// TSval is the millisecond clock and an offset. A machine that shares our keys may have another clock: what
+// it began goes on from the timestamp that the peer saw, or its PAWS (RFC 7323 §5) would drop what we send.
+template <std::size_t N>
+std::uint32_t timestamp_offset(const SynGate& gate, const TupleWords<N>& tuple, std::uint32_t ts_ecr,
+                               Instant now) {
+  const std::uint32_t offset = gate.isn.ts_offset(tuple);
+  const std::uint32_t age = now.ms32() + offset - ts_ecr;
+  const bool ours = age <= 2 * 1000 * CookieJar::epoch_seconds; // no older cookie is good
+  return ours || !gate.shared_keys ? offset : ts_ecr - now.ms32();
+}
+
 // Second step: any ACK is for something we never sent, unless it brings a cookie back.
 template <std::size_t N>
 ListenVerdict ack_arrives(const Env& env, SynGate& gate, CookieMode mode, const ListenRoom& room,
@@ -82,7 +93,7 @@ ListenVerdict ack_arrives(const Env& env, SynGate& gate, CookieMode mode, const 
                    .timestamps = timestamps,
                    .ecn = facts->ecn && set.ecn,
                    .ts_recent = timestamps ? h.options.ts_val : 0,
-                   .ts_offset = timestamps ? gate.isn.ts_offset(tuple) : 0};
+                   .ts_offset = timestamps ? timestamp_offset(gate, tuple, h.options.ts_ecr, now) : 0};
   env.count(Counter::handshake_done);
   return ListenVerdict::Complete;
 }

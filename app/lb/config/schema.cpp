@@ -1,9 +1,11 @@
 #include "app/lb/config/schema.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
+#include "app/lb/config/changes.hpp"
 #include "app/lb/config/kinds.hpp"
 
 namespace tern::app::lb {
@@ -89,6 +91,39 @@ void declare_lb_options(Schema& s, LbSettings& v) {
   s.add("drain", v.drain, "how long open connections may take to end once we were told to stop");
   declare_port_options(s, v.node);
   declare_tcp_options(s, v.node);
+}
+
+namespace {
+
+// As the schema prints them, key by key.
+template <class T>
+std::vector<std::string> differences(const T& from, const T& to, void (*declare)(Schema&, T&)) {
+  T a = from;
+  T b = to;
+  Schema x;
+  Schema y;
+  declare(x, a);
+  declare(y, b);
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < x.options().size(); ++i) {
+    const auto before = x.options()[i].print();
+    const auto after = y.options()[i].print();
+    if (before == after || x.options()[i].name == "backend") continue;
+    const auto text = [](const std::vector<std::string>& v) {
+      return v.size() == 1 ? v[0] : fmt::format("[{}]", fmt::join(v, ", "));
+    };
+    all.push_back(fmt::format("{} {} -> {}", x.options()[i].name, text(before), text(after)));
+  }
+  return all;
+}
+
+} // namespace
+
+std::vector<std::string> changes(const ServiceConfig& from, const ServiceConfig& to) {
+  return differences(from, to, declare_service);
+}
+std::vector<std::string> changes(const BackendConfig& from, const BackendConfig& to) {
+  return differences(from, to, declare_backend);
 }
 
 Reloaded read_again(const settings::Binding& binding, const Schema& running) {

@@ -28,6 +28,10 @@ struct Reloaded {
 };
 [[nodiscard]] Reloaded read_again(const settings::Binding&, const settings::Schema& running);
 
+// What may name a service or a backend: names stand in commands ("backend drain web/one") and in tables.
+[[nodiscard]] bool good_name(std::string_view name);
+inline constexpr const char* name_rule = "use up to 64 letters, digits, '.', '-' and '_'";
+
 // "2 services, 5 backends": what --check says of a file that is well.
 [[nodiscard]] std::string summary(const LbConfig&);
 

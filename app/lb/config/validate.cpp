@@ -15,15 +15,9 @@ namespace {
 
 using settings::ConfigError;
 
-// Names stand in commands ("backend drain web/one") and in tables.
 void check_name(const std::string& name, const std::string& where, std::string_view what) {
-  const bool plain = !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
-  });
-  if (!plain)
-    throw ConfigError(
-        where,
-        fmt::format("'{}' cannot name a {}; use up to 64 letters, digits, '.', '-' and '_'", name, what));
+  if (!good_name(name))
+    throw ConfigError(where, fmt::format("'{}' cannot name a {}; {}", name, what, name_rule));
 }
 
 bool overlap(const ListenConfig& a, const ListenConfig& b) {
@@ -87,6 +81,12 @@ void check_times(const ServiceConfig& v) {
 }
 
 } // namespace
+
+bool good_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
+  });
+}
 
 void complete(const settings::Schema& schema, LbSettings& s) {
   std::vector<ServiceConfig>& all = s.lb.services;

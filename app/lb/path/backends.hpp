@@ -31,6 +31,9 @@ enum class Because : std::uint8_t {
   tried_again,    // clients had failed, nothing checks it, and it has been left alone for a while
 };
 [[nodiscard]] std::string_view name_of(Because);
+[[nodiscard]] constexpr const char* name_of(Admin a) {
+  return a == Admin::ready ? "ready" : a == Admin::drain ? "drain" : "maintain";
+}
 
 class Backends {
  public:

@@ -7,9 +7,7 @@ namespace {
 
 Plan::Service make_service(const ServiceConfig& config, std::uint16_t number,
                            std::vector<Plan::Backend>& all) {
-  Plan::Service s{.config = config, .key = {config.seed, 0x7465'726e'6c62'0001}};
-  s.access = AccessList(config.allow, config.deny);
-  s.open_to_all = config.allow.empty() && config.deny.empty();
+  Plan::Service s = blank_service(config);
   std::vector<Member> primary;
   std::vector<Member> backup;
   for (const BackendConfig& b : config.backends) {
@@ -29,12 +27,27 @@ std::uint64_t member_id(std::string_view name) {
   return siphash13({0x6261'636b'656e'6400, 0}, std::as_bytes(std::span{name}));
 }
 
+Plan::Service blank_service(const ServiceConfig& config) {
+  Plan::Service s{.config = config, .key = {config.seed, 0x7465'726e'6c62'0001}};
+  s.access = AccessList(config.allow, config.deny);
+  s.open_to_all = config.allow.empty() && config.deny.empty();
+  return s;
+}
+
 Plan make_plan(const LbConfig& config) {
   Plan plan;
   for (const ServiceConfig& c : config.services) {
     const auto number = static_cast<std::uint16_t>(plan.services.size());
     plan.services.push_back(make_service(c, number, plan.backends));
-    for (std::size_t i = 0; i < c.listen.size(); ++i) plan.service_of_listener.push_back(number);
+    for (const ListenConfig& l : c.listen) {
+      plan.listeners.push_back({{.ip = l.ip,
+                                 .first = l.first,
+                                 .last = l.last,
+                                 .cookies = c.cookies,
+                                 .connections = c.max_connections},
+                                false});
+      plan.service_of_listener.push_back(number);
+    }
   }
   return plan;
 }

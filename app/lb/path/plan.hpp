@@ -11,6 +11,7 @@
 #include "app/lb/config.hpp"
 #include "app/lb/guard/prefixes.hpp"
 #include "base/siphash.hpp"
+#include "runtime/listener.hpp"
 
 namespace tern::app::lb {
 
@@ -32,11 +33,19 @@ struct Plan {
 
   std::vector<Service> services;
   std::vector<Backend> backends; // by slot; one whose service is `none` is free
+  struct Listener {
+    ListenerSettings settings;
+    bool closed = false; // takes nothing new: what it has goes on
+  };
+  std::vector<Listener> listeners; // of every core, by number
   std::vector<std::uint16_t> service_of_listener;
 };
 
 // A backend's name to the choosers: the same on every node that calls it the same.
 [[nodiscard]] std::uint64_t member_id(std::string_view name);
+
+// A service without backends.
+[[nodiscard]] Plan::Service blank_service(const ServiceConfig& config);
 
 // Of a fresh start: services, listeners and slots in the order in which they are written.
 [[nodiscard]] Plan make_plan(const LbConfig& config);

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <stdexcept>
 
+#include "app/lb/control/director.hpp"
 #include "app/lb/path/splice.hpp"
 #include "runtime/node.hpp"
 
@@ -35,34 +37,39 @@ void print(Node<Splice>& node) {
   }
 }
 
-void serve(Node<Splice>& node, const LbSettings& v) {
-  for (const ServiceConfig& s : v.lb.services)
-    for (const ListenConfig& l : s.listen)
-      TERN_CHECK(node.listen({.ip = l.ip,
-                              .first = l.first,
-                              .last = l.last,
-                              .cookies = s.cookies,
-                              .connections = s.max_connections}));
+void serve(Node<Splice>& node, Director& director, const LbSettings& v) {
   node.start();
+  director.start();
   print_ready(node.port());
   const TscClock clock;
   const Instant end = v.duration > Duration{} ? clock.now() + v.duration : Instant::at_ns(INT64_MAX);
-  node.wait([&] { return clock.now() >= end; });
-  node.stop(v.drain);
+  node.wait([&] { return clock.now() >= end || director.finished(); });
+  node.stop(v.drain); // directed to the last
   print(node);
   print_counters(node.reports());
 }
 
+std::vector<Directed> directed(Node<Splice>& node) {
+  std::vector<Directed> all;
+  for (io::CoreId c = 0; c < node.cores(); ++c)
+    all.push_back({&node.core(c), &node.handler(c), [&node, c] { return node.worker(c).busy_cycles(); }});
+  return all;
+}
+
 } // namespace
 
-int run(const settings::Schema& schema, const LbSettings& v) {
+int run(const settings::Binding& binding, const settings::Schema& schema, const LbSettings& v) {
   catch_stop_signals();
+  catch_reload_signal();
   const NodeSettings n = node_of(v);
   const std::uint32_t cores = cores_of(n);
-  const auto plan = std::make_shared<const Plan>(make_plan(v.lb));
+  // What TscClock will say: before EAL is there it cannot.
+  const Instant now = Instant::at_ns(std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                         std::chrono::steady_clock::now().time_since_epoch())
+                                         .count());
+  Planner planner(v.lb, now);
+  const std::shared_ptr<const Plan> plan = planner.make(now);
   Shared shared(cores, v.lb.source_records, random_key());
-  for (std::size_t i = 0; i < plan->backends.size(); ++i)
-    shared.bank.set_limit(static_cast<Slot>(i), plan->backends[i].config.max_connections);
   // Half of a core's connections, and as for those a little more where there are several.
   const std::uint32_t pairs = n.connections / 2 / cores + n.connections / 16 + 1;
   const auto make = [&](io::CoreId c) {
@@ -74,7 +81,11 @@ int run(const settings::Schema& schema, const LbSettings& v) {
   } catch (const std::invalid_argument& e) {
     schema.fail("backend_source", e.what());
   }
-  serve(*node, v);
+  for (const Plan::Listener& l : plan->listeners) TERN_CHECK(node->listen(l.settings));
+  {
+    Director director({&binding, &schema, v}, std::move(planner), shared, directed(*node));
+    serve(*node, director, v);
+  }
   const unsigned leaked = node->close();
   fmt::print("packets not given back: {}\n", leaked);
   return leaked == 0 ? 0 : 1;

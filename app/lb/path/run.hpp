@@ -6,6 +6,7 @@
 namespace tern::app::lb {
 
 // The exit code. Throws ConfigError.
-[[nodiscard]] int run(const settings::Schema& schema, const LbSettings& settings);
+[[nodiscard]] int run(const settings::Binding& binding, const settings::Schema& schema,
+                      const LbSettings& settings);
 
 } // namespace tern::app::lb

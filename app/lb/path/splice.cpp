@@ -39,9 +39,12 @@ Splice::Splice(Shared& shared, std::shared_ptr<const Plan> plan, std::uint32_t p
 void Splice::publish(std::shared_ptr<const Plan> plan) {
   plan_ = std::move(plan);
   turns_.resize(std::max(turns_.size(), plan_->services.size()));
+  accepted_.resize(turns_.size());
   dials_.resize(std::max(dials_.size(), plan_->backends.size()));
+  slot_counts_.resize(dials_.size());
   for (std::size_t i = 0; i < plan_->backends.size(); ++i)
     if (const Endpoint& to = plan_->backends[i].config.address; dials_[i].remote != to) {
+      slot_counts_[i] = {};
       dials_[i] = Dial{};
       dials_[i].remote = to;
     }
@@ -53,6 +56,10 @@ std::uint64_t Splice::word_of(const Pair& p, Side s) const {
 }
 Pair& Splice::pair_of(std::uint64_t word) const {
   return *pairs_.at(static_cast<std::uint32_t>(word));
+}
+
+bool Splice::is_client_of_pair(std::uint64_t word) {
+  return (word & in_pair) != 0 && side_of(word) == Side::client;
 }
 
 void Splice::on_start(CoreHandle& core) {
@@ -88,6 +95,7 @@ void Splice::on_accept(Connection c) {
     count(Count::ended_no_memory);
     return c.abort();
   }
+  ++accepted_[service];
   p->client = c;
   p->service = service;
   p->ticket = ticket;
@@ -117,6 +125,7 @@ void Splice::open_backend(Pair& p) {
     p.tried[1] = std::exchange(p.tried[0], slot);
     if (!purse_.take(slot)) continue; // another core was quicker
     count(Count::connect_tried);
+    ++slot_counts_[slot].tried;
     const Connecting made = core_->connect(dials_[slot], word_of(p, Side::backend));
     if (!made) {
       purse_.give_back(slot);
@@ -158,6 +167,7 @@ void Splice::on_connected(Connection c) {
   }
   count(Count::connected);
   shared_.backends.connected(p.slot);
+  ++slot_counts_[p.slot].connected;
   p.phase = Pair::Phase::open;
   pass_unread(p, Side::client);
   watch(p);
@@ -167,6 +177,7 @@ void Splice::backend_failed(Pair& p, CloseReason why) {
   count(why == CloseReason::Refused || why == CloseReason::Reset ? Count::connect_refused
                                                                  : Count::connect_timed_out);
   shared_.backends.failed(p.slot, service_of(p).config.check.fall);
+  ++slot_counts_[p.slot].failed;
   give_back_credit(p);
   open_backend(p);
 }
@@ -290,6 +301,12 @@ void Splice::free(Pair& p) {
 
 void Splice::kill_all() {
   kill(no_slot);
+}
+void Splice::kill(Pair& p) {
+  end(p, Count::ended_killed);
+  p.phase = Pair::Phase::parting;
+  p.backend.abort();
+  p.client.abort();
 }
 void Splice::kill(Slot slot) {
   Shard& shard = core_->shard();

@@ -62,6 +62,22 @@ class Splice {
   void kill(Slot slot);
   void kill_all();
 
+  // Pairs whose client's connection has the number `from` or a higher one; `f(Pair&)` for at most `most` of
+  // them. The number to go on from; none when there are no more.
+  template <class F>
+  [[nodiscard]] std::optional<std::uint32_t> each_pair(std::uint32_t from, std::uint32_t most, F&& f);
+  // Resets one pair, as kill() does many.
+  void kill(Pair& p);
+  // What a slot has seen on this core.
+  struct SlotCounts {
+    std::uint64_t tried = 0;
+    std::uint64_t connected = 0;
+    std::uint64_t failed = 0;
+  };
+  [[nodiscard]] const SlotCounts& slot_counts(Slot s) const { return slot_counts_[s]; }
+  [[nodiscard]] std::uint64_t accepted(std::uint16_t service) const { return accepted_[service]; }
+  [[nodiscard]] const Plan& plan() const { return *plan_; }
+
   [[nodiscard]] const LbCounters& counters() const { return counters_; }
   [[nodiscard]] std::uint32_t pairs() const { return pairs_.used(); }
   [[nodiscard]] const CreditPurse& purse() const { return purse_; }
@@ -72,6 +88,7 @@ class Splice {
 
   [[nodiscard]] std::uint64_t word_of(const Pair& p, Side s) const;
   [[nodiscard]] Pair& pair_of(std::uint64_t word) const;
+  [[nodiscard]] static bool is_client_of_pair(std::uint64_t word);
   [[nodiscard]] const Plan::Service& service_of(const Pair& p) const { return plan_->services[p.service]; }
   void count(Count c, std::uint64_t n = 1) { counters_.add(c, n); }
 
@@ -100,6 +117,8 @@ class Splice {
   CreditPurse purse_;
   std::vector<Dial> dials_;          // by slot
   std::vector<std::uint32_t> turns_; // by service
+  std::vector<SlotCounts> slot_counts_;
+  std::vector<std::uint64_t> accepted_; // by service
   LbCounters counters_;
   ArenaPiece pair_memory_;
   ArenaPiece wheel_memory_;
@@ -108,5 +127,19 @@ class Splice {
   std::optional<Prober> prober_;
   Slot next_to_settle_ = 0;
 };
+
+template <class F>
+std::optional<std::uint32_t> Splice::each_pair(std::uint32_t from, std::uint32_t most, F&& f) {
+  Shard& shard = core_->shard();
+  for (std::uint32_t i = from; i < shard.connections.fresh(); ++i) {
+    // Looking costs too: a table of millions that is nearly empty is walked in steps.
+    if (most == 0 || i - from == 16'384) return i;
+    const ConnectionRecord& r = shard.connections.at(i);
+    if (!r.has(ConnectionRecord::in_use) || !is_client_of_pair(r.user)) continue;
+    f(pair_of(r.user));
+    --most;
+  }
+  return std::nullopt;
+}
 
 } // namespace tern::app::lb

@@ -122,6 +122,29 @@ TEST(Cookie, MachinesWithOneMasterAcceptEachOther) {
   }
 }
 
+TEST(Cookie, RotationBeginsWithTheNextEpochAndSparesWhatIsOut) {
+  CookieJar jar{master, epoch};
+  const CookieJar old{master, epoch};
+  const SipKey fresh{7, 8};
+  const CookieJar other{fresh, epoch + 1};
+  jar.rotate(fresh);
+  EXPECT_EQ(there_and_back(old, jar, tuple4(), plain, true), plain); // made before, brought back after
+  EXPECT_EQ(there_and_back(jar, old, tuple4(), plain, true), plain); // not yet turned
+  jar.turn_to(epoch + 1);
+  EXPECT_EQ(there_and_back(old, jar, tuple4(), plain, true), plain);
+  EXPECT_EQ(there_and_back(jar, other, tuple4(), plain, true), plain);
+  EXPECT_FALSE(there_and_back(jar, CookieJar{master, epoch + 1}, tuple4(), plain, true));
+  jar.turn_to(epoch + 2);
+  EXPECT_FALSE(there_and_back(old, jar, tuple4(), plain, true));
+  // Twice within an epoch: the first was never used.
+  CookieJar twice{master, epoch};
+  twice.rotate({1, 1});
+  twice.rotate(fresh);
+  EXPECT_EQ(there_and_back(old, twice, tuple4(), plain, true), plain);
+  twice.turn_to(epoch + 1);
+  EXPECT_EQ(there_and_back(other, twice, tuple4(), plain, true), plain);
+}
+
 TEST(Cookie, SecretsOfOneMasterAreIndependentAndStable) {
   const Secrets a = derive_secrets(master);
   EXPECT_EQ(derive_secrets(master).cookie, a.cookie);

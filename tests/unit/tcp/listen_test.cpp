@@ -273,6 +273,23 @@ TEST_F(Listen, SharedKeysFinishWhatAnotherMachineBegan) {
             ListenVerdict::Reply);
 }
 
+// The machines' clocks may be days apart, either way: what the peer sees of timestamps goes on from where it
+// was, or its PAWS would drop all that the second machine sends.
+TEST_F(Listen, SharedKeysGoOnFromTheOtherMachinesTimestamp) {
+  mode = CookieMode::Always;
+  const wire::Tcp ack = cookie_ack();
+  SynGate other{derive_secrets(master), epoch};
+  other.shared_keys = true;
+  for (const Duration apart : {Duration::seconds(-3 * 86'400), Duration::seconds(-200), Duration::ms(-5),
+                               Duration::ms(5), Duration::seconds(60), Duration::seconds(9 * 86'400)}) {
+    const Instant now = t0 + apart;
+    ASSERT_EQ(listen_arrives(env, other, CookieMode::Auto, room, tuple4(), Segment{.h = ack}, now, out),
+              ListenVerdict::Complete);
+    const std::uint32_t sent = now.ms32() + out.handshake.ts_offset;
+    EXPECT_LE(sent - ack.options.ts_ecr, 128'000U) << apart.as_ms();
+  }
+}
+
 // ---- TIME-WAIT's reuse.
 TEST_F(Listen, ReuseTakesTheGivenIsnAndNeverACookie) {
   mode = CookieMode::Always;

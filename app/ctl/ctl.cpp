@@ -1,0 +1,46 @@
+// tern ctl: asks a running `tern lb`, and tells it what to do.
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/command.hpp"
+#include "app/lb/control/commands.hpp"
+#include "app/lb/control/socket.hpp"
+#include "runtime/settings/error.hpp"
+
+namespace tern::app {
+namespace {
+
+struct Options {
+  std::string socket = "/run/tern-lb.sock";
+  bool json = false;
+  std::vector<std::string> words;
+};
+
+int run(const Options& o) {
+  std::string line = o.json ? "json" : "";
+  for (const std::string& w : o.words) {
+    if (w.empty() || w.find_first_of(" \t\r\n") != std::string::npos)
+      throw settings::ConfigError("tern ctl", "'" + w + "' is no word; write each word by itself");
+    line += (line.empty() ? "" : " ") + w;
+  }
+  const std::string answer = lb::ask(o.socket, line);
+  const bool failed = answer.starts_with(o.json ? "{\"ok\":false" : "error: ");
+  std::fwrite(answer.data(), 1, answer.size(), failed && !o.json ? stderr : stdout);
+  return failed ? 1 : 0;
+}
+
+} // namespace
+
+Run declare_ctl(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.add_option("--socket", options->socket, "the path that the load balancer has as control")
+      ->capture_default_str();
+  app.add_flag("--json", options->json, "the answer as JSON");
+  app.add_option("command", options->words, "what to ask or to do")->required()->expected(1, 16);
+  app.footer("Commands:\n" + lb::command_help());
+  return [options] { return run(*options); };
+}
+
+} // namespace tern::app

@@ -1,0 +1,221 @@
+#include "app/lb/control/director.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "app/lb/control/commands.hpp"
+#include "runtime/clock.hpp"
+#include "runtime/signals.hpp"
+
+namespace tern::app::lb {
+namespace {
+
+constexpr int turn_ms = 50;
+constexpr Duration retire_interval = Duration::ms(500);
+
+} // namespace
+
+void sync_listeners(Listeners& listeners, const Plan& plan) {
+  for (std::size_t i = 0; i < plan.listeners.size(); ++i)
+    listeners.put(static_cast<std::uint8_t>(i), plan.listeners[i].settings, plan.listeners[i].closed);
+}
+
+Director::Director(Settings settings, Planner planner, Shared& shared, std::vector<Directed> cores)
+    : settings_(std::move(settings)),
+      planner_(std::move(planner)),
+      shared_(shared),
+      cores_(std::move(cores)),
+      hangups_(reload_signals()) {
+  if (!settings_.lb.lb.control.empty()) socket_.emplace(settings_.lb.lb.control);
+  set_limits();
+}
+
+Director::~Director() {
+  stop_.store(true, std::memory_order_relaxed);
+  if (thread_.joinable()) thread_.join();
+}
+
+void Director::start() {
+  thread_ = std::thread([this] {
+    const TscClock clock;
+    const auto answer = [&](std::string_view line) {
+      now_ = clock.now();
+      return answer_line(*this, line);
+    };
+    while (!stop_.load(std::memory_order_relaxed)) {
+      if (socket_)
+        socket_->wait(turn_ms, answer);
+      else
+        std::this_thread::sleep_for(std::chrono::milliseconds(turn_ms));
+      turn(clock.now());
+    }
+  });
+}
+
+void Director::log(const std::string& what) const {
+  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  fmt::print("{:%FT%T}.{:03}Z {}\n", fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
+             now.time_since_epoch().count() % 1000, what);
+  std::fflush(stdout);
+}
+
+void Director::turn(Instant now) {
+  now_ = now;
+  if (const int n = reload_signals(); n != hangups_) {
+    hangups_ = n;
+    (void)reload("SIGHUP"); // it is in the log
+  }
+  const auto due = planner_.next_step(now);
+  watch_health();
+  if (due && *due <= now_) publish();
+  if (now >= next_retire_) {
+    next_retire_ = now + retire_interval;
+    retire();
+  }
+}
+
+// ---- Plans
+
+void Director::set_limits() {
+  for (std::size_t i = 0; i < planner_.backends().size(); ++i) {
+    const Planner::Backend& b = planner_.backends()[i];
+    const std::uint32_t limit = b.service == Plan::none ? 0 : b.config.max_connections;
+    if (const auto s = static_cast<Slot>(i); shared_.bank.limit(s) != limit) shared_.bank.set_limit(s, limit);
+  }
+}
+
+void Director::publish() {
+  const std::shared_ptr<const Plan> plan = planner_.make(now_);
+  set_limits();
+  for (const Directed& core : cores_) {
+    const auto tell = [plan, splice = core.splice](CoreHandle& handle) {
+      splice->publish(plan);
+      sync_listeners(handle.shard().listeners, *plan);
+    };
+    if (!core.handle->post(tell))
+      log(fmt::format("core {} does not take the new plan: it has ended, or is stuck", core.handle->id()));
+  }
+}
+
+Answer Director::reload(std::string_view who) {
+  if (settings_.binding == nullptr) return mistake("there is no file to read again");
+  try {
+    Reloaded r = read_again(*settings_.binding, *settings_.schema);
+    const std::vector<std::string> told = planner_.reload(r.settings.lb, now_);
+    for (const std::string& line : told) log(fmt::format("{}, by reload", line));
+    if (!told.empty()) publish();
+    std::string text = fmt::format("reloaded by {}: {}, {}", who, summary(r.settings.lb),
+                                   told.empty() ? "nothing changed" : fmt::format("{} changes", told.size()));
+    if (!r.needs_restart.empty())
+      text += fmt::format("; changed, and waiting for a restart: {}", fmt::join(r.needs_restart, ", "));
+    log(text);
+    Answer a{.text = text, .rows = Json::array()};
+    for (const std::string& line : told) a.rows.push_back({{"change", line}});
+    return a;
+  } catch (const settings::ConfigError& e) {
+    log(fmt::format("reload by {} refused, nothing changed: {}", who, e.what()));
+    return mistake(fmt::format("{}; nothing changed", e.what()));
+  }
+}
+
+// ---- Health
+
+void Director::watch_health() {
+  bool cold = false;
+  for (std::size_t i = 0; i < planner_.backends().size(); ++i) {
+    const Planner::Backend& b = planner_.backends()[i];
+    const auto slot = static_cast<Slot>(i);
+    if (b.service == Plan::none || b.gone) continue;
+    const std::uint32_t changes = shared_.backends.changes(slot);
+    if (changes == seen_[i]) continue;
+    const bool flapped = changes - seen_[i] > 1;
+    seen_[i] = changes;
+    const bool up = shared_.backends.up(slot);
+    cold = cold || planner_.services()[b.service].config.slow_start > Duration{};
+    if (up)
+      planner_.went_up(slot, now_);
+    else
+      planner_.went_down(slot, now_);
+    log(fmt::format("backend {} is {}{}: {}", planner_.name_of(slot), up ? "up" : "down",
+                    flapped ? ", not for the first time within a moment" : "",
+                    name_of(shared_.backends.because(slot))));
+    const std::vector<Slot>& all = planner_.services()[b.service].slots;
+    const auto alive = std::ranges::count_if(all, [&](Slot s) { return shared_.backends.takes_new(s); });
+    if (alive == 0)
+      log(fmt::format("service {} has no backend left: new clients are reset",
+                      planner_.services()[b.service].config.name));
+    else if (up && alive == 1)
+      log(fmt::format("service {} has a backend again", planner_.services()[b.service].config.name));
+  }
+  if (cold) publish();
+}
+
+void Director::set_admin(Slot slot, Admin state, std::string_view who) {
+  if (shared_.backends.admin(slot) == state) return;
+  shared_.backends.set_admin(slot, state);
+  log(fmt::format("backend {} is set to {}, by {}", planner_.name_of(slot), name_of(state), who));
+}
+
+// ---- The end of what was removed
+
+std::optional<std::vector<std::uint32_t>> Director::open_by_slot() {
+  const std::size_t slots = planner_.backends().size();
+  std::vector<std::uint32_t> all(slots, 0);
+  for (const Directed& core : cores_) {
+    const auto mine = ask(core, [slots](CoreHandle&, Splice& s) {
+      std::vector<std::uint32_t> open(slots);
+      for (std::size_t i = 0; i < slots; ++i) open[i] = s.purse().open(static_cast<Slot>(i));
+      return open;
+    });
+    if (!mine) return std::nullopt;
+    for (std::size_t i = 0; i < slots; ++i) all[i] += (*mine)[i];
+  }
+  return all;
+}
+
+void Director::retire() {
+  const bool any = std::ranges::any_of(planner_.backends(), &Planner::Backend::gone);
+  if (any) {
+    // Asked after the plan without them was posted, so nobody can come to them any more.
+    const auto open = open_by_slot();
+    for (std::size_t i = 0; open && i < open->size(); ++i) {
+      const Planner::Backend& b = planner_.backends()[i];
+      const auto slot = static_cast<Slot>(i);
+      if (!b.gone) continue;
+      if ((*open)[i] == 0) {
+        planner_.free_slot(slot);
+        shared_.backends.reset(slot);
+        seen_[i] = shared_.backends.changes(slot);
+        continue;
+      }
+      const Planner::Service& s = planner_.services()[b.service];
+      if (!s.gone || now_ - s.since < s.config.timeouts.drain) continue;
+      log(fmt::format("backend {} of a service that was removed: {} connections reset, their time is over",
+                      planner_.name_of(slot), (*open)[i]));
+      for (const Directed& core : cores_)
+        (void)core.handle->post([slot, splice = core.splice](CoreHandle&) { splice->kill(slot); });
+    }
+  }
+  if (!draining_) return;
+  std::uint64_t left = 0;
+  for (const Directed& core : cores_) {
+    const auto n = ask(core, [](CoreHandle& h, Splice&) { return h.shard().connections.used(); });
+    if (!n) return;
+    left += *n;
+  }
+  if (left == 0 && !finished_.exchange(true)) log("the node is drained: no connection is left");
+}
+
+void Director::drain_node() {
+  if (draining_) return;
+  draining_ = true;
+  log("draining: nothing new is accepted, what is open may end, then the program does");
+  for (const Directed& core : cores_)
+    (void)core.handle->post([](CoreHandle& h) { h.shard().listeners.close_all(); });
+}
+
+} // namespace tern::app::lb

@@ -1,0 +1,118 @@
+// Who directs the cores of a load balancer: a thread beside them that takes commands, reloads the
+// configuration, sees backends come and go, and gives the cores new plans. It owns the truth; the cores own
+// their connections. Each core is told by message and answers by message; nobody on the packet path waits for
+// it.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "app/lb/config/schema.hpp"
+#include "app/lb/control/answer.hpp"
+#include "app/lb/control/planner.hpp"
+#include "app/lb/control/socket.hpp"
+#include "app/lb/path/splice.hpp"
+#include "runtime/core_handle.hpp"
+
+namespace tern::app::lb {
+
+// A core, as far as it is directed.
+struct Directed {
+  CoreHandle* handle = nullptr;
+  Splice* splice = nullptr;
+  std::function<std::uint64_t()> busy_cycles{}; // of any thread
+};
+
+class Director {
+ public:
+  struct Settings {
+    const settings::Binding* binding = nullptr; // for a reload; null: there is none
+    const settings::Schema* schema = nullptr;
+    LbSettings lb;
+  };
+  // `planner` has made the plan that the cores were started with. Throws ConfigError for the socket.
+  Director(Settings settings, Planner planner, Shared& shared, std::vector<Directed> cores);
+  ~Director(); // ends the thread
+  Director(const Director&) = delete;
+  Director& operator=(const Director&) = delete;
+
+  void start();
+  // `drain node` was asked for, and the last connection has ended: any thread may ask.
+  [[nodiscard]] bool finished() const { return finished_.load(std::memory_order_relaxed); }
+
+  // ---- What the thread does each turn; a test calls it by itself.
+  void turn(Instant now);
+
+  // ---- For commands, on the same thread.
+  [[nodiscard]] Instant now() const { return now_; }
+  [[nodiscard]] Planner& planner() { return planner_; }
+  [[nodiscard]] Shared& shared() { return shared_; }
+  [[nodiscard]] const std::vector<Directed>& cores() const { return cores_; }
+  [[nodiscard]] const Settings& settings() const { return settings_; }
+  // Takes the files in again; a mistake changes nothing. Who asked stands in the log.
+  [[nodiscard]] Answer reload(std::string_view who);
+  void publish(); // the plan as the planner has it now, to all cores
+  void drain_node();
+  void log(const std::string& what) const;
+  void set_admin(Slot slot, Admin state, std::string_view who);
+  // Runs f(CoreHandle&, Splice&) on a core; its result, or none if the core does not answer within two
+  // seconds: it may have ended, and whoever asks what is wrong must not be stuck as well (as with
+  // runtime/ask.hpp, which waits without bound).
+  template <class F>
+  [[nodiscard]] auto ask(const Directed& core, F f)
+      -> std::optional<std::invoke_result_t<F&, CoreHandle&, Splice&>>;
+  // Connections to each slot, over all cores; none when a core did not answer.
+  [[nodiscard]] std::optional<std::vector<std::uint32_t>> open_by_slot();
+
+ private:
+  void watch_health();
+  void retire();
+  void set_limits();
+
+  Settings settings_;
+  Planner planner_;
+  Shared& shared_;
+  std::vector<Directed> cores_;
+  std::optional<ControlSocket> socket_;
+  Instant now_{};
+  Instant next_retire_{};
+  std::vector<std::uint32_t> seen_ = std::vector<std::uint32_t>(most_backends); // changes of health, by slot
+  int hangups_ = 0;
+  bool draining_ = false;
+  std::atomic<bool> finished_{false};
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
+
+void sync_listeners(Listeners& listeners, const Plan& plan); // on the core's thread
+
+template <class F>
+auto Director::ask(const Directed& core, F f)
+    -> std::optional<std::invoke_result_t<F&, CoreHandle&, Splice&>> {
+  struct Call {
+    explicit Call(F g) : f(std::move(g)) {}
+    F f;
+    std::optional<std::invoke_result_t<F&, CoreHandle&, Splice&>> result{};
+    std::atomic<bool> done{false};
+  };
+  const auto call = std::make_shared<Call>(std::move(f));
+  Splice* const splice = core.splice;
+  // The call is the message's too: should the core answer late, it answers into memory that is still there.
+  if (!core.handle->post([call, splice](CoreHandle& handle) {
+        call->result = call->f(handle, *splice);
+        call->done.store(true, std::memory_order_release);
+      }))
+    return std::nullopt;
+  for (int i = 0; i < 20'000; ++i) {
+    if (call->done.load(std::memory_order_acquire)) return std::move(call->result);
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  return std::nullopt;
+}
+
+} // namespace tern::app::lb

@@ -1,0 +1,341 @@
+#include "app/lb/control/show.hpp"
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+
+#include <algorithm>
+
+#include "app/lb/choose/slow_start.hpp"
+#include "app/lb/config/kinds.hpp"
+#include "app/lb/control/director.hpp"
+#include "flow/arena.hpp"
+
+namespace tern::app::lb {
+namespace {
+
+using settings::Value;
+
+constexpr std::uint32_t rows_a_turn = 256;          // what a core looks at between two turns of its loop
+constexpr std::size_t most_connections = 1'000'000; // that are shown
+
+std::string age(Duration d) {
+  const std::int64_t s = d.as_ms() / 1000;
+  if (s < 0) return "-";
+  if (s < 120) return fmt::format("{}s", s);
+  if (s < 7200) return fmt::format("{}m", s / 60);
+  return s < 30 * 86'400 ? fmt::format("{}h", s / 3600) : "-"; // since the start
+}
+
+std::string_view balance_name(Balance b) {
+  constexpr std::string_view names[] = {"maglev", "source_hash", "round_robin", "weighted_round_robin",
+                                        "least_connections"};
+  return names[static_cast<std::size_t>(b)];
+}
+
+// Of all cores, for each slot and service.
+struct Sums {
+  std::vector<std::uint32_t> open;
+  std::vector<Splice::SlotCounts> slots;
+  std::vector<std::uint64_t> accepted;
+};
+
+std::optional<Sums> sums(Director& d) {
+  const std::size_t slots = d.planner().backends().size();
+  const std::size_t services = d.planner().services().size();
+  Sums all{std::vector<std::uint32_t>(slots), std::vector<Splice::SlotCounts>(slots),
+           std::vector<std::uint64_t>(services)};
+  for (const Directed& core : d.cores()) {
+    const auto mine = d.ask(core, [slots, services](CoreHandle&, Splice& s) {
+      Sums m;
+      for (std::size_t i = 0; i < slots; ++i) {
+        m.open.push_back(s.purse().open(static_cast<Slot>(i)));
+        m.slots.push_back(i < s.plan().backends.size() ? s.slot_counts(static_cast<Slot>(i))
+                                                       : Splice::SlotCounts{});
+      }
+      for (std::size_t i = 0; i < services; ++i)
+        m.accepted.push_back(i < s.plan().services.size() ? s.accepted(static_cast<std::uint16_t>(i)) : 0);
+      return m;
+    });
+    if (!mine) return std::nullopt;
+    for (std::size_t i = 0; i < slots; ++i) {
+      all.open[i] += mine->open[i];
+      all.slots[i].tried += mine->slots[i].tried;
+      all.slots[i].connected += mine->slots[i].connected;
+      all.slots[i].failed += mine->slots[i].failed;
+    }
+    for (std::size_t i = 0; i < services; ++i) all.accepted[i] += mine->accepted[i];
+  }
+  return all;
+}
+
+std::string state_of(Director& d, Slot slot) {
+  const Planner::Backend& b = d.planner().backends()[slot];
+  if (b.gone) return "removed";
+  const Admin admin = d.shared().backends.admin(slot);
+  if (admin != Admin::ready) return name_of(admin);
+  return d.shared().backends.up(slot) ? "up" : "down";
+}
+
+} // namespace
+
+Answer show_services(Director& d, Words) {
+  const auto all = sums(d);
+  if (!all) return mistake(no_answer);
+  Answer a{.rows = Json::array()};
+  for (std::size_t i = 0; i < d.planner().services().size(); ++i) {
+    const Planner::Service& s = d.planner().services()[i];
+    std::uint32_t open = 0;
+    for (std::size_t b = 0; b < d.planner().backends().size(); ++b)
+      if (d.planner().backends()[b].service == i) open += all->open[b];
+    if (s.gone && open == 0) continue;
+    std::string listen;
+    for (const ListenConfig& l : s.config.listen)
+      listen += (listen.empty() ? "" : ",") + Value<ListenConfig>::print(l);
+    const auto up =
+        std::ranges::count_if(s.slots, [&](Slot slot) { return d.shared().backends.takes_new(slot); });
+    a.rows.push_back({{"service", s.config.name},
+                      {"state", s.gone    ? "removed"
+                                : up == 0 ? "no backend"
+                                          : "open"},
+                      {"listen", listen},
+                      {"balance", balance_name(s.config.balance)},
+                      {"backends", fmt::format("{}/{}", up, s.slots.size())},
+                      {"connections", open},
+                      {"accepted", all->accepted[i]}});
+  }
+  return a;
+}
+
+Answer show_backends(Director& d, Words words) {
+  const auto all = sums(d);
+  if (!all) return mistake(no_answer);
+  Answer a{.rows = Json::array()};
+  const auto row = [&](Slot slot) {
+    const Planner::Backend& b = d.planner().backends()[slot];
+    const Planner::Service& s = d.planner().services()[b.service];
+    const Duration slow = s.config.slow_start;
+    const std::uint32_t tenths = ramped(1, d.now() - b.since, slow);
+    a.rows.push_back({{"backend", d.planner().name_of(slot)},
+                      {"state", state_of(d, slot)},
+                      {"since", age(d.now() - b.since)},
+                      {"address", b.config.address.to_string()},
+                      {"weight", b.config.weight},
+                      {"share", fmt::format("{}%", b.up ? tenths * 100 / full_share : 0)},
+                      {"backup", b.config.backup},
+                      {"connections", all->open[slot]},
+                      {"limit", b.config.max_connections == 0 ? Json() : Json(b.config.max_connections)},
+                      {"connected", all->slots[slot].connected},
+                      {"failed", all->slots[slot].failed},
+                      {"why", name_of(d.shared().backends.because(slot))}});
+  };
+  if (!words.empty() && !d.planner().find_service(words[0]))
+    return mistake(fmt::format("there is no service '{}'; tern ctl show services lists them", words[0]));
+  for (const Planner::Service& s : d.planner().services())
+    if (words.empty() || (!s.gone && s.config.name == words[0]))
+      for (const Slot slot : s.slots) row(slot);
+  for (std::size_t i = 0; words.empty() && i < d.planner().backends().size(); ++i)
+    if (d.planner().backends()[i].gone) row(static_cast<Slot>(i));
+  return a;
+}
+
+Answer show_connections(Director& d, Words words) {
+  std::size_t most = 100;
+  std::string_view service;
+  for (const std::string_view w : words) {
+    if (const auto n = Value<std::uint32_t>::parse(w))
+      most = std::min<std::size_t>(*n, most_connections);
+    else
+      service = w;
+  }
+  const auto number = d.planner().find_service(service);
+  if (!service.empty() && !number)
+    return mistake(fmt::format("there is no service '{}'; tern ctl show services lists them", service));
+  struct Row {
+    Endpoint client, to, from, backend;
+    std::uint16_t service;
+    Slot slot;
+    Pair::Phase phase;
+    std::uint32_t quiet_ms;
+  };
+  Answer a{.rows = Json::array()};
+  for (const Directed& core : d.cores()) {
+    std::optional<std::uint32_t> from = 0;
+    while (from && a.rows.size() < most) {
+      const auto want = static_cast<std::uint32_t>(std::min<std::size_t>(most - a.rows.size(), rows_a_turn));
+      struct Part {
+        std::vector<Row> rows;
+        std::optional<std::uint32_t> next;
+      };
+      const auto part = d.ask(core, [at = *from, want, number](CoreHandle& h, Splice& s) {
+        Part p;
+        p.next = s.each_pair(at, want, [&](Pair& pair) {
+          if (number && pair.service != *number) return;
+          p.rows.push_back({pair.client.remote(), pair.client.local(), pair.backend.local(),
+                            pair.backend.remote(), pair.service, pair.slot, pair.phase,
+                            h.now().ms32() - pair.moved_ms});
+        });
+        return p;
+      });
+      if (!part) return mistake(no_answer);
+      for (const Row& r : part->rows) {
+        constexpr const char* phases[] = {"opening", "open", "parting"};
+        const bool has = r.slot != no_slot && r.slot < d.planner().backends().size();
+        a.rows.push_back({{"client", r.client.to_string()},
+                          {"to", r.to.to_string()},
+                          {"service", d.planner().services()[r.service].config.name},
+                          {"backend", has ? d.planner().name_of(r.slot) : "-"},
+                          {"from", r.from.port == Port{} ? "-" : r.from.to_string()},
+                          {"state", phases[static_cast<std::size_t>(r.phase)]},
+                          {"quiet_ms", r.quiet_ms},
+                          {"core", core.handle->id()}});
+      }
+      from = part->next;
+    }
+  }
+  return a;
+}
+
+Answer show_cores(Director& d, Words) {
+  Answer a{.rows = Json::array()};
+  for (const Directed& core : d.cores()) {
+    Json row{{"core", core.handle->id()}};
+    // A first look and one 100 ms later: how busy it is now.
+    const std::uint64_t busy = core.busy_cycles ? core.busy_cycles() : 0;
+    const std::uint64_t start = rte_rdtsc();
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    const std::uint64_t worked = (core.busy_cycles ? core.busy_cycles() : 0) - busy;
+    row["busy"] = fmt::format("{}%", std::min<std::uint64_t>(100, worked * 100 / (rte_rdtsc() - start)));
+    struct Seen {
+      std::uint32_t connections, most, pairs;
+      std::uint64_t rx, tx, counts[LbCounters::size];
+    };
+    const auto seen = d.ask(core, [](CoreHandle& h, Splice& s) {
+      const Shard& shard = h.shard();
+      Seen v{shard.connections.used(),
+             shard.connections.capacity(),
+             s.pairs(),
+             shard.counters.get(CoreCounter::rx_packets),
+             shard.counters.get(CoreCounter::tx_packets),
+             {}};
+      for (std::size_t i = 0; i < LbCounters::size; ++i)
+        v.counts[i] = s.counters().get(static_cast<Count>(i));
+      return v;
+    });
+    if (!seen) {
+      row["state"] = "does not answer";
+      a.rows.push_back(row);
+      continue;
+    }
+    row["state"] = "well";
+    row["pairs"] = seen->pairs;
+    row["connections"] = seen->connections;
+    row["most"] = seen->most;
+    row["rx"] = seen->rx;
+    row["tx"] = seen->tx;
+    for (std::size_t i = 0; i < LbCounters::size; ++i)
+      if (seen->counts[i] != 0) row[std::string(name_of(static_cast<Count>(i)))] = seen->counts[i];
+    a.rows.push_back(row);
+  }
+  return a;
+}
+
+Answer show_ports(Director& d, Words) {
+  Answer a{.rows = Json::array()};
+  for (const Directed& core : d.cores()) {
+    struct Seen {
+      std::uint64_t drawn, taken, exhausted, refused;
+      std::uint32_t time_wait, time_wait_most;
+    };
+    const auto seen = d.ask(core, [](CoreHandle& h, Splice& s) {
+      const Shard& shard = h.shard();
+      Seen v{0,
+             0,
+             0,
+             s.counters().get(Count::connect_no_port),
+             shard.time_wait4.streams.size() + shard.time_wait6.streams.size(),
+             shard.time_wait4.streams.limit() + shard.time_wait6.streams.limit()};
+      if (const Dialer* dialer = h.dialer(); dialer != nullptr) {
+        v.drawn = dialer->counts().get(PortCount::drawn);
+        v.taken = dialer->counts().get(PortCount::taken);
+        v.exhausted = dialer->counts().get(PortCount::exhausted);
+      }
+      return v;
+    });
+    if (!seen) return mistake(no_answer);
+    a.rows.push_back({{"core", core.handle->id()},
+                      {"drawn", seen->drawn},
+                      {"were_taken", seen->taken},
+                      {"exhausted", seen->exhausted},
+                      {"backends_given_up", seen->refused},
+                      {"time_wait", seen->time_wait},
+                      {"time_wait_most", seen->time_wait_most}});
+  }
+  a.text = fmt::format("{} of our addresses reach the backends; each has 64512 ports towards each backend",
+                       d.settings().lb.lb.sources.empty() ? d.settings().lb.node.ip.size()
+                                                          : d.settings().lb.lb.sources.size());
+  return a;
+}
+
+Answer show_memory(Director& d, Words) {
+  Answer a{.rows = Json::array()};
+  std::uint64_t all = 0;
+  for (const ArenaReservation& r : process_arena().reservations()) {
+    all += r.bytes;
+    a.rows.push_back({{"for", r.request.name},
+                      {"records", r.request.count},
+                      {"bytes_each", r.request.bytes_each},
+                      {"bytes", r.bytes}});
+  }
+  a.rows.push_back({{"for", "clients' limits"},
+                    {"records", d.shared().sources.capacity()},
+                    {"bytes_each", 16},
+                    {"bytes", d.shared().sources.bytes()}});
+  for (const Directed& core : d.cores()) {
+    struct Seen {
+      unsigned packets, free, side;
+      std::uint32_t connections, pairs, flows;
+    };
+    const auto seen = d.ask(core, [](CoreHandle& h, Splice& s) {
+      const PacketPool packets = h.shard().env.packets;
+      return Seen{packets.used(), packets.free(),        h.shard().side.used(), h.shard().connections.used(),
+                  s.pairs(),      h.shard().flows.size()};
+    });
+    if (!seen) return mistake(no_answer);
+    a.text +=
+        fmt::format("{}core {}: in use {} connections, {} pairs, {} flows, {} side records; {} packets of {}",
+                    a.text.empty() ? "" : "\n", core.handle->id(), seen->connections, seen->pairs,
+                    seen->flows, seen->side, seen->packets, seen->packets + seen->free);
+  }
+  a.text += fmt::format("\nreserved {} MiB", all >> 20);
+  return a;
+}
+
+Answer show_cookies(Director& d, Words) {
+  constexpr const char* modes[] = {"auto", "always", "never"};
+  Answer a{.rows = Json::array()};
+  const NodeSettings& n = d.settings().lb.node;
+  for (const Directed& core : d.cores()) {
+    struct Seen {
+      std::uint64_t sent, valid, invalid;
+      std::uint32_t epoch;
+    };
+    const auto seen = d.ask(core, [](CoreHandle& h, Splice&) {
+      const Shard& s = h.shard();
+      return Seen{s.tcp_counters.get(tcp::Counter::syn_cookie_sent),
+                  s.tcp_counters.get(tcp::Counter::syn_cookie_valid),
+                  s.tcp_counters.get(tcp::Counter::syn_cookie_invalid), s.gate.jar.epoch()};
+    });
+    if (!seen) return mistake(no_answer);
+    a.rows.push_back({{"core", core.handle->id()},
+                      {"mode", modes[static_cast<std::size_t>(n.cookies)]},
+                      {"epoch", seen->epoch},
+                      {"sent", seen->sent},
+                      {"valid", seen->valid},
+                      {"invalid", seen->invalid}});
+  }
+  a.text = n.cookie_key_file.empty() ? "key: drawn at the start, of this process alone"
+                                     : "key: of " + n.cookie_key_file + ", shared with whoever has it";
+  return a;
+}
+
+} // namespace tern::app::lb
