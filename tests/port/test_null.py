@@ -17,9 +17,10 @@ def flood(name, port, *options):
     counters = {n: int(v) for n, v in re.findall(r"^  (\w+) +(\d+)$", out, re.M)}
     got = counters["rx_packets"]
     dropped = sum(n for c, n in counters.items() if c.startswith("drop_"))
-    # The junk is what the buffer held before: a few are our own announcement, which nobody takes for another's.
-    lib.check(got > 10_000 and got - 64 < dropped <= got, f"{name}: {got} received, {dropped} dropped:\n{out}")
-    print(f"ok - {name}: {got} frames of junk, each dropped for a reason", flush=True)
+    # The junk is what the buffers held before: one of them held our own announcement, comes round again and again, and is
+    # passed over uncounted, as what it is: nobody's conflict, nobody's news.
+    lib.check(got > 10_000 and 0.9 * got < dropped <= got, f"{name}: {got} received, {dropped} dropped:\n{out}")
+    print(f"ok - {name}: {got} frames of junk, dropped for a reason", flush=True)
 
 
 def quiet(name, port):
