@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Edges of TCP with the Linux kernel as the peer, over net_tap, tshark's word on every frame: closes in four plain segments,
+whoever is first; sequence numbers and timestamps that wrap within a transfer; both sides opening at once.
+
+# limit: 120
+usage: test_kernel_edges.py <path of the kernel_edges program>
+"""
+import contextlib
+import os
+import re
+import signal
+import socket
+import sys
+import tempfile
+import time
+
+import lib
+from server import inside
+
+TERN, KERNEL = "10.99.11.2", "10.99.11.1"
+
+
+@contextlib.contextmanager
+def edges(mode):
+    lib.need("ip", "sysctl", "ethtool", "tshark", "tcpdump", "iptables")
+    if not os.path.exists("/dev/net/tun"):
+        raise lib.Skipped("needs /dev/net/tun: modprobe tun")
+    with lib.namespace("edge" + mode) as ns, \
+         lib.program(ns, sys.argv[1], mode, "net_tap0,iface=tern0", f"{TERN}/24", KERNEL) as tern:
+        tern.wait_for("ready")
+        ns.write("net.ipv6.conf.tern0.disable_ipv6", 1)
+        lib.no_offloads(ns, "tern0")
+        lib.give_addresses(ns, "tern0", [f"{KERNEL}/24"])
+        ns.run("ping", "-n", "-c", "1", "-W", "2", TERN, timeout=10)  # addresses are resolved before anything is counted
+        yield ns, tern
+        tern.process.send_signal(signal.SIGINT)
+        code = tern.process.wait(10)
+        out = tern.output()
+        lib.check(code == 0 and "packets not given back: 0\n" in out, f"exit {code}:\n{out}")
+
+
+def fields(pcap, *names):
+    """Of each TCP frame, in order; sequence numbers as they are on the wire."""
+    words = [w for n in names for w in ("-e", n)]
+    out = lib.run("tshark", "-r", pcap, "-o", "tcp.relative_sequence_numbers:FALSE", "-Y", "tcp", "-T", "fields", *words, timeout=60)
+    return [line.split("\t") for line in out.splitlines() if line.count("\t") == len(names) - 1]
+
+
+def frames(pcap):
+    """(who, flags, text) of each frame."""
+    rows = fields(pcap, "ip.src", "tcp.flags.syn", "tcp.flags.ack", "tcp.flags.fin", "tcp.flags.reset", "tcp.len")
+    on = lambda v: v in ("1", "True")
+    return [("tern" if r[0] == TERN else "kernel", "".join(l for l, v in zip("SAFR", r[1:5]) if on(v)), int(r[5])) for r in rows]
+
+
+def four_segments(first):
+    """Every FIN and every ACK of one is a segment of its own: first is who closes."""
+    second = "kernel" if first == "tern" else "tern"
+    with edges("close") as (ns, _), tempfile.NamedTemporaryFile(prefix="tern-close-", suffix=".pcap") as pcap:
+        with lib.capture(ns, "tern0", pcap.name):
+            with inside(ns):
+                s = socket.create_connection((TERN, 80), timeout=5)
+            s.settimeout(5)
+            s.sendall(b"T" if first == "tern" else b"K")
+            lib.check(s.recv(100) == b"answer", "no answer")
+            time.sleep(0.2)  # its ACK is out
+            if first == "tern":
+                lib.check(s.recv(100) == b"", "no end")
+                time.sleep(0.3)
+            s.shutdown(socket.SHUT_WR)
+            if first == "kernel":
+                lib.check(s.recv(100) == b"", "no end")
+            time.sleep(0.3)
+            s.close()
+        lib.tshark_clean(pcap.name)
+        seen = frames(pcap.name)
+        at = next(i for i, f in enumerate(seen) if "F" in f[1])
+        lib.check(seen[at:] == [(first, "AF", 0), (second, "A", 0), (second, "AF", 0), (first, "A", 0)], f"{seen}")
+    print(f"ok - {first} closes first: FIN, ACK, FIN, ACK, each alone on the wire")
+
+
+def wraps():
+    """Megabytes each way in small steps, while our sequence numbers pass 2^32 and then our timestamps do."""
+    with edges("wrap") as (ns, tern), tempfile.NamedTemporaryFile(prefix="tern-wrap-", suffix=".pcap") as pcap:
+        began = time.monotonic()
+        port = int(re.search(r"^from port (\d+)$", tern.output(), re.M).group(1))
+        end = began + int(re.search(r"^wraps in (\d+) ms$", tern.output(), re.M).group(1)) / 1000 + 0.5
+        with lib.capture(ns, "tern0", pcap.name):
+            with inside(ns):
+                s = socket.socket()
+            s.settimeout(10)
+            s.bind((KERNEL, port))
+            s.connect((TERN, 80))
+            text = os.urandom(60_000)
+            sent = 0
+            while time.monotonic() < end or sent < 2_400_000:
+                s.sendall(text)
+                got = b""
+                while len(got) < len(text):
+                    piece = s.recv(len(text) - len(got))
+                    lib.check(piece, "the connection ended within the transfer")
+                    got += piece
+                lib.check(got == text, "the echo differs")
+                sent += len(text)
+                time.sleep(0.02)
+            s.shutdown(socket.SHUT_WR)
+            lib.check(s.recv(10) == b"", "no end")
+            s.close()
+        lib.tshark_clean(pcap.name, allow_retransmissions=True)
+        rows = [(int(seq), int(ts)) for src, seq, ts in fields(pcap.name, "ip.src", "tcp.seq_raw", "tcp.options.timestamp.tsval")
+                if src == TERN and ts]
+        for what, which in (("sequence numbers", 0), ("timestamps", 1)):
+            values = [r[which] for r in rows]
+            lib.check(values[0] > 2**32 - 2**24 and values[-1] < 2**31, f"the {what} did not wrap: {values[0]} to {values[-1]}")
+        lib.check(not any("R" in f[1] for f in frames(pcap.name)), "somebody reset")
+        print(f"ok - sequence numbers {rows[0][0]} to {rows[-1][0]} in {sent} bytes, text as it was sent")
+        print(f"ok - timestamps {rows[0][1]} to {rows[-1][1]} within the transfer")
+
+
+def talk(s):
+    """Over a connection that both sides opened: text both ways, and the end."""
+    s.settimeout(5)
+    lib.check(s.recv(100) == b"hello", "no greeting")
+    s.sendall(b"x" * 50_000)
+    got = 0
+    while got < 50_000:
+        piece = s.recv(65536)
+        lib.check(piece, "it ended early")
+        got += len(piece)
+    s.shutdown(socket.SHUT_WR)
+    lib.check(s.recv(10) == b"", "no end")
+    s.close()
+
+
+def both_open():
+    """Each side's SYN finds the other in SYN-SENT: the one that would answer it too early is held back by a rule for SYNs alone."""
+    with edges("open") as (ns, tern), tempfile.NamedTemporaryFile(prefix="tern-open-", suffix=".pcap") as pcap:
+        syn_only = ("-p", "tcp", "--tcp-flags", "SYN,ACK", "SYN", "-j", "DROP")
+        with lib.capture(ns, "tern0", pcap.name):
+            ns.run("iptables", "-I", "INPUT", "-s", TERN, *syn_only)
+            tern.process.send_signal(signal.SIGUSR1)  # its SYN gets no answer
+            time.sleep(0.3)
+            with inside(ns):
+                s = socket.socket()
+            s.settimeout(5)
+            s.bind((KERNEL, 9001))
+            s.connect((TERN, 7001))
+            talk(s)
+            ns.run("iptables", "-F", "INPUT")
+            ns.run("iptables", "-I", "OUTPUT", "-d", TERN, *syn_only)
+            with inside(ns):
+                s = socket.socket()
+            s.setblocking(False)
+            s.bind((KERNEL, 9002))
+            with contextlib.suppress(BlockingIOError):
+                s.connect((TERN, 7002))
+            time.sleep(0.1)
+            tern.process.send_signal(signal.SIGUSR1)
+            talk(s)
+            ns.run("iptables", "-F", "OUTPUT")
+        lib.tshark_clean(pcap.name, allow_retransmissions=True)
+        seen = frames(pcap.name)
+        lib.check(not any("R" in f[1] for f in seen), f"somebody reset: {seen}")
+        opening = [f for f in seen if "S" in f[1]]
+        lib.check(opening == [("tern", "S", 0), ("kernel", "S", 0), ("tern", "SA", 0), ("tern", "S", 0), ("kernel", "SA", 0)],
+                  f"SYN, SYN, SYN-ACK of ours; SYN, SYN-ACK of the kernel's: {opening}")
+    print("ok - the kernel's SYN finds Tern in SYN-SENT: SYN-ACK, open, 50 KB both ways, closed")
+    print("ok - Tern's SYN finds the kernel in SYN-SENT: the same")
+
+
+def test():
+    four_segments("tern")
+    four_segments("kernel")
+    wraps()
+    both_open()
+
+
+if __name__ == "__main__":
+    lib.main(test, limit=110)
