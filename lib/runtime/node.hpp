@@ -208,7 +208,11 @@ template <class Handler>
   catch_stop_signals();
   Node<Handler> node(schema, v.node, [&](io::CoreId) { return handler; });
   for (const settings::PortRange& r : v.listen)
-    if (!node.listen({.ip = Ip{}, .first = r.first, .last = r.last, .cookies = v.node.cookies}))
+    if (!node.listen({.ip = Ip{},
+                      .first = r.first,
+                      .last = r.last,
+                      .cookies = v.node.cookies,
+                      .backlog = v.node.backlog}))
       schema.fail("listen", "more than 254 ranges; join neighbouring ones: 80-90");
   node.start();
   print_ready(node.port());

@@ -103,6 +103,8 @@ ShardSettings shard_settings(const NodeSettings& n, const net::Interface& self) 
   s.mss = n.mss;
   s.shared_secret = !n.cookie_key_file.empty();
   s.secret = s.shared_secret ? read_key_file(n.cookie_key_file) : random_key();
+  s.syn_rate = n.syn_rate;
+  s.reset_rate = n.reset_rate;
   s.flow_seed = random_key();
   s.cookie_epoch = cookie_epoch_now();
   for (const net::Address& a : self.addresses())

@@ -71,6 +71,15 @@ void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
   s.add("cookie_key_file", n.cookie_key_file,
         "32 hex digits; machines that share them finish handshakes that another began (default: drawn at the "
         "start)");
+  s.add("backlog", n.backlog, "handshakes under way at once, of each listener and core; beyond it cookies",
+        Range{1U, 1U << 20});
+  s.add("syn_rate", n.syn_rate,
+        "handshakes that may begin with a record, each core and second; beyond it cookies (0: no limit)",
+        Range{0U, 1U << 30});
+  s.add("synack_retries", t.synack_retries, "how often a SYN-ACK is sent again before we give up",
+        Range<std::uint8_t>{0, 15});
+  s.add("reset_rate", n.reset_rate, "RSTs for what belongs to no connection, each core and second",
+        Range{1U, 1U << 30});
   s.add("time_wait", t.time_wait, "2MSL: how long a closed connection is remembered",
         Range{Duration::ms(1), Duration::seconds(1800)});
   s.add("fin_wait_2", t.fin_wait_2,

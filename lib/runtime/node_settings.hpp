@@ -52,6 +52,9 @@ struct NodeSettings {
   std::uint16_t mss = 0; // 0: what the MTU leaves
   tcp::CookieMode cookies = tcp::CookieMode::Auto;
   std::string cookie_key_file; // empty: a key drawn at the start
+  std::uint32_t backlog = 4096;
+  std::uint32_t syn_rate = 0;
+  std::uint32_t reset_rate = 10'000;
 };
 
 void declare_port_options(settings::Schema&, NodeSettings&);
