@@ -162,7 +162,7 @@ std::uint8_t Connection::listener() const {
 }
 tcp::State Connection::state() const {
   return with(shard_, index_, generation_, tcp::State::Closed,
-              [](Shard&, ConnectionRecord& r) { return r.tcb.state; });
+              [](Shard&, ConnectionRecord& r) { return tcp::State{r.tcb.state}; });
 }
 
 std::uint64_t Connection::user() const {

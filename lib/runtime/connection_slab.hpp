@@ -7,6 +7,7 @@
 
 #include "base/check.hpp"
 #include "base/pool.hpp"
+#include "base/published.hpp"
 #include "runtime/record.hpp"
 
 namespace tern {
@@ -22,7 +23,8 @@ class ConnectionSlab {
   ConnectionSlab& operator=(const ConnectionSlab&) = delete;
   ~ConnectionSlab() { unpoison(records_, sizeof(ConnectionRecord) * capacity_); }
 
-  // Null when all are in use. The Tcb is whatever it was: open_active and open_passive make it anew.
+  // Null when all are in use. No handle is good for it before show(). The Tcb is whatever it was: open_active
+  // and open_passive make it anew.
   [[nodiscard]] ConnectionRecord* take() {
     std::uint32_t index = free_;
     if (index != none) {
@@ -37,8 +39,6 @@ class ConnectionSlab {
     unpoison(&r.tcb, sizeof r - offsetof(ConnectionRecord, tcb));
     r.hook = TimerHook{};
     r.due = 0;
-    if (++generation_ == 0) generation_ = 1; // 0: never a live one
-    r.generation = generation_;
     // One that is still on the output list keeps its place there: a record stands in it once at most, so the
     // list holds all there can be.
     r.marks = static_cast<std::uint8_t>(ConnectionRecord::in_use | (r.marks & ConnectionRecord::dirty));
@@ -49,11 +49,17 @@ class ConnectionSlab {
     ++used_;
     return &r;
   }
+  // It has its name and its Tcb: from now on handles are good, and other threads see it.
+  void show(ConnectionRecord& r) {
+    if (++generation_ == 0) generation_ = 1; // 0: never a live one
+    publish(r.generation, generation_);
+  }
   void give_back(ConnectionRecord& r) {
     TERN_DCHECK(r.has(ConnectionRecord::in_use));
-    r.generation = 0;
+    publish(r.generation, 0U); // readers (readers.hpp): first of all
     r.marks = static_cast<std::uint8_t>(r.marks & ConnectionRecord::dirty);
-    r.key = FlowKey4{}; // matches no packet: port 0 is never looked up
+    const FlowKey4 nobody; // matches no packet: port 0 is never looked up
+    publish_words(&r.key, &nobody, sizeof nobody);
     r.due = free_;
     free_ = index_of(r);
     --used_;

@@ -170,6 +170,7 @@ void Core<Port, Handler>::complete(const Key& key, FlowHash hash, FlowRef from, 
     return shard_.connections.give_back(*r);
   }
   tcp::open_passive(shard_.env, r->tcb, hs, shard_.template mtu_mss<Key>(), shard_.now);
+  shard_.connections.show(*r);
   r->hop = hop;
   r->listener = listener;
   ++shard_.listeners[listener].open;

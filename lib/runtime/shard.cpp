@@ -65,8 +65,9 @@ std::uint32_t Shard::address6_index(const Ip& ip) const {
 
 void Shard::name(ConnectionRecord& r, const FlowKey6& key) {
   r.set(ConnectionRecord::v6);
-  r.remote6 = key.remote;
-  r.key = {Ip4{}, Ip4{Be32{address6_index(key.local)}}, key.remote_port, key.local_port};
+  publish_words(&r.remote6, &key.remote, sizeof key.remote);
+  const FlowKey4 four{Ip4{}, Ip4{Be32{address6_index(key.local)}}, key.remote_port, key.local_port};
+  publish_words(&r.key, &four, sizeof four);
 }
 
 FlowKey6 Shard::key6(const ConnectionRecord& r) const {

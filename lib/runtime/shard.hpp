@@ -177,7 +177,7 @@ class Shard {
   [[nodiscard]] bool matches(FlowRef ref, const FlowKey6& key) const;
 
   // ---- Names of records.
-  void name(ConnectionRecord& r, const FlowKey4& key) { r.key = key; }
+  void name(ConnectionRecord& r, const FlowKey4& key) { publish_words(&r.key, &key, sizeof key); }
   void name(ConnectionRecord& r, const FlowKey6& key);
   [[nodiscard]] FlowKey6 key6(const ConnectionRecord& r) const;
   // Which of our addresses a key's local one is; Core refuses what is none of them.

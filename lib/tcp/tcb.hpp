@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/published.hpp"
 #include "base/seq.hpp"
 #include "tcp/segment.hpp"
 
@@ -95,7 +96,7 @@ struct Tcb {
   std::uint32_t snd_wnd = 0; // scaled
   Seq rcv_nxt;
   Seq rcv_adv; // right edge we have told the peer: never moves left
-  State state = State::Closed;
+  Published<State> state = State::Closed; // other threads look at it: runtime/readers.hpp
   std::uint8_t snd_scale : 4 = 0;
   std::uint8_t rcv_scale : 4 = 0;
   std::uint16_t mss = 536; // most text in one segment we send, options of every segment already taken off

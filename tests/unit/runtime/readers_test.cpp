@@ -1,0 +1,124 @@
+// Other threads look at connections while their core makes and ends them.
+#include "runtime/readers.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <thread>
+
+#include "support/core_pair.hpp"
+
+namespace tern {
+namespace {
+
+// All parts of a name, and the state, follow from one number: a torn one shows.
+FlowKey4 name_of_life(std::uint32_t n) {
+  const std::uint32_t v = n * 0x9e3779b1U;
+  return {Ip4{Be32{v | 1U << 24}}, Ip4{Be32{~v}}, Be16{static_cast<std::uint16_t>(v >> 16)},
+          Be16{static_cast<std::uint16_t>(v)}};
+}
+bool whole(const FlowKey& k) {
+  const FlowKey4 key = k.v4();
+  const std::uint32_t v = ~key.local.host();
+  return key.remote.host() == (v | 1U << 24) &&
+         key.remote_port.host() == static_cast<std::uint16_t>(v >> 16) &&
+         key.local_port.host() == static_cast<std::uint16_t>(v);
+}
+tcp::State state_of_life(const FlowKey& k) {
+  return (k.v4().remote_port.host() & 1) != 0 ? tcp::State::Established : tcp::State::CloseWait;
+}
+
+TEST(Readers, NeverTakeATornOrReusedRecordForAGoodOne) {
+  ShardSettings s;
+  s.connections = 64; // few, so that each is used again all the time
+  s.syn_records = s.long_connections = 16;
+  s.time_wait_records = 256;
+  Shard shard(process_arena(), s, PacketPool{}, Instant::at_ns(1'000'000'000));
+  std::atomic<bool> done = false;
+  std::atomic<std::uint64_t> seen = 0, found = 0, bad = 0, ready = 0;
+  const auto reader = [&] {
+    const ConnectionReader look(shard);
+    std::uint32_t n = 0;
+    ready.fetch_add(1);
+    while (!done.load(std::memory_order_relaxed)) {
+      look.each([&](const ConnectionSeen& c) {
+        seen.fetch_add(1, std::memory_order_relaxed);
+        if (!whole(c.key) || c.state != state_of_life(c.key) || c.generation == 0)
+          bad.fetch_add(1, std::memory_order_relaxed);
+      });
+      for (unsigned i = 0; i < 64; ++i, ++n) {
+        const auto c = look.find(name_of_life(n % 4096));
+        if (!c) continue;
+        found.fetch_add(1, std::memory_order_relaxed);
+        if (c->key != FlowKey{name_of_life(n % 4096)} || c->state != state_of_life(c->key))
+          bad.fetch_add(1, std::memory_order_relaxed);
+      }
+    }
+  };
+  std::array<std::thread, 2> readers{std::thread{reader}, std::thread{reader}};
+  while (ready.load() < readers.size()) std::this_thread::yield();
+
+  // The owner's side, as Core does it: record, name, table, state, then the generation.
+  std::array<ConnectionRecord*, 64> live{};
+  std::uint32_t n = 0;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(400);
+  for (unsigned round = 0; round < 1000 || (std::chrono::steady_clock::now() < end); ++round) {
+    for (unsigned i = 0; i < 48; ++i, n = (n + 1) % 4096) {
+      ConnectionRecord*& r = live[(round + i * 7) % 64];
+      if (r != nullptr) {
+        const FlowKey4 old = r->key;
+        ASSERT_TRUE(shard.flows.erase(shard.hasher(old), shard.ref_of(*r)));
+        shard.connections.give_back(*r);
+        r = nullptr;
+      }
+      const FlowKey4 key = name_of_life(n);
+      if (shard.flows.find(shard.hasher(key), key, shard)) continue;
+      r = shard.connections.take();
+      ASSERT_NE(r, nullptr);
+      shard.name(*r, key);
+      ASSERT_TRUE(shard.flows.insert(shard.hasher(key), shard.ref_of(*r)));
+      r->tcb = tcp::Tcb{};
+      r->tcb.state = state_of_life(key);
+      shard.connections.show(*r);
+    }
+  }
+  done = true;
+  for (std::thread& t : readers) t.join();
+  EXPECT_EQ(bad.load(), 0U);
+  EXPECT_GT(seen.load(), 0U);
+  EXPECT_GT(found.load(), 0U);
+  for (ConnectionRecord* r : live)
+    if (r != nullptr) shard.connections.give_back(*r);
+}
+
+struct Quiet {
+  void on_peer_closed(Connection) {}
+};
+
+TEST(Readers, SeeWhatIsOpenUnderItsNameAndState) {
+  test::CorePair<Quiet, Quiet> p;
+  ASSERT_TRUE(p.server.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
+  Connection a = p.client.core.connect(p.key(1000)).connection;
+  Connection b = p.client.core.connect(p.key(1001)).connection;
+  p.settle();
+  b.close();
+  p.settle();
+  const ConnectionReader look(p.client.shard);
+  const auto seen = look.find(p.key(1000));
+  ASSERT_TRUE(seen);
+  EXPECT_EQ(seen->state, tcp::State::Established);
+  EXPECT_EQ(seen->index, a.index());
+  EXPECT_EQ(look.find(p.key(1001))->state, tcp::State::FinWait2);
+  EXPECT_FALSE(look.find(p.key(1002)));
+  unsigned all = 0;
+  EXPECT_TRUE(look.each([&](const ConnectionSeen&) { ++all; }));
+  EXPECT_EQ(all, 2U);
+  a.abort();
+  b.abort();
+  p.settle();
+  EXPECT_FALSE(look.find(p.key(1000)));
+}
+
+} // namespace
+} // namespace tern
