@@ -95,7 +95,7 @@ struct Tcb {
   Seq snd_end;               // after the last byte the user queued (a queued FIN occupies snd_end itself)
   std::uint32_t snd_wnd = 0; // scaled
   Seq rcv_nxt;
-  Seq rcv_adv; // right edge we have told the peer: never moves left
+  Seq rcv_adv;                            // right edge we have told the peer: never moves left
   Published<State> state = State::Closed; // other threads look at it: runtime/readers.hpp
   std::uint8_t snd_scale : 4 = 0;
   std::uint8_t rcv_scale : 4 = 0;
