@@ -16,7 +16,7 @@ inline void publish(T& field, T value) {
 // (atomic_ref<const T> comes with C++26; nothing is written here.) Of a field in memory that may be free just
 // now, and poisoned: who reads finds that out afterwards.
 template <class T>
-[[nodiscard, gnu::no_sanitize_address]] inline T observe(const T& field) {
+[[nodiscard, gnu::no_sanitize_address]] inline T read_published(const T& field) {
   return __atomic_load_n(&field, __ATOMIC_ACQUIRE);
 }
 
@@ -32,7 +32,7 @@ inline void publish_words(void* to, const void* from, std::size_t bytes) {
     __atomic_store_n(reinterpret_cast<detail::Word*>(static_cast<std::byte*>(to) + i), w, __ATOMIC_RELEASE);
   }
 }
-[[gnu::no_sanitize_address]] inline void observe_words(const void* from, void* to, std::size_t bytes) {
+[[gnu::no_sanitize_address]] inline void read_published_words(const void* from, void* to, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes; i += sizeof(detail::Word)) {
     const std::uint32_t w = __atomic_load_n(
         reinterpret_cast<const detail::Word*>(static_cast<const std::byte*>(from) + i), __ATOMIC_ACQUIRE);
@@ -53,7 +53,7 @@ class Published {
     return *this;
   }
   constexpr operator T() const { return v_; } // NOLINT: as its owner
-  [[nodiscard]] T observe() const { return tern::observe(v_); }
+  [[nodiscard]] T observe() const { return read_published(v_); }
 
  private:
   T v_{};

@@ -33,21 +33,21 @@ class ConnectionReader {
     const ConnectionRecord& r = shard_.connections.at(index);
     ConnectionSeen seen;
     seen.index = index;
-    seen.generation = observe(r.generation);
+    seen.generation = read_published(r.generation);
     if (seen.generation == 0) return std::nullopt;
     FlowKey4 key;
-    observe_words(&r.key, &key, sizeof key);
+    read_published_words(&r.key, &key, sizeof key);
     if (key.remote == Ip4{}) { // IPv6: `local` is which of our addresses
       const std::uint32_t ours = key.local.host();
       Ip remote;
-      observe_words(&r.remote6, &remote, sizeof remote);
+      read_published_words(&r.remote6, &remote, sizeof remote);
       const auto& all = shard_.settings.addresses6;
       if (ours < all.size()) seen.key = FlowKey6{remote, all[ours], key.remote_port, key.local_port};
     } else {
       seen.key = key;
     }
     seen.state = r.tcb.state.observe();
-    if (observe(r.generation) != seen.generation) return std::nullopt;
+    if (read_published(r.generation) != seen.generation) return std::nullopt;
     return seen;
   }
 
