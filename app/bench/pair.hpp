@@ -1,6 +1,8 @@
 // Client and server on a core each, over the two ends of a pair in memory.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <barrier>
 #include <exception>
 #include <memory>

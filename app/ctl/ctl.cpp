@@ -6,7 +6,7 @@
 
 #include "app/command.hpp"
 #include "app/lb/control/commands.hpp"
-#include "app/lb/control/socket.hpp"
+#include "app/lb/socket/socket.hpp"
 #include "runtime/settings/error.hpp"
 
 namespace tern::app {

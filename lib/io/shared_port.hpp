@@ -140,7 +140,7 @@ class SharedPort {
   std::uint16_t receive(CoreId core, rte_mbuf** out, std::uint16_t n) {
     Lane& lane = *lanes_[core];
     const bool queue = core < queues_;
-    const std::uint16_t most = queue ? n / 2 : n;
+    const auto most = static_cast<std::uint16_t>(queue ? n / 2 : n);
     std::uint16_t got = 0;
     for (std::size_t i = 0; i < lane.in.size() && got < most; ++i) {
       got = static_cast<std::uint16_t>(

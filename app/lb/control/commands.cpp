@@ -59,7 +59,7 @@ Answer backend_add(Director& d, Words w) {
   for (const std::string_view word : w.subspan(2)) {
     const std::size_t equals = word.find('=');
     const std::string_view key = word.substr(0, equals);
-    const auto n = equals == word.npos ? std::nullopt : Value<std::uint32_t>::parse(word.substr(equals + 1));
+    const auto n = Value<std::uint32_t>::parse(equals == word.npos ? "" : word.substr(equals + 1));
     if (word == "backup")
       b.backup = true;
     else if (key == "weight" && n && *n <= 1000)

@@ -13,10 +13,10 @@
 #include <vector>
 
 #include "app/lb/config/schema.hpp"
-#include "app/lb/control/answer.hpp"
 #include "app/lb/control/planner.hpp"
-#include "app/lb/control/socket.hpp"
 #include "app/lb/path/splice.hpp"
+#include "app/lb/socket/answer.hpp"
+#include "app/lb/socket/socket.hpp"
 #include "runtime/core_handle.hpp"
 
 namespace tern::app::lb {

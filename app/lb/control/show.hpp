@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "app/lb/control/answer.hpp"
+#include "app/lb/socket/answer.hpp"
 
 namespace tern::app::lb {
 

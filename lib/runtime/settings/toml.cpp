@@ -98,10 +98,11 @@ class Loader {
     Given given{.where = where, .is_table = true};
     for (const auto& [key, node] : table) {
       const std::string name(key.str());
+      const std::string name_where = place(file_, key.source());
       const auto one = [&](const toml::node& each) {
         const std::string at = place(file_, each.source());
         Given g = each.is_table() ? fields(at, *each.as_table()) : Given{at, text(name, each)};
-        g.name_where = place(file_, key.source());
+        g.name_where = name_where;
         given.fields.emplace_back(name, std::move(g));
       };
       if (const toml::array* const array = node.as_array(); array != nullptr)

@@ -1,4 +1,4 @@
-#include "app/lb/control/socket.hpp"
+#include "app/lb/socket/socket.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-#include "app/lb/control/answer.hpp"
+#include "app/lb/socket/answer.hpp"
 
 #include <algorithm>
 
