@@ -147,7 +147,7 @@ def meson_tests(build):
     listed = json.loads(subprocess.run(["meson", "introspect", "--tests", str(build)], check=True,
                                        capture_output=True, text=True).stdout)
     for t in listed:
-        yield Test(t["name"], t["cmd"], t["env"], max(120, int(t["timeout"])), t["protocol"] == "gtest",
+        yield Test(t["name"], t["cmd"], t["env"], max(300, 2 * int(t["timeout"])), t["protocol"] == "gtest",
                    t["workdir"] or str(build))
 
 

@@ -59,13 +59,14 @@ Answer backend_add(Director& d, Words w) {
   for (const std::string_view word : w.subspan(2)) {
     const std::size_t equals = word.find('=');
     const std::string_view key = word.substr(0, equals);
-    const auto n = Value<std::uint32_t>::parse(equals == word.npos ? "" : word.substr(equals + 1));
+    const auto parsed = Value<std::uint32_t>::parse(equals == word.npos ? "" : word.substr(equals + 1));
+    const std::uint32_t n = parsed.value_or(0);
     if (word == "backup")
       b.backup = true;
-    else if (key == "weight" && n && *n <= 1000)
-      b.weight = *n;
-    else if (key == "max_connections" && n)
-      b.max_connections = *n;
+    else if (key == "weight" && parsed && n <= 1000)
+      b.weight = n;
+    else if (key == "max_connections" && parsed)
+      b.max_connections = n;
     else
       return mistake(fmt::format("'{}' is none of: weight=0…1000, max_connections=N, backup", word));
   }
