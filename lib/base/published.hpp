@@ -17,7 +17,9 @@ inline void publish(T& field, T value) {
 // now, and poisoned: who reads finds that out afterwards.
 template <class T>
 [[nodiscard, gnu::no_sanitize_address]] inline T read_published(const T& field) {
-  return __atomic_load_n(&field, __ATOMIC_ACQUIRE);
+  T value; // the form that takes enumerations too
+  __atomic_load(&field, &value, __ATOMIC_ACQUIRE);
+  return value;
 }
 
 // For what is no word itself: by words of 32 bits, aligned as such. Each word is whole, all of them together
