@@ -1,14 +1,12 @@
 // The library's face: a handler, and a main of one line.
 //
 //   struct Echo {
-//     void on_data(tern::Connection c, tern::Payload& p) { c.send(p); } // what isn't taken stays in p, and
-//     comes again void on_writable(tern::Connection c)               { c.resume_reading(); } void
-//     on_peer_closed(tern::Connection c)            { c.close(); }
+//     void on_data(tern::Connection c, tern::Payload& p) { c.send(p); }  // what isn't taken stays in p, and comes again
+//     void on_peer_closed(tern::Connection c)            { c.close(); }
 //   };
 //   int main(int argc, char** argv) { return tern::run<Echo>(argc, argv); }
 //
-// handler.hpp lists what a handler may have. The program then takes `--port net_tap0,iface=tern0
-// --ip 10.0.0.2/24
+// handler.hpp lists what a handler may have. The program then takes `--port net_tap0,iface=tern0 --ip 10.0.0.2/24
 // --listen 7`, the same from a TOML file with --config, and --help.
 #pragma once
 
