@@ -1,0 +1,17 @@
+// The engine as one translation unit: what calls each other on every segment can be inlined into each other,
+// without link-time optimisation, and it builds faster than its parts would one by one.
+#include "tcp/ack.cpp"
+#include "tcp/open.cpp"
+#include "tcp/output.cpp"
+#include "tcp/receive_window.cpp"
+#include "tcp/recovery/cubic.cpp"
+#include "tcp/recovery/on_ack.cpp"
+#include "tcp/recovery/rack.cpp"
+#include "tcp/recovery/recovery.cpp"
+#include "tcp/recovery/tx_log.cpp"
+#include "tcp/segment_arrives.cpp"
+#include "tcp/send_queue.cpp"
+#include "tcp/syn_sent.cpp"
+#include "tcp/text.cpp"
+#include "tcp/timers.cpp"
+#include "tcp/user.cpp"
