@@ -15,6 +15,13 @@
 
 namespace tern::app::lb {
 
+// How a client's connection gets to its backend.
+enum class Mode : std::uint8_t {
+  splice,    // it ends here, and the backend's begins here
+  translate, // as splice, and once quiet its sequence numbers are translated: not built
+  dsr,       // the backend answers the client itself: not built
+};
+
 enum class CheckKind : std::uint8_t { none, tcp, http };
 
 struct StatusRange {
@@ -49,7 +56,7 @@ struct TimeoutConfig {
   Duration connect = Duration::seconds(3);      // to a backend, each try
   Duration idle = Duration::seconds(300);       // nothing moves in either direction; zero: for ever
   Duration half_closed = Duration::seconds(60); // one direction has ended and nothing moves in the other
-  Duration drain = Duration::seconds(30);       // at the end: what is still open is then reset
+  Duration drain = Duration::seconds(30);       // of a service that a reload took away; zero: none
 };
 
 struct ListenConfig {
@@ -61,9 +68,10 @@ struct ListenConfig {
 
 struct ServiceConfig {
   std::string name;
+  Mode mode = Mode::splice;
   std::vector<ListenConfig> listen;
   tcp::CookieMode cookies = tcp::CookieMode::Auto;
-  std::uint32_t max_connections = 0xffff'ffff;
+  std::uint32_t max_connections = 0; // over all cores and ports; 0: no limit
   Balance balance = Balance::maglev;
   std::uint64_t seed = 0; // of the hash that maglev and source_hash choose by; the same on every node
   ProxyProtocol send_proxy = ProxyProtocol::none;

@@ -24,6 +24,7 @@ struct Listener {
   std::uint32_t open = 0;    // connections
   bool any_address = false;  // settings.ip is ::
   bool closed = false;       // takes nothing new
+  bool full = false;         // takes nothing for now, as if it had its `connections`: its handler says when
 
   [[nodiscard]] bool takes(const Ip& ip, Port port) const {
     return !closed && port >= settings.first && port <= settings.last && (any_address || settings.ip == ip);

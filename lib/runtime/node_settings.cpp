@@ -85,6 +85,9 @@ void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
   s.add("fin_wait_2", t.fin_wait_2,
         "how long a connection that nobody reads any more waits for the peer's FIN",
         Range{Duration::ms(1), Duration::seconds(3600)});
+  s.add("keepalive", t.keepalive_idle,
+        "quiet time after which a peer is asked whether it is still there (0: never)",
+        Range{Duration{}, Duration::seconds(7 * 86'400)});
   s.add("rto_min", t.rto_min, "least retransmission timeout", Range{Duration::ms(1), Duration::seconds(60)});
   s.add("sack", t.sack, "selective acknowledgement");
   s.add("timestamps", t.timestamps, "timestamps option");

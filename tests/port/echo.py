@@ -1,6 +1,7 @@
 """Backends that say their name and then give back what they get, and clients that stay: thousands of each in one thread."""
 import asyncio
 import socket
+import struct
 import threading
 
 import lib
@@ -59,11 +60,12 @@ class World:
         async def stop():
             backend["server"].close()
             for w in list(backend["open"]):
+                w.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 w.transport.abort()
         self.do(stop())
 
     # ---- Clients
-    def open(self, address, count=1, port=80):
+    def open(self, address, count=1, port=80, patience=10):
         """So many clients, at most a hundred opening at once: [(backend's name, reader, writer)]; None for one that failed."""
         gate = None
 
@@ -71,7 +73,7 @@ class World:
             async with gate:
                 s = self.socket(address)
                 try:
-                    await asyncio.wait_for(self.loop.sock_connect(s, (address, port)), 10)
+                    await asyncio.wait_for(self.loop.sock_connect(s, (address, port)), patience)
                     reader, writer = await asyncio.open_connection(sock=s)
                     name = await asyncio.wait_for(reader.readline(), 10)
                     return (name.decode().strip(), reader, writer) if name else None

@@ -126,7 +126,12 @@ class Cable {
       : near_(port, all, pool), far_(port, further(all, client_delay), pool) {}
   std::uint16_t rx_burst(io::QueueId q, rte_mbuf** out, std::uint16_t n) { return near_.rx_burst(q, out, n); }
   std::uint16_t tx_burst(io::QueueId q, rte_mbuf** m, std::uint16_t n) {
-    for (std::uint16_t i = 0; i < n; ++i) (of_client(m[i]) ? far_ : near_).tx_burst(q, &m[i], 1);
+    for (std::uint16_t i = 0; i < n; ++i) {
+      if (lose)
+        rte_pktmbuf_free(m[i]);
+      else
+        (of_client(m[i]) ? far_ : near_).tx_burst(q, &m[i], 1);
+    }
     return n;
   }
   void tx_flush(io::QueueId q) { near_.tx_flush(q); }
@@ -141,6 +146,7 @@ class Cable {
     near_.advance(now);
     far_.advance(now);
   }
+  bool lose = false; // all that is sent
 
  private:
   static io::Impairment further(io::Impairment i, Duration by) {
@@ -191,6 +197,7 @@ struct LbRigSettings {
   std::uint32_t pairs = 512;
   io::Impairment impair{}; // of the cable, each way
   Duration client_delay{}; // more of it, for clients
+  unsigned cores = 1;      // that the balancer is said to have; this is the first
 };
 
 class LbRig {
@@ -202,7 +209,7 @@ class LbRig {
         cable(io::MemoryPairSettings{.checksums = io::Offload::never}),
         world_port(cable.a(), s.impair, s.client_delay, pool.pool()),
         balancer_port(cable.b(), with_another_seed(s.impair), s.client_delay, pool.pool()),
-        shared(1, 1024, {3, 4}),
+        shared(s.cores, 1024, {3, 4}),
         splice(shared, std::make_shared<app::lb::Plan>(app::lb::make_plan({.services = {service}})), s.pairs,
                true, "test"),
         around(world_port, world_addresses(), {}, pool.pool(), s.shard, now, world),
@@ -246,9 +253,15 @@ class LbRig {
       settle();
     }
   }
+  // What clients and backends have to say now is lost.
+  void drop_from_world() {
+    world_port.lose = true;
+    around.core.poll(now);
+    world_port.lose = false;
+  }
   // A client that has begun to connect.
-  End& connect(bool v6 = false) {
-    const Endpoint to{v6 ? lb_ip6 : lb_ip, Port{80}};
+  End& connect(bool v6 = false, Port port = Port{80}) {
+    const Endpoint to{v6 ? lb_ip6 : lb_ip, port};
     const Connecting made =
         around.core.handle().connect(to, {v6 ? client_ip6 : client_ip, Port{next_port_++}});
     EXPECT_TRUE(made);

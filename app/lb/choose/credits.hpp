@@ -1,7 +1,7 @@
-// A backend's limit of connections, exact over all cores, without a share that is fixed for each: the bank
+// A limit of connections (a backend's, a service's), exact over all cores, without a share that is fixed for each: the bank
 // holds what is free, a core borrows a few at a time and keeps some for its next connections.
 //
-//   a connection opens    on a credit the core kept, else it borrows; the bank empty: the backend is full
+//   a connection opens    on a credit the core kept, else it borrows; the bank empty: it is full
 //   it ends               the credit is the core's again; what it has too many of goes back
 //   the bank was empty    whoever has some is asked for them: settle(), once a tick, gives them back
 #pragma once
@@ -17,12 +17,14 @@
 namespace tern::app::lb {
 
 inline constexpr std::size_t most_backends = 4096; // slots of the process
+inline constexpr std::size_t most_services =
+    1024; // and numbers of services, those that are gone but have connections with them
 
 // One of the process. Any core may borrow and give back; the control thread sets limits.
 class CreditBank {
  public:
-  explicit CreditBank(unsigned cores)
-      : cores_(cores), accounts_(std::make_unique<Account[]>(most_backends)) {}
+  explicit CreditBank(unsigned cores, std::size_t accounts = most_backends)
+      : cores_(cores), size_(accounts), accounts_(std::make_unique<Account[]>(accounts)) {}
 
   // 0: no limit. Lowering it below what is out makes the account negative: nothing new until enough have
   // ended.
@@ -34,6 +36,7 @@ class CreditBank {
   [[nodiscard]] std::uint32_t limit(Slot s) const {
     return accounts_[s].limit.load(std::memory_order_relaxed);
   }
+  [[nodiscard]] std::size_t size() const { return size_; }
   // What cores may still borrow; what they keep is not in it.
   [[nodiscard]] std::int64_t free(Slot s) const { return accounts_[s].free.load(std::memory_order_relaxed); }
 
@@ -59,6 +62,7 @@ class CreditBank {
   }
 
   unsigned cores_;
+  std::size_t size_;
   std::unique_ptr<Account[]> accounts_;
 };
 
@@ -66,7 +70,7 @@ class CreditBank {
 // already is charged at the next settle().
 class CreditPurse {
  public:
-  explicit CreditPurse(CreditBank& bank) : bank_(&bank), own_(std::make_unique<Own[]>(most_backends)) {}
+  explicit CreditPurse(CreditBank& bank) : bank_(&bank), own_(std::make_unique<Own[]>(bank.size())) {}
 
   // One more connection to this backend; false: it has as many as it may.
   [[nodiscard]] bool take(Slot s) {
@@ -111,6 +115,8 @@ class CreditPurse {
     return a.limit.load(std::memory_order_relaxed) == 0 || own_[s].charged > own_[s].open ||
            a.free.load(std::memory_order_relaxed) > 0;
   }
+  // What is missed here others shall give back.
+  void want(Slot s) { bank_->accounts_[s].wanted.fetch_add(1, std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t open(Slot s) const {
     return static_cast<std::uint32_t>(own_[s].open); // this core's connections to it
   }

@@ -35,7 +35,7 @@ void declare_timeouts(Schema& s, TimeoutConfig& t) {
   s.add("connect", t.connect, "for one try to reach a backend", some_time);
   s.add("idle", t.idle, "without a byte in either direction; 0: for ever", time_range);
   s.add("half_closed", t.half_closed, "without a byte once one direction has ended; 0: for ever", time_range);
-  s.add("drain", t.drain, "for connections of a service that a reload took away", time_range);
+  s.add("drain", t.drain, "for connections of a service that a reload took away; 0: none", time_range);
 }
 
 void declare_backend(Schema& s, BackendConfig& b) {
@@ -54,6 +54,8 @@ void declare_source(Schema& s, SourceLimits& l) {
 
 void declare_service(Schema& s, ServiceConfig& v) {
   s.add("name", v.name, "what it is called");
+  s.choice<Mode>("mode", v.mode, "how clients get to backends: splice",
+                 {{"splice", Mode::splice}, {"translate", Mode::translate}, {"dsr", Mode::dsr}});
   s.add("listen", v.listen, "where clients connect to");
   s.choice<Balance>("balance", v.balance, "which backend a connection goes to",
                     {{"maglev", Balance::maglev},
@@ -65,8 +67,8 @@ void declare_service(Schema& s, ServiceConfig& v) {
   s.choice<ProxyProtocol>(
       "send_proxy", v.send_proxy, "tells the backend who the client is",
       {{"none", ProxyProtocol::none}, {"v1", ProxyProtocol::v1}, {"v2", ProxyProtocol::v2}});
-  s.add("max_connections", v.max_connections, "at once; beyond it SYNs are not answered",
-        Range{1U, 0xffff'ffffU});
+  s.add("max_connections", v.max_connections,
+        "at once, over all cores and ports; beyond it SYNs are not answered; 0: no limit", count);
   s.add("tries", v.tries, "backends to try before a client is reset", Range{1U, 16U});
   s.add("slow_start", v.slow_start, "time in which a backend that comes up grows to its weight", time_range);
   s.add("allow", v.allow, "clients that may connect; without it all may");

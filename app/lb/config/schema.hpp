@@ -9,6 +9,13 @@
 namespace tern::app::lb {
 
 struct LbSettings {
+  // A peer that is gone without a word (its RST was lost, its machine is dead) must not hold a pair until the idle
+  // timeout: it is asked after a minute, and given up half a minute later.
+  LbSettings() {
+    node.tcp.keepalive_idle = Duration::seconds(60);
+    node.tcp.keepalive_interval = Duration::seconds(10);
+    node.tcp.keepalive_probes = 3;
+  }
   NodeSettings node;
   LbConfig lb;
   Duration duration{};                    // zero: until a signal

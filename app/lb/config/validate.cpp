@@ -64,6 +64,12 @@ void check_backends(const ServiceConfig& v) {
   }
 }
 
+void check_mode(const ServiceConfig& v) {
+  if (v.mode == Mode::splice) return;
+  throw ConfigError(v.where, fmt::format("service '{}': mode '{}' is not built yet; write mode = \"splice\"",
+                                         v.name, v.mode == Mode::dsr ? "dsr" : "translate"));
+}
+
 void check_times(const ServiceConfig& v) {
   if (v.check.kind != CheckKind::none && v.check.timeout > v.check.interval)
     throw ConfigError(
@@ -104,6 +110,7 @@ void complete(const settings::Schema& schema, LbSettings& s) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     const ServiceConfig& v = all[i];
     check_name(v.name, v.where, "service");
+    check_mode(v);
     check_listen(v, s.node);
     check_backends(v);
     check_times(v);

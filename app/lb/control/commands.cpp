@@ -194,7 +194,7 @@ constexpr ControlCommand table[] = {
     {"show connections", "[SERVICE] [MOST]", "who is connected through whom to whom (100, or MOST)",
      show_connections},
     {"show cores", "", "how busy each is, and its counters", show_cores},
-    {"show ports", "", "local ports towards backends, TIME-WAIT", show_ports},
+    {"show ports", "[SERVICE]", "our ports in use and in TIME-WAIT, by our address and backend", show_ports},
     {"show memory", "", "what is reserved for what, and used", show_memory},
     {"show cookies", "", "SYN cookies: sent, valid, not valid", show_cookies},
     {"backend add", "SERVICE/NAME IP:PORT [weight=N] [max_connections=N] [backup]", "until the next reload",

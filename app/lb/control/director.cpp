@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 
 #include "app/lb/control/commands.hpp"
 #include "runtime/clock.hpp"
@@ -86,6 +87,11 @@ void Director::set_limits() {
     const std::uint32_t limit = b.service == Plan::none ? 0 : b.config.max_connections;
     if (const auto s = static_cast<Slot>(i); shared_.bank.limit(s) != limit) shared_.bank.set_limit(s, limit);
   }
+  for (std::size_t i = 0; i < planner_.services().size(); ++i) {
+    const std::uint32_t limit = planner_.services()[i].config.max_connections;
+    const auto s = static_cast<Slot>(i);
+    if (shared_.service_bank.limit(s) != limit) shared_.service_bank.set_limit(s, limit);
+  }
 }
 
 void Director::publish() {
@@ -162,52 +168,79 @@ void Director::set_admin(Slot slot, Admin state, std::string_view who) {
 
 // ---- The end of what was removed
 
-std::optional<std::vector<std::uint32_t>> Director::open_by_slot() {
+std::optional<Director::Left> Director::left() {
   const std::size_t slots = planner_.backends().size();
-  std::vector<std::uint32_t> all(slots, 0);
+  const std::size_t services = planner_.services().size();
+  const std::size_t listeners = planner_.listeners().size();
+  Left all{std::vector<std::uint32_t>(slots), std::vector<std::uint32_t>(services),
+           std::vector<std::uint32_t>(listeners)};
+  const auto add = [](std::vector<std::uint32_t>& to, const std::vector<std::uint32_t>& from) {
+    std::ranges::transform(to, from, to.begin(), std::plus{});
+  };
   for (const Directed& core : cores_) {
-    const auto mine = ask(core, [slots](CoreHandle&, Splice& s) {
-      std::vector<std::uint32_t> open(slots);
-      for (std::size_t i = 0; i < slots; ++i) open[i] = s.purse().open(static_cast<Slot>(i));
-      return open;
+    const auto mine = ask(core, [slots, services, listeners](CoreHandle& h, Splice& s) {
+      Left m;
+      for (std::size_t i = 0; i < slots; ++i) m.slots.push_back(s.purse().open(static_cast<Slot>(i)));
+      for (std::size_t i = 0; i < services; ++i)
+        m.services.push_back(s.open_of_service(static_cast<std::uint16_t>(i)));
+      const Listeners& all_listeners = h.shard().listeners;
+      for (std::size_t i = 0; i < listeners; ++i) {
+        const bool known = i < all_listeners.size();
+        const Listener l = known ? all_listeners[static_cast<std::uint8_t>(i)] : Listener{};
+        m.listeners.push_back(l.open + l.opening);
+      }
+      return m;
     });
     if (!mine) return std::nullopt;
-    for (std::size_t i = 0; i < slots; ++i) all[i] += (*mine)[i];
+    add(all.slots, mine->slots);
+    add(all.services, mine->services);
+    add(all.listeners, mine->listeners);
   }
   return all;
 }
 
 void Director::retire() {
-  const bool any = std::ranges::any_of(planner_.backends(), &Planner::Backend::gone);
-  if (any) {
+  if (planner_.retiring()) {
     // Asked after the plan without them was posted, so nobody can come to them any more.
-    const auto open = open_by_slot();
-    for (std::size_t i = 0; open && i < open->size(); ++i) {
-      const Planner::Backend& b = planner_.backends()[i];
-      const auto slot = static_cast<Slot>(i);
-      if (!b.gone) continue;
-      if ((*open)[i] == 0) {
-        planner_.free_slot(slot);
-        shared_.backends.reset(slot);
-        seen_[i] = shared_.backends.changes(slot);
-        continue;
-      }
-      const Planner::Service& s = planner_.services()[b.service];
-      if (!s.gone || now_ - s.since < s.config.timeouts.drain) continue;
-      log(fmt::format("backend {} of a service that was removed: {} connections reset, their time is over",
-                      planner_.name_of(slot), (*open)[i]));
-      for (const Directed& core : cores_)
-        (void)core.handle->post([slot, splice = core.splice](CoreHandle&) { splice->kill(slot); });
+    if (const auto now = left()) {
+      retire_slots(*now);
+      for (std::size_t i = 0; i < now->listeners.size(); ++i)
+        if (now->listeners[i] == 0) planner_.free_listener(i);
+      for (std::size_t i = 0; i < now->services.size(); ++i)
+        if (now->services[i] == 0) planner_.free_service(static_cast<std::uint16_t>(i));
     }
   }
-  if (!draining_) return;
-  std::uint64_t left = 0;
+  if (draining_) watch_drain();
+}
+
+void Director::retire_slots(const Left& left) {
+  for (std::size_t i = 0; i < left.slots.size(); ++i) {
+    const Planner::Backend& b = planner_.backends()[i];
+    const auto slot = static_cast<Slot>(i);
+    if (!b.gone) continue;
+    if (left.slots[i] == 0) {
+      planner_.free_slot(slot);
+      shared_.backends.reset(slot);
+      seen_[i] = shared_.backends.changes(slot);
+      continue;
+    }
+    const Planner::Service& s = planner_.services()[b.service];
+    if (!s.gone || now_ - s.since < s.config.timeouts.drain) continue;
+    log(fmt::format("backend {} of a service that was removed: {} connections reset, their time is over",
+                    planner_.name_of(slot), left.slots[i]));
+    for (const Directed& core : cores_)
+      (void)core.handle->post([slot, splice = core.splice](CoreHandle&) { splice->kill(slot); });
+  }
+}
+
+void Director::watch_drain() {
+  std::uint64_t open = 0;
   for (const Directed& core : cores_) {
     const auto n = ask(core, [](CoreHandle& h, Splice&) { return h.shard().connections.used(); });
     if (!n) return;
-    left += *n;
+    open += *n;
   }
-  if (left == 0 && !finished_.exchange(true)) log("the node is drained: no connection is left");
+  if (open == 0 && !finished_.exchange(true)) log("the node is drained: no connection is left");
 }
 
 void Director::drain_node() {

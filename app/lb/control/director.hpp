@@ -66,12 +66,20 @@ class Director {
   template <class F>
   [[nodiscard]] auto ask(const Directed& core, F f)
       -> std::optional<std::invoke_result_t<F&, CoreHandle&, Splice&>>;
-  // Connections to each slot, over all cores; none when a core did not answer.
-  [[nodiscard]] std::optional<std::vector<std::uint32_t>> open_by_slot();
+  // Connections by slot, service and listener (there with handshakes), over all cores; none when a core did not
+  // answer.
+  struct Left {
+    std::vector<std::uint32_t> slots;
+    std::vector<std::uint32_t> services;
+    std::vector<std::uint32_t> listeners;
+  };
+  [[nodiscard]] std::optional<Left> left();
 
  private:
   void watch_health();
   void retire();
+  void retire_slots(const Left& left);
+  void watch_drain();
   void set_limits();
 
   Settings settings_;

@@ -7,6 +7,7 @@
 #include "app/lb/choose/credits.hpp"
 #include "app/lb/choose/slow_start.hpp"
 #include "app/lb/config/changes.hpp"
+#include "app/lb/config/kinds.hpp"
 #include "runtime/listener.hpp"
 
 namespace tern::app::lb {
@@ -40,11 +41,37 @@ void Planner::free_slot(Slot slot) {
   if (backends_[slot].gone) backends_[slot] = {};
 }
 
-void Planner::free_listener(std::uint8_t index) {
+void Planner::free_listener(std::size_t index) {
   if (listeners_[index].closed) listeners_[index].service = Plan::none;
 }
 
-void Planner::open_listeners(std::uint16_t service) {
+void Planner::free_service(std::uint16_t number) {
+  Service& s = services_[number];
+  if (!s.gone || std::ranges::find(backends_, number, &Backend::service) != backends_.end() ||
+      std::ranges::find(listeners_, number, &Listener::service) != listeners_.end())
+    return;
+  s = {.config = {}, .gone = true, .free = true};
+}
+
+bool Planner::retiring() const {
+  return std::ranges::any_of(backends_, &Backend::gone) ||
+         std::ranges::any_of(services_, [](const Service& s) { return s.gone && !s.free; }) ||
+         std::ranges::any_of(listeners_,
+                             [](const Listener& l) { return l.closed && l.service != Plan::none; });
+}
+
+std::optional<std::uint16_t> Planner::take_service(const ServiceConfig& c, Instant now) {
+  auto at = std::ranges::find(services_, true, &Service::free);
+  if (at == services_.end()) {
+    if (services_.size() == most_services) return std::nullopt;
+    at = services_.emplace(services_.end());
+  }
+  *at = {.config = c, .since = now, .serial = next_serial_++};
+  at->config.backends.clear();
+  return static_cast<std::uint16_t>(at - services_.begin());
+}
+
+void Planner::open_listeners(std::uint16_t service, std::vector<std::string>& told) {
   for (const ListenConfig& l : services_[service].config.listen) {
     // Its own from before, else one that nobody has, else a new one.
     auto at = std::ranges::find_if(listeners_,
@@ -52,7 +79,12 @@ void Planner::open_listeners(std::uint16_t service) {
     if (at == listeners_.end()) at = std::ranges::find(listeners_, Plan::none, &Listener::service);
     if (at == listeners_.end() && listeners_.size() < Listeners::most)
       at = listeners_.emplace(listeners_.end());
-    if (at != listeners_.end()) *at = {l, service, false};
+    if (at != listeners_.end())
+      *at = {l, service, false};
+    else
+      told.push_back(fmt::format(
+          "service {}: does not listen on {}, {} places are in use or have connections left",
+          services_[service].config.name, settings::Value<ListenConfig>::print(l), Listeners::most));
   }
 }
 
@@ -103,13 +135,14 @@ std::vector<std::string> Planner::reload(const LbConfig& config, Instant now) {
   for (const ServiceConfig& c : config.services) {
     auto number = find_service(c.name);
     if (!number) {
-      number = static_cast<std::uint16_t>(services_.size());
-      services_.push_back({.config = c, .since = now});
-      services_.back().config.backends.clear();
-      told.push_back(fmt::format("service {}: added", c.name));
+      number = take_service(c, now);
+      told.push_back(number ? fmt::format("service {}: added", c.name)
+                            : fmt::format("service {}: not added, {} are there or have connections left",
+                                          c.name, most_services));
+      if (!number) continue;
     }
     take_in(*number, c, now, told);
-    open_listeners(*number);
+    open_listeners(*number, told);
   }
   return told;
 }
@@ -206,6 +239,7 @@ std::optional<Instant> Planner::next_step(Instant now) const {
 
 Plan::Service Planner::plan_service(const Service& s, Instant now) const {
   Plan::Service p = blank_service(s.config);
+  p.serial = s.serial;
   if (s.gone) return p;
   std::vector<Member> primary;
   std::vector<Member> backup;
@@ -230,10 +264,7 @@ std::shared_ptr<const Plan> Planner::make(Instant now) const {
   for (const Listener& l : listeners_) {
     const bool used = l.service != Plan::none;
     ListenerSettings at{.ip = l.at.ip, .first = l.at.first, .last = l.at.last};
-    if (used) {
-      at.cookies = services_[l.service].config.cookies;
-      at.connections = services_[l.service].config.max_connections;
-    }
+    if (used) at.cookies = services_[l.service].config.cookies;
     plan->listeners.push_back({at, l.closed || !used});
     plan->service_of_listener.push_back(used ? l.service : std::uint16_t{0});
   }

@@ -1,6 +1,6 @@
 // What the operator's side knows of services and backends, and the plans that the cores are given of it.
-// Pure: no thread, no clock, no socket. Numbers of services are never used twice; slots and listeners again
-// only when nothing is left of who had them.
+// Pure: no thread, no clock, no socket. Numbers of services, slots and listeners are given again only when nothing
+// is left of who had them.
 //
 //   the file        says which services and backends there are, and their weights: a reload makes them so
 //   the operator    drains, maintains, weighs, adds and removes; drain and maintain outlive a reload, weights
@@ -54,7 +54,9 @@ class Planner {
   struct Service {
     ServiceConfig config;
     bool gone = false;
+    bool free = false; // and nothing is left of it: the number is for another
     Instant since{};
+    std::uint32_t serial = 0;
     std::vector<Slot> slots; // of those that are not gone, in the order of the file
   };
   struct Listener {
@@ -73,16 +75,22 @@ class Planner {
   // Nobody has a connection there any more: the slot may serve another.
   void free_slot(Slot slot);
   // The listener has neither connections nor handshakes on any core.
-  void free_listener(std::uint8_t index);
+  void free_listener(std::size_t index);
+  // It has no connections any more; with no slot and no listener either its number may be another's.
+  void free_service(std::uint16_t number);
+  // Whether anything waits for the last three.
+  [[nodiscard]] bool retiring() const;
 
  private:
+  [[nodiscard]] std::optional<std::uint16_t> take_service(const ServiceConfig& c, Instant now);
   [[nodiscard]] std::optional<Slot> take_slot(std::uint16_t service, const BackendConfig& b, Instant now);
   void drop_slot(Slot slot, Instant now);
-  void open_listeners(std::uint16_t service);
+  void open_listeners(std::uint16_t service, std::vector<std::string>& told);
   void close_listeners(std::uint16_t service);
   void take_in(std::uint16_t number, const ServiceConfig& to, Instant now, std::vector<std::string>& told);
   [[nodiscard]] Plan::Service plan_service(const Service& s, Instant now) const;
 
+  std::uint32_t next_serial_ = 0;
   std::vector<Service> services_;
   std::vector<Backend> backends_;
   std::vector<Listener> listeners_;

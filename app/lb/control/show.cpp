@@ -36,6 +36,7 @@ std::string_view balance_name(Balance b) {
 struct Sums {
   std::vector<std::uint32_t> open;
   std::vector<Splice::SlotCounts> slots;
+  std::vector<std::uint32_t> in_service;
   std::vector<std::uint64_t> accepted;
 };
 
@@ -43,7 +44,7 @@ std::optional<Sums> sums(Director& d) {
   const std::size_t slots = d.planner().backends().size();
   const std::size_t services = d.planner().services().size();
   Sums all{std::vector<std::uint32_t>(slots), std::vector<Splice::SlotCounts>(slots),
-           std::vector<std::uint64_t>(services)};
+           std::vector<std::uint32_t>(services), std::vector<std::uint64_t>(services)};
   for (const Directed& core : d.cores()) {
     const auto mine = d.ask(core, [slots, services](CoreHandle&, Splice& s) {
       Sums m;
@@ -52,8 +53,11 @@ std::optional<Sums> sums(Director& d) {
         m.slots.push_back(i < s.plan().backends.size() ? s.slot_counts(static_cast<Slot>(i))
                                                        : Splice::SlotCounts{});
       }
-      for (std::size_t i = 0; i < services; ++i)
-        m.accepted.push_back(i < s.plan().services.size() ? s.accepted(static_cast<std::uint16_t>(i)) : 0);
+      for (std::size_t i = 0; i < services; ++i) {
+        const auto number = static_cast<std::uint16_t>(i);
+        m.in_service.push_back(s.open_of_service(number));
+        m.accepted.push_back(i < s.plan().services.size() ? s.accepted(number) : 0);
+      }
       return m;
     });
     if (!mine) return std::nullopt;
@@ -63,7 +67,10 @@ std::optional<Sums> sums(Director& d) {
       all.slots[i].connected += mine->slots[i].connected;
       all.slots[i].failed += mine->slots[i].failed;
     }
-    for (std::size_t i = 0; i < services; ++i) all.accepted[i] += mine->accepted[i];
+    for (std::size_t i = 0; i < services; ++i) {
+      all.in_service[i] += mine->in_service[i];
+      all.accepted[i] += mine->accepted[i];
+    }
   }
   return all;
 }
@@ -84,10 +91,7 @@ Answer show_services(Director& d, Words) {
   Answer a{.rows = Json::array()};
   for (std::size_t i = 0; i < d.planner().services().size(); ++i) {
     const Planner::Service& s = d.planner().services()[i];
-    std::uint32_t open = 0;
-    for (std::size_t b = 0; b < d.planner().backends().size(); ++b)
-      if (d.planner().backends()[b].service == i) open += all->open[b];
-    if (s.gone && open == 0) continue;
+    if (s.free) continue;
     std::string listen;
     for (const ListenConfig& l : s.config.listen)
       listen += (listen.empty() ? "" : ",") + Value<ListenConfig>::print(l);
@@ -100,7 +104,8 @@ Answer show_services(Director& d, Words) {
                       {"listen", listen},
                       {"balance", balance_name(s.config.balance)},
                       {"backends", fmt::format("{}/{}", up, s.slots.size())},
-                      {"connections", open},
+                      {"connections", all->in_service[i]},
+                      {"limit", s.config.max_connections == 0 ? Json() : Json(s.config.max_connections)},
                       {"accepted", all->accepted[i]}});
   }
   return a;
@@ -206,7 +211,7 @@ Answer show_cores(Director& d, Words) {
     const std::uint64_t worked = (core.busy_cycles ? core.busy_cycles() : 0) - busy;
     row["busy"] = fmt::format("{}%", std::min<std::uint64_t>(100, worked * 100 / (rte_rdtsc() - start)));
     struct Seen {
-      std::uint32_t connections, most, pairs;
+      std::uint32_t connections, most, pairs, time_wait;
       std::uint64_t rx, tx, counts[LbCounters::size];
     };
     const auto seen = d.ask(core, [](CoreHandle& h, Splice& s) {
@@ -214,6 +219,7 @@ Answer show_cores(Director& d, Words) {
       Seen v{shard.connections.used(),
              shard.connections.capacity(),
              s.pairs(),
+             shard.time_wait4.streams.size() + shard.time_wait6.streams.size(),
              shard.counters.get(CoreCounter::rx_packets),
              shard.counters.get(CoreCounter::tx_packets),
              {}};
@@ -230,49 +236,13 @@ Answer show_cores(Director& d, Words) {
     row["pairs"] = seen->pairs;
     row["connections"] = seen->connections;
     row["most"] = seen->most;
+    row["time_wait"] = seen->time_wait;
     row["rx"] = seen->rx;
     row["tx"] = seen->tx;
     for (std::size_t i = 0; i < LbCounters::size; ++i)
       if (seen->counts[i] != 0) row[std::string(name_of(static_cast<Count>(i)))] = seen->counts[i];
     a.rows.push_back(row);
   }
-  return a;
-}
-
-Answer show_ports(Director& d, Words) {
-  Answer a{.rows = Json::array()};
-  for (const Directed& core : d.cores()) {
-    struct Seen {
-      std::uint64_t drawn, taken, exhausted, refused;
-      std::uint32_t time_wait, time_wait_most;
-    };
-    const auto seen = d.ask(core, [](CoreHandle& h, Splice& s) {
-      const Shard& shard = h.shard();
-      Seen v{0,
-             0,
-             0,
-             s.counters().get(Count::connect_no_port),
-             shard.time_wait4.streams.size() + shard.time_wait6.streams.size(),
-             shard.time_wait4.streams.limit() + shard.time_wait6.streams.limit()};
-      if (const Dialer* dialer = h.dialer(); dialer != nullptr) {
-        v.drawn = dialer->counts().get(PortCount::drawn);
-        v.taken = dialer->counts().get(PortCount::taken);
-        v.exhausted = dialer->counts().get(PortCount::exhausted);
-      }
-      return v;
-    });
-    if (!seen) return mistake(no_answer);
-    a.rows.push_back({{"core", core.handle->id()},
-                      {"drawn", seen->drawn},
-                      {"were_taken", seen->taken},
-                      {"exhausted", seen->exhausted},
-                      {"backends_given_up", seen->refused},
-                      {"time_wait", seen->time_wait},
-                      {"time_wait_most", seen->time_wait_most}});
-  }
-  a.text = fmt::format("{} of our addresses reach the backends; each has 64512 ports towards each backend",
-                       d.settings().lb.lb.sources.empty() ? d.settings().lb.node.ip.size()
-                                                          : d.settings().lb.lb.sources.size());
   return a;
 }
 

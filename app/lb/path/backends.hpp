@@ -54,7 +54,11 @@ class Backends {
   [[nodiscard]] Because because(Slot s) const { return all_[s].because.load(std::memory_order_relaxed); }
   void set_up(Slot s, bool up, Because why) {
     State& b = all_[s];
-    if (b.up.exchange(up, std::memory_order_relaxed) == up) return;
+    if (b.up.exchange(up, std::memory_order_relaxed) == up) {
+      Because before = Because::assumed; // what was assumed is known now: no change, but a reason
+      b.because.compare_exchange_strong(before, why, std::memory_order_relaxed);
+      return;
+    }
     b.failures.store(0, std::memory_order_relaxed);
     b.because.store(why, std::memory_order_relaxed);
     b.changes.fetch_add(1, std::memory_order_release);

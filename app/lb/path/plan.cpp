@@ -8,6 +8,7 @@ namespace {
 Plan::Service make_service(const ServiceConfig& config, std::uint16_t number,
                            std::vector<Plan::Backend>& all) {
   Plan::Service s = blank_service(config);
+  s.serial = number;
   std::vector<Member> primary;
   std::vector<Member> backup;
   for (const BackendConfig& b : config.backends) {
@@ -40,12 +41,7 @@ Plan make_plan(const LbConfig& config) {
     const auto number = static_cast<std::uint16_t>(plan.services.size());
     plan.services.push_back(make_service(c, number, plan.backends));
     for (const ListenConfig& l : c.listen) {
-      plan.listeners.push_back({{.ip = l.ip,
-                                 .first = l.first,
-                                 .last = l.last,
-                                 .cookies = c.cookies,
-                                 .connections = c.max_connections},
-                                false});
+      plan.listeners.push_back({{.ip = l.ip, .first = l.first, .last = l.last, .cookies = c.cookies}, false});
       plan.service_of_listener.push_back(number);
     }
   }

@@ -22,6 +22,7 @@ struct Plan {
   };
   struct Service {
     ServiceConfig config;
+    std::uint32_t serial = 0; // no other service of the process has it, though one may get its number
     SipKey key;
     AccessList access;
     bool open_to_all = true; // the access list need not be asked

@@ -20,8 +20,8 @@ std::string_view name_of(Because b) {
   return names[static_cast<std::size_t>(b)];
 }
 
-Prober::Prober(Backends& backends, LbCounters& counters, std::uint64_t seed)
-    : backends_(backends), counters_(counters), random_(seed | 1) {}
+Prober::Prober(Backends& backends, Dials& dials, LbCounters& counters, std::uint64_t seed)
+    : backends_(backends), dials_(dials), counters_(counters), random_(seed | 1) {}
 
 void Prober::publish(std::shared_ptr<const Plan> plan) {
   plan_ = std::move(plan);
@@ -30,17 +30,16 @@ void Prober::publish(std::shared_ptr<const Plan> plan) {
     const bool used = i < plan_->backends.size() && plan_->backends[i].service != Plan::none;
     Target& t = targets_[i];
     const bool same =
-        used && t.service == plan_->backends[i].service && t.dial.remote == plan_->backends[i].config.address;
+        used && t.service == plan_->backends[i].service && t.remote == plan_->backends[i].config.address;
     if (!same) {
       t.connection.abort();
       t = Target{.serial = static_cast<std::uint16_t>(t.serial + 1)};
       if (!used) continue;
       t.service = plan_->backends[i].service;
-      t.dial.remote = plan_->backends[i].config.address;
+      t.remote = plan_->backends[i].config.address;
     }
     const CheckConfig& c = config_of(t).check;
-    t.request = "GET " + c.path +
-                " HTTP/1.1\r\nHost: " + (c.host.empty() ? t.dial.remote.to_string() : c.host) +
+    t.request = "GET " + c.path + " HTTP/1.1\r\nHost: " + (c.host.empty() ? t.remote.to_string() : c.host) +
                 "\r\nUser-Agent: tern\r\nConnection: close\r\n\r\n";
   }
 }
@@ -78,7 +77,7 @@ void Prober::begin(Slot slot, Target& t) {
   ++t.serial;
   t.got = 0;
   t.phase = Target::Phase::opening;
-  const Connecting made = core_->connect(t.dial, mark | std::uint64_t{t.serial} << 32 | slot);
+  const Connecting made = dials_.connect(*core_, slot, mark | std::uint64_t{t.serial} << 32 | slot);
   if (made) {
     t.connection = made.connection;
     return;

@@ -14,6 +14,7 @@
 
 #include "app/lb/path/backends.hpp"
 #include "app/lb/path/counters.hpp"
+#include "app/lb/path/dials.hpp"
 #include "app/lb/path/plan.hpp"
 #include "runtime/core_handle.hpp"
 
@@ -21,7 +22,8 @@ namespace tern::app::lb {
 
 class Prober {
  public:
-  Prober(Backends& backends, LbCounters& counters, std::uint64_t seed);
+  // Checks go the way that clients go: `dials` is the core's.
+  Prober(Backends& backends, Dials& dials, LbCounters& counters, std::uint64_t seed);
 
   void start(CoreHandle& core) { core_ = &core; }
   void publish(std::shared_ptr<const Plan> plan);
@@ -41,7 +43,7 @@ class Prober {
   static constexpr std::size_t status_line = 12; // "HTTP/1.1 200"
   struct Target {
     std::uint16_t service = Plan::none;
-    Dial dial;
+    Endpoint remote;
     enum class Phase : std::uint8_t { waiting, opening, asked, told } phase = Phase::waiting;
     std::uint8_t got = 0; // of the status line
     std::uint16_t serial = 0;
@@ -65,6 +67,7 @@ class Prober {
   }
 
   Backends& backends_;
+  Dials& dials_;
   LbCounters& counters_;
   std::uint64_t random_;
   CoreHandle* core_ = nullptr;

@@ -29,25 +29,28 @@ Splice::Splice(Shared& shared, std::shared_ptr<const Plan> plan, std::uint32_t p
                const std::string& who)
     : shared_(shared),
       purse_(shared.bank),
+      service_purse_(shared.service_bank),
       pair_memory_(process_arena().take({who + " proxied pairs", pairs, sizeof(Pair)})),
       wheel_memory_(process_arena().take({who + " proxied pairs' timers", 1, sizeof(Wheel::Heads)})),
       pairs_(pair_memory_.data(), pairs) {
-  if (checks) prober_.emplace(shared.backends, counters_, std::uint64_t{0x9e37'79b9'7f4a'7c15});
+  if (checks) prober_.emplace(shared.backends, dials_, counters_, std::uint64_t{0x9e37'79b9'7f4a'7c15});
   publish(std::move(plan));
 }
 
 void Splice::publish(std::shared_ptr<const Plan> plan) {
   plan_ = std::move(plan);
   turns_.resize(std::max(turns_.size(), plan_->services.size()));
-  accepted_.resize(turns_.size());
-  dials_.resize(std::max(dials_.size(), plan_->backends.size()));
-  slot_counts_.resize(dials_.size());
+  of_service_.resize(turns_.size());
+  by_load_ = false;
+  for (std::size_t i = 0; i < plan_->services.size(); ++i) {
+    const Plan::Service& s = plan_->services[i];
+    if (of_service_[i].serial != s.serial) of_service_[i] = {.serial = s.serial};
+    by_load_ = by_load_ || s.config.balance == Balance::least_connections;
+  }
+  slot_counts_.resize(std::max(slot_counts_.size(), plan_->backends.size()));
+  others_.resize(slot_counts_.size());
   for (std::size_t i = 0; i < plan_->backends.size(); ++i)
-    if (const Endpoint& to = plan_->backends[i].config.address; dials_[i].remote != to) {
-      slot_counts_[i] = {};
-      dials_[i] = Dial{};
-      dials_[i].remote = to;
-    }
+    if (dials_.point(static_cast<Slot>(i), plan_->backends[i].config.address)) slot_counts_[i] = {};
   if (prober_) prober_->publish(plan_);
 }
 
@@ -84,18 +87,27 @@ Count Splice::admit(Connection c, std::uint16_t service, SourceTicket& ticket) {
 void Splice::on_accept(Connection c) {
   count(Count::accepted);
   const std::uint16_t service = plan_->service_of_listener[c.listener()];
+  // SYNs went unanswered once it was full; this one was on its way, or another core was quicker.
+  if (!service_purse_.take(service)) {
+    set_full(service, true);
+    count(Count::ended_full);
+    return c.abort();
+  }
   SourceTicket ticket;
   if (const Count refused = admit(c, service, ticket); refused != Count::accepted) {
+    leave_service(service);
     count(refused);
     return c.abort();
   }
   Pair* const p = pairs_.take();
   if (p == nullptr) {
     shared_.sources.release(ticket);
+    leave_service(service);
     count(Count::ended_no_memory);
     return c.abort();
   }
-  ++accepted_[service];
+  if (!service_purse_.has(service)) set_full(service, true);
+  ++of_service_[service].accepted;
   p->client = c;
   p->service = service;
   p->ticket = ticket;
@@ -108,7 +120,7 @@ Slot Splice::choose(Pair& p, const Plan::Service& s) {
   const auto open = [&](Slot slot) {
     return shared_.backends.takes_new(slot) && slot != p.tried[0] && slot != p.tried[1] && purse_.has(slot);
   };
-  const auto load = [&](Slot slot) { return purse_.open(slot); };
+  const auto load = [&](Slot slot) { return purse_.open(slot) + others_[slot]; };
   const std::uint64_t hash = hash_for(s.config.balance, s.key, p.client.remote());
   std::uint32_t& turn = turns_[p.service];
   const Slot slot = s.primary.pick(turn, hash, open, load);
@@ -126,7 +138,7 @@ void Splice::open_backend(Pair& p) {
     if (!purse_.take(slot)) continue; // another core was quicker
     count(Count::connect_tried);
     ++slot_counts_[slot].tried;
-    const Connecting made = core_->connect(dials_[slot], word_of(p, Side::backend));
+    const Connecting made = dials_.connect(*core_, slot, word_of(p, Side::backend));
     if (!made) {
       purse_.give_back(slot);
       if (made.error == ConnectError::no_port) count(Count::connect_no_port);
@@ -292,9 +304,28 @@ void Splice::give_back_credit(Pair& p) {
   p.credited = 0;
 }
 
+void Splice::leave_service(std::uint16_t service) {
+  service_purse_.give_back(service);
+  if (!full_.empty()) [[unlikely]]
+    set_full(service, !service_purse_.has(service));
+}
+
+// While a service is full its listeners here answer no SYN.
+void Splice::set_full(std::uint16_t service, bool full) {
+  if (const auto at = std::ranges::find(full_, service); full && at == full_.end())
+    full_.push_back(service);
+  else if (!full && at != full_.end())
+    full_.erase(at);
+  Listeners& all = core_->shard().listeners;
+  const std::size_t n = std::min(all.size(), plan_->service_of_listener.size());
+  for (std::size_t i = 0; i < n; ++i)
+    if (plan_->service_of_listener[i] == service) all[static_cast<std::uint8_t>(i)].full = full;
+}
+
 void Splice::free(Pair& p) {
   end(p, Count::ended_done);
   shared_.sources.release(p.ticket);
+  leave_service(p.service);
   wheel_->cancel(p);
   pairs_.give_back(&p);
 }
@@ -357,11 +388,33 @@ void Splice::fire(Pair& p) {
 void Splice::on_tick(Instant now) {
   wheel_->poll(now.ms32(), [this](Pair& p) { fire(p); });
   if (prober_) prober_->tick(now);
-  // Credits that another core wants: a few slots a tick.
+  settle();
+}
+
+// What cores owe each other, a few slots and services a tick.
+void Splice::settle() {
   const auto slots = static_cast<Slot>(plan_->backends.size());
   for (Slot i = 0; i < std::min<Slot>(slots, 16); ++i) {
     if (next_to_settle_ >= slots) next_to_settle_ = 0;
     purse_.settle(next_to_settle_++);
+  }
+  const auto services = static_cast<std::uint16_t>(plan_->services.size());
+  for (std::uint16_t i = 0; i < std::min<std::uint16_t>(services, 16); ++i) {
+    if (next_service_ >= services) next_service_ = 0;
+    service_purse_.settle(next_service_++);
+  }
+  for (std::size_t i = full_.size(); i-- != 0;) {
+    const std::uint16_t s = full_[i];
+    const bool full = !service_purse_.has(s);
+    if (full) service_purse_.want(s);
+    set_full(s, full); // of listeners that a reload brought, too
+  }
+  if (!by_load_) return;
+  for (Slot i = 0; i < std::min<Slot>(slots, 64); ++i) {
+    if (next_to_weigh_ >= slots) next_to_weigh_ = 0;
+    const Slot s = next_to_weigh_++;
+    shared_.loads.tell(core_->id(), s, purse_.open(s));
+    others_[s] = shared_.loads.others(core_->id(), s);
   }
 }
 

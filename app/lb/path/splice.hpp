@@ -15,8 +15,10 @@
 #include <vector>
 
 #include "app/lb/choose/credits.hpp"
+#include "app/lb/choose/loads.hpp"
 #include "app/lb/path/backends.hpp"
 #include "app/lb/path/counters.hpp"
+#include "app/lb/path/dials.hpp"
 #include "app/lb/path/pair.hpp"
 #include "app/lb/path/plan.hpp"
 #include "app/lb/path/prober.hpp"
@@ -29,9 +31,11 @@ namespace tern::app::lb {
 // What the cores of a load balancer share.
 struct Shared {
   Shared(unsigned cores, std::uint32_t source_records, SipKey key)
-      : bank(cores), sources(source_records, key) {}
+      : bank(cores), service_bank(cores, most_services), loads(cores), sources(source_records, key) {}
   Backends backends;
-  CreditBank bank;
+  CreditBank bank;         // of backends
+  CreditBank service_bank; // of services
+  LoadBoard loads;
   SourceTable sources;
 };
 
@@ -75,12 +79,13 @@ class Splice {
     std::uint64_t failed = 0;
   };
   [[nodiscard]] const SlotCounts& slot_counts(Slot s) const { return slot_counts_[s]; }
-  [[nodiscard]] std::uint64_t accepted(std::uint16_t service) const { return accepted_[service]; }
+  [[nodiscard]] std::uint64_t accepted(std::uint16_t service) const { return of_service_[service].accepted; }
   [[nodiscard]] const Plan& plan() const { return *plan_; }
 
   [[nodiscard]] const LbCounters& counters() const { return counters_; }
   [[nodiscard]] std::uint32_t pairs() const { return pairs_.used(); }
-  [[nodiscard]] const CreditPurse& purse() const { return purse_; }
+  [[nodiscard]] const CreditPurse& purse() const { return purse_; } // of backends
+  [[nodiscard]] std::uint32_t open_of_service(std::uint16_t s) const { return service_purse_.open(s); }
 
  private:
   using Timer = MemberTimer<Pair, &Pair::hook, &Pair::due>;
@@ -105,6 +110,9 @@ class Splice {
   void end(Pair& p, Count why);
   void part(Pair& p, Side left);
   void give_back_credit(Pair& p);
+  void leave_service(std::uint16_t service);
+  void set_full(std::uint16_t service, bool full);
+  void settle();
   void free(Pair& p);
 
   void arm(Pair& p, Duration in);
@@ -115,10 +123,18 @@ class Splice {
   std::shared_ptr<const Plan> plan_;
   CoreHandle* core_ = nullptr;
   CreditPurse purse_;
-  std::vector<Dial> dials_;          // by slot
+  CreditPurse service_purse_;
+  Dials dials_;
   std::vector<std::uint32_t> turns_; // by service
   std::vector<SlotCounts> slot_counts_;
-  std::vector<std::uint64_t> accepted_; // by service
+  std::vector<std::uint32_t> others_; // by slot: connections on other cores, for least_connections
+  struct OfService {
+    std::uint32_t serial = 0xffff'ffff;
+    std::uint64_t accepted = 0;
+  };
+  std::vector<OfService> of_service_;
+  std::vector<std::uint16_t> full_; // services that have as many connections as they may
+  bool by_load_ = false;            // some service is balanced by least_connections
   LbCounters counters_;
   ArenaPiece pair_memory_;
   ArenaPiece wheel_memory_;
@@ -126,6 +142,8 @@ class Splice {
   std::optional<Wheel> wheel_;
   std::optional<Prober> prober_;
   Slot next_to_settle_ = 0;
+  Slot next_to_weigh_ = 0;
+  std::uint16_t next_service_ = 0;
 };
 
 template <class F>

@@ -29,6 +29,8 @@ TEST(Health, HttpStatusDecidesByRiseAndFall) {
   ASSERT_EQ(r.world.accepted.size(), 1U);
   EXPECT_TRUE(r.world.accepted[0]->got.starts_with("GET /health HTTP/1.1\r\nHost: 10.0.0.11:8080\r\n"));
   EXPECT_EQ(r.count(Count::checks_passed), 1U);
+  EXPECT_EQ(b.because(0), Because::check_passed); // no longer assumed, though nothing changed
+  EXPECT_EQ(b.changes(0), 0U);
   r.world.answer = "HTTP/1.0 503 Service Unavailable\r\n\r\n";
   r.run(Duration::ms(4100)); // two checks
   EXPECT_EQ(r.count(Count::checks_failed), 2U);
@@ -55,6 +57,22 @@ TEST(Health, FirstCheckDecidesAtOnce) {
   r.run(Duration::ms(50));
   EXPECT_FALSE(r.shared.backends.up(0));
   EXPECT_EQ(r.shared.backends.because(0), Because::refused);
+}
+
+TEST(Health, CheckFindsAPortBesideLongLivedConnections) {
+  LbRig r(LbRig::service());
+  for (int i = 0; i < 300; ++i) { // the first ports that this core draws towards the backend
+    r.connect();
+    r.run(Duration::ms(2));
+  }
+  ASSERT_EQ(r.count(Count::connected), 300U);
+  auto two =
+      std::make_shared<Plan>(make_plan({.services = {checked(CheckKind::tcp), checked(CheckKind::tcp)}}));
+  two->services[1].serial = 7;
+  r.splice.publish(two); // checked from now on, and of two services
+  r.run(Duration::ms(100));
+  EXPECT_GE(r.count(Count::checks_passed), 2U);
+  EXPECT_EQ(r.count(Count::checks_failed), 0U);
 }
 
 TEST(Health, TcpCheckLeavesNothingBehind) {

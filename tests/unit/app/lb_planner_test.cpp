@@ -6,6 +6,7 @@
 
 #include "app/lb/choose/slow_start.hpp"
 #include "app/lb/control/planner.hpp"
+#include "runtime/listener.hpp"
 
 namespace tern::app::lb {
 namespace {
@@ -130,6 +131,50 @@ TEST(Planner, RemovedServiceComesBackUnderAnotherNumber) {
   const auto plan = p.make(start);
   EXPECT_TRUE(plan->services[0].primary.empty());
   EXPECT_EQ(plan->services[0].config.name, "web"); // its timeouts hold for what is left
+}
+
+TEST(Planner, NumbersOfWhatIsGoneAreGivenAgain) {
+  Planner p(two, start);
+  for (std::uint16_t i = 0; i < 2000; ++i) {
+    // Another service on another port each time, and nothing is left of the one before.
+    const auto port = static_cast<std::uint16_t>(1000 + i);
+    const auto told = p.reload(config({service("s" + std::to_string(i), port, {backend("a", 11)})}), start);
+    ASSERT_EQ(told.size(), 3U) << told.back(); // one removed, one added, its backend added
+    ASSERT_TRUE(p.retiring());
+    for (std::size_t s = 0; s < p.backends().size(); ++s) p.free_slot(static_cast<Slot>(s));
+    for (std::size_t l = 0; l < p.listeners().size(); ++l) p.free_listener(l);
+    for (std::uint16_t n = 0; n < p.services().size(); ++n) p.free_service(n);
+    ASSERT_FALSE(p.retiring());
+  }
+  EXPECT_LE(p.services().size(), 2U);
+  EXPECT_LE(p.listeners().size(), 2U);
+  EXPECT_LE(p.backends().size(), 4U);
+}
+
+TEST(Planner, NumbersOfWhatHasConnectionsAreNot) {
+  Planner p(two, start);
+  (void)p.reload(config({service("db", 5432, {backend("x", 20)})}), start);
+  const std::uint32_t serial = p.services()[0].serial;
+  p.free_service(0); // a slot and a listener of it are still there
+  EXPECT_FALSE(p.services()[0].free);
+  p.free_slot(0), p.free_slot(1), p.free_listener(0);
+  EXPECT_FALSE(p.services()[0].free);
+  p.free_service(0);
+  p.free_service(1); // in use: nothing happens
+  (void)p.reload(config({service("db", 5432, {backend("x", 20)}), service("new", 80, {backend("y", 21)})}),
+                 start);
+  EXPECT_EQ(p.find_service("new"), 0);
+  EXPECT_NE(p.services()[0].serial, serial);
+  EXPECT_EQ(p.find_service("db"), 1);
+}
+
+TEST(Planner, PlacesToListenOnThatRunOutAreTold) {
+  Planner p(two, start);
+  std::vector<std::string> told;
+  for (std::uint16_t port = 1; port <= Listeners::most + 1; ++port) // nobody frees them: connections are left
+    told = p.reload(config({service("web", port, {backend("a", 11), backend("b", 12)})}), start);
+  EXPECT_EQ(told.back(),
+            "service web: does not listen on 10.0.0.2:255, 254 places are in use or have connections left");
 }
 
 TEST(Planner, CommandsSayWhatIsWrong) {

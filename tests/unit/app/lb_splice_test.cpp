@@ -1,4 +1,6 @@
 // The splice: what one side does, seen from the other.
+#include <set>
+
 #include "support/lb_rig.hpp"
 
 namespace tern::app::lb {
@@ -309,6 +311,88 @@ TEST(Splice, BackendLimitSendsElsewhereThenResets) {
   r.world.accepted[0]->c.abort();
   r.run(Duration::ms(5));
   EXPECT_EQ(r.open().backend.c.local().ip, test::backend_ip(0));
+}
+
+TEST(Splice, ServiceLimitIsOneForAllItsPorts) {
+  LbRig r([] {
+    ServiceConfig v = LbRig::service();
+    v.listen.push_back({Ip{}, Port{81}, Port{81}});
+    return v;
+  }());
+  ASSERT_TRUE(r.balancer.shard.listeners.add({.ip = Ip{}, .first = Port{81}, .last = Port{81}}));
+  r.shared.service_bank.set_limit(0, 3);
+  std::vector<End*> in;
+  for (const unsigned port : {80U, 81U, 80U}) {
+    in.push_back(&r.connect(false, Port{static_cast<std::uint16_t>(port)}));
+    r.run(Duration::ms(5));
+  }
+  EXPECT_EQ(r.splice.open_of_service(0), 3U);
+  End& fourth = r.connect(false, Port{80});
+  End& fifth = r.connect(false, Port{81});
+  r.run(Duration::ms(900));
+  EXPECT_EQ(fourth.c.state(), tcp::State::SynSent); // not answered, not refused: it tries again
+  EXPECT_EQ(fifth.c.state(), tcp::State::SynSent);
+  EXPECT_EQ(r.count(Count::ended_full), 0U);
+  in[1]->c.abort();
+  // The SYNs come again, and both are answered; the first ACK takes what is free, the other must come again.
+  r.run(Duration::ms(300));
+  EXPECT_EQ(r.splice.open_of_service(0), 3U);
+  EXPECT_EQ(r.world.accepted.size(), 4U);
+  in[0]->c.abort();
+  in[2]->c.abort();
+  r.run(Duration::seconds(4));
+  EXPECT_EQ(fourth.c.state(), tcp::State::Established);
+  EXPECT_EQ(fifth.c.state(), tcp::State::Established);
+  EXPECT_EQ(r.world.accepted.size(), 5U);
+  EXPECT_EQ(r.splice.open_of_service(0), 2U);
+  r.splice.kill_all();
+  r.run(Duration::ms(10));
+  r.expect_nothing_left();
+}
+
+TEST(Splice, HandshakesThatTheLimitOvertakesAreReset) {
+  LbRig r(LbRig::service());
+  r.shared.service_bank.set_limit(0, 2);
+  std::vector<End*> all;
+  for (int i = 0; i < 5; ++i) all.push_back(&r.connect()); // all at once
+  r.run(Duration::ms(20));
+  std::size_t reset = 0;
+  for (const End* e : all) reset += e->closed ? 1U : 0U;
+  EXPECT_EQ(r.splice.open_of_service(0), 2U);
+  EXPECT_EQ(r.count(Count::ended_full), reset);
+  EXPECT_EQ(r.count(Count::connected), 2U);
+}
+
+TEST(Splice, DeadPeerIsFoundByKeepaliveLongBeforeTheIdleTimeout) {
+  test::LbRigSettings s;
+  s.shard.tcp.keepalive_idle = Duration::seconds(60);
+  s.shard.tcp.keepalive_interval = Duration::seconds(10);
+  s.shard.tcp.keepalive_probes = 3;
+  LbRig r(LbRig::service(), s);
+  auto [client, backend] = r.open();
+  // The backend loses the connection without a word: its reset is lost on the way.
+  backend.c.abort();
+  r.drop_from_world();
+  r.run(Duration::seconds(55), Duration::ms(20));
+  EXPECT_FALSE(client.closed);
+  r.run(Duration::seconds(10), Duration::ms(20)); // the probe is answered by a reset
+  EXPECT_EQ(client.why, CloseReason::Reset);
+  EXPECT_EQ(r.count(Count::ended_backend), 1U);
+  r.expect_nothing_left();
+}
+
+TEST(Splice, LeastConnectionsCountsWhatOtherCoresHave) {
+  LbRig r(LbRig::service(3, Balance::least_connections), {.cores = 2});
+  // The other core, played by the test.
+  r.shared.loads.tell(1, 0, 4);
+  r.shared.loads.tell(1, 1, 2);
+  r.shared.loads.tell(1, 2, 4);
+  r.run(Duration::ms(2));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(r.open().backend.c.local().ip, test::backend_ip(1));
+  std::set<std::string> seen; // equals now
+  for (int i = 0; i < 3; ++i) seen.insert(r.open().backend.c.local().ip.to_string());
+  EXPECT_EQ(seen.size(), 3U);
+  EXPECT_EQ(r.shared.loads.others(1, 1), 3U);
 }
 
 TEST(Splice, DeniedClientIsReset) {
