@@ -4,6 +4,7 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -63,7 +64,7 @@ PortCapabilities capabilities_of(const rte_eth_dev_info& info) {
   c.scatter = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_SCATTER);
   c.multi_segment_tx = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
   c.link_interrupt = info.dev_flags != nullptr && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
-  c.rx_interrupt = false; // found out when the queue's interrupt is asked for
+  c.rx_interrupt = false; // found out once the port has started: wake.hpp
   c.rss_tcp4 = has(info.flow_type_rss_offloads, RTE_ETH_RSS_NONFRAG_IPV4_TCP);
   c.rss_tcp6 = has(info.flow_type_rss_offloads, RTE_ETH_RSS_NONFRAG_IPV6_TCP);
   c.rss_key_bytes = info.hash_key_size;
@@ -105,16 +106,36 @@ EthPort::EthPort(const PortRequest& request, std::span<rte_mempool* const> pools
 }
 
 void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const> pools) {
-  const auto check = [&](int error, const char* what) {
-    if (error < 0) throw Error(fmt::format("{}: {}: {}", request.name, what, rte_strerror(-error)));
-  };
   rte_eth_dev_info info{};
-  check(rte_eth_dev_info_get(id_, &info), "the driver does not describe the port");
+  if (const int error = rte_eth_dev_info_get(id_, &info); error < 0)
+    throw Error(
+        fmt::format("{}: the driver does not describe the port: {}", request.name, rte_strerror(-error)));
   capabilities_ = capabilities_of(info);
   plan_ = negotiate(capabilities_, request);
   if (pools.size() < plan_.queues) throw Error(request.name + ": one receive pool a queue is needed");
+  queues_ = std::make_unique<Queue[]>(plan_.queues);
 
+  Failure f = bring_up(request, info, pools, request.wakes);
+  if (f.error < 0 && request.wakes) f = bring_up(request, info, pools, false); // without receive interrupts
+  if (f.error < 0) throw Error(fmt::format("{}: {}: {}", request.name, f.what, rte_strerror(-f.error)));
+  if (request.wakes) {
+    wake_ = find_wake_descriptors(id_, capabilities_.driver, plan_.queues);
+    plan_.wake = wake_.of_queue.empty() ? Where::software : Where::hardware;
+  }
+  if (std::uint16_t mtu = 0; rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != plan_.mtu)
+    if (rte_eth_dev_set_mtu(id_, plan_.mtu) != 0)
+      plan_.notes.push_back(fmt::format("the driver keeps its own mtu of {}", mtu));
+  if (plan_.rss == Where::hardware) read_rss();
+  strips_tags_ = capabilities_.driver == "net_af_packet";
+  simple_tx_ = plan_.multi_segment_tx && plan_.tx_ip_checksum != Where::hardware &&
+               plan_.tx_tcp_checksum != Where::hardware && plan_.tso != Where::hardware;
+}
+
+// Configures and starts it; what it refused, if it did.
+EthPort::Failure EthPort::bring_up(const PortRequest& request, const rte_eth_dev_info& info,
+                                   std::span<rte_mempool* const> pools, bool interrupts) {
   rte_eth_conf conf = to_conf(plan_, info);
+  conf.intr_conf.rxq = interrupts ? 1 : 0;
   std::array<std::uint8_t, 64> key{};
   if (plan_.rss == Where::hardware) {
     if (getrandom(key.data(), key.size(), 0) < 0)
@@ -129,10 +150,10 @@ void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const
     conf.rx_adv_conf.rss_conf.rss_key = nullptr;
     error = rte_eth_dev_configure(id_, plan_.queues, plan_.queues, &conf);
   }
-  check(error, "the port refuses its configuration");
-  check(rte_eth_dev_adjust_nb_rx_tx_desc(id_, &plan_.rx_descriptors, &plan_.tx_descriptors), "descriptors");
+  if (error < 0) return {error, "the port refuses its configuration"};
+  error = rte_eth_dev_adjust_nb_rx_tx_desc(id_, &plan_.rx_descriptors, &plan_.tx_descriptors);
+  if (error < 0) return {error, "descriptors"};
 
-  queues_ = std::make_unique<Queue[]>(plan_.queues);
   const int socket = rte_eth_dev_socket_id(id_);
   const auto numa = static_cast<unsigned>(socket);
   rte_eth_rxconf rx = info.default_rxconf;
@@ -140,22 +161,25 @@ void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const
   rte_eth_txconf tx = info.default_txconf;
   tx.offloads = conf.txmode.offloads;
   for (QueueId q = 0; q < plan_.queues; ++q) {
-    check(rte_eth_rx_queue_setup(id_, q, plan_.rx_descriptors, numa, &rx, pools[q]),
-          "a receive queue cannot be set up");
-    check(rte_eth_tx_queue_setup(id_, q, plan_.tx_descriptors, numa, &tx),
-          "a transmit queue cannot be set up");
+    error = rte_eth_rx_queue_setup(id_, q, plan_.rx_descriptors, numa, &rx, pools[q]);
+    if (error < 0) return {error, "a receive queue cannot be set up"};
+    error = rte_eth_tx_queue_setup(id_, q, plan_.tx_descriptors, numa, &tx);
+    if (error < 0) return {error, "a transmit queue cannot be set up"};
   }
   if (request.promiscuous) (void)rte_eth_promiscuous_enable(id_);
   // Solicited-node and all-nodes groups must arrive; a port that cannot say so delivers everything anyway.
   (void)rte_eth_allmulticast_enable(id_);
-  check(rte_eth_dev_start(id_), "the port does not start");
-  if (std::uint16_t mtu = 0; rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != plan_.mtu)
-    if (rte_eth_dev_set_mtu(id_, plan_.mtu) != 0)
-      plan_.notes.push_back(fmt::format("the driver keeps its own mtu of {}", mtu));
-  if (plan_.rss == Where::hardware) read_rss();
-  strips_tags_ = capabilities_.driver == "net_af_packet";
-  simple_tx_ = plan_.multi_segment_tx && plan_.tx_ip_checksum != Where::hardware &&
-               plan_.tx_tcp_checksum != Where::hardware && plan_.tso != Where::hardware;
+  return {rte_eth_dev_start(id_), "the port does not start"};
+}
+
+bool EthPort::arm(QueueId q) {
+  return wake_.armed && rte_eth_dev_rx_intr_enable(id_, q) == 0;
+}
+void EthPort::disarm(QueueId q) {
+  if (!wake_.armed) return;
+  (void)rte_eth_dev_rx_intr_disable(id_, q);
+  std::uint64_t interrupts = 0; // what is not read would end the next sleep at once
+  (void)!read(wake_.of_queue[q], &interrupts, sizeof interrupts);
 }
 
 // What the port really hashes with. If it does not say, its spreading is not known, and ours is used instead.

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "io/bell.hpp"
 #include "io/port.hpp"
+#include "io/wake.hpp"
 
 namespace tern::io {
 
@@ -54,6 +56,15 @@ class EthPort {
   // Packets that the device itself lost for want of a descriptor or a buffer.
   [[nodiscard]] std::uint64_t missed() const;
 
+  // ---- For who sleeps (PortRequest::wakes). Between arm() and disarm() the descriptor tells of what comes;
+  // where arm() is true, only of what comes after it: look at the queue once more before the sleep.
+  [[nodiscard]] Waking waking(QueueId q) const {
+    if (plan_.wake != Where::hardware) return {};
+    return {wake_.of_queue[q], true};
+  }
+  [[nodiscard]] bool arm(QueueId q);
+  void disarm(QueueId q);
+
  private:
   struct alignas(2 * cache_line) Queue {
     PortCounters counters;
@@ -68,6 +79,12 @@ class EthPort {
   std::uint16_t prepare(QueueId q, rte_mbuf** m, std::uint16_t n);
   static std::uint16_t put_tags_back(rte_mbuf** m, std::uint16_t n);
   void configure(const PortRequest& request, std::span<rte_mempool* const> pools);
+  struct Failure {
+    int error = 0; // negative: it is one
+    const char* what = "";
+  };
+  Failure bring_up(const PortRequest& request, const rte_eth_dev_info& info,
+                   std::span<rte_mempool* const> pools, bool interrupts);
   void read_rss();
 
   std::uint16_t id_ = RTE_MAX_ETHPORTS;
@@ -77,6 +94,7 @@ class EthPort {
   PortPlan plan_;
   PortCapabilities capabilities_;
   RssView rss_;
+  WakeDescriptors wake_;
   std::unique_ptr<Queue[]> queues_;
 };
 static_assert(PacketPort<EthPort>);

@@ -73,7 +73,7 @@ PortPlan negotiate(const PortCapabilities& can, const PortRequest& want) {
   // checks.
   p.vlan = want.vlan ? Where::software : Where::off;
   p.link = hardware_if(can.link_interrupt);
-  p.wake = hardware_if(can.rx_interrupt);
+  p.wake = want.wakes ? hardware_if(can.rx_interrupt) : Where::off;
 
   if (want.queues > 1) {
     // Both families or neither: the owner of a tuple is one function, whoever computes it.
@@ -89,7 +89,9 @@ std::string describe(std::uint16_t port_id, std::string_view driver, const PortP
       port_id, driver, p.queues, p.queues == 1 ? "" : "s", p.mtu, name_of(p.rss),
       checksum_word(p.rx_ip_checksum, p.rx_tcp_checksum), checksum_word(p.tx_ip_checksum, p.tx_tcp_checksum),
       name_of(p.tso), name_of(p.vlan), p.link == Where::hardware ? "interrupt" : "polled",
-      p.wake == Where::hardware ? "interrupt" : "timer");
+      p.wake == Where::off        ? "off"
+      : p.wake == Where::hardware ? "interrupt"
+                                  : "timer");
   if (p.scatter) s += ", scatter";
   if (!p.multi_segment_tx) s += ", tx copied to one segment";
   for (const auto& n : p.notes) s += "; " + n;

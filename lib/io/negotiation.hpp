@@ -55,6 +55,7 @@ struct PortRequest {
   Offload tso = Offload::never; // nothing above makes segments larger than the MSS yet
   bool vlan = false;            // frames are tagged
   bool promiscuous = false;
+  bool wakes = false; // whoever polls it wants to sleep, and be woken by what arrives
 };
 
 // How a port is used: what it says of itself and nobody here uses (packet types, VLAN tags cut off, the hash
@@ -73,7 +74,7 @@ struct PortPlan {
   Where vlan = Where::off;
   Where tso = Where::software;  // software: cut before the port
   Where link = Where::software; // hardware: interrupts tell of it; software: it is polled
-  Where wake = Where::software; // hardware: a receive interrupt ends a sleep; software: short sleeps
+  Where wake = Where::off;      // hardware: what arrives ends a sleep; software: short sleeps
   bool scatter = false;
   bool multi_segment_tx = true;
   std::vector<std::string> notes; // what was asked and cannot be, in words

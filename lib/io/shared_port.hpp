@@ -109,6 +109,20 @@ class SharedPort {
     return std::any_of(lane.in.begin(), lane.in.end(), some) ||
            std::any_of(lane.guests.begin(), lane.guests.end(), some);
   }
+  // What comes to a core without a queue is told by its bell alone.
+  [[nodiscard]] Waking waking(CoreId core) const {
+    if (core >= queues_) return {-1, true};
+    if constexpr (requires { port_.waking(core); }) return port_.waking(core);
+    return {};
+  }
+  [[nodiscard]] bool arm(CoreId core) {
+    if constexpr (requires { port_.arm(core); }) return core < queues_ && port_.arm(core);
+    return false;
+  }
+  void disarm(CoreId core) {
+    if constexpr (requires { port_.disarm(core); })
+      if (core < queues_) port_.disarm(core);
+  }
   // Rung when something is put there. Before any core runs.
   void set_bell(CoreId core, Bell* bell) { lanes_[core]->bell = bell; }
   [[nodiscard]] const SteerCounters& steered(CoreId core) const { return lanes_[core]->steered; }

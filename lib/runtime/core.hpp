@@ -60,6 +60,9 @@ class Core {
     return handle_.has_mail();
   }
 
+  // Until when nothing is to be done unless somebody knocks or a packet comes; at most so long.
+  [[nodiscard]] Instant nothing_before(Duration most) const;
+
   [[nodiscard]] Shard& shard() { return shard_; }
   [[nodiscard]] Instant now() const { return shard_.now; }
   // TSC cycles spent inside the port's receive and transmit since the start, empty polls aside.
@@ -188,6 +191,7 @@ class Core {
   std::uint16_t tx_count_ = 0;
   Tick last_tick_ = 0;
   Tick last_net_tick_ = 0;
+  static constexpr Tick net_tick_every = 256;
   std::uint16_t shared_this_tick_ = 0;
   std::array<rte_mbuf*, burst> tx_;
   std::uint16_t ahead_count_ = 0;

@@ -465,11 +465,30 @@ bool Core<Port, Handler>::run_timers() {
   });
   const bool four = run_family_timers<FlowKey4>(tick);
   const bool six = run_family_timers<FlowKey6>(tick);
-  if (tick - last_net_tick_ >= 256) { // not every tick is seen: a long turn steps over some
+  if (tick - last_net_tick_ >= net_tick_every) { // not every tick is seen: a long turn steps over some
     last_net_tick_ = tick;
     net_.tick(shard_.now);
   }
   return fired != 0 || four || six;
+}
+
+template <io::PacketPort Port, class Handler>
+Instant Core<Port, Handler>::nothing_before(Duration most) const {
+  const Instant now = shard_.now;
+  if (port_.tx_pending(queue_) != 0) return now;
+  if (const auto every = handler::tick_every(handler_)) most = std::min(most, *every);
+  Tick ticks = net_tick_every - (now.ms32() - last_net_tick_);
+  const auto due = [&](std::optional<Tick> at) {
+    if (at) ticks = std::min(ticks, static_cast<Tick>(std::max(ticks_between(now.ms32(), *at), 0)));
+  };
+  due(shard_.wheel.next_deadline());
+  due(shard_.syn4.wheel.next_deadline());
+  due(shard_.syn6.wheel.next_deadline());
+  due(shard_.time_wait4.streams.next_deadline());
+  due(shard_.time_wait6.streams.next_deadline());
+  // A tick begins with its millisecond.
+  const std::int64_t into_tick = now.since_origin_ns() % 1'000'000;
+  return now + std::min(most, Duration::ns(std::int64_t{ticks} * 1'000'000 - into_tick));
 }
 
 } // namespace tern

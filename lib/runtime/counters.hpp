@@ -14,6 +14,9 @@ enum class CoreCounter : std::uint8_t {
   tx_bytes,
   polls,
   polls_idle,
+  sleeps,
+  sleeps_ended_by_port,  // its receive interrupt, or the socket behind it
+  sleeps_ended_by_knock, // a hand-off or a message
   accepted,
   connects,
   connect_no_port,

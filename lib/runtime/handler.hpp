@@ -18,6 +18,8 @@
 //                                            Text that is unread then comes once more just before it, even
 //                                            while reading is paused
 //   void on_tick(Instant)                    once a poll that moved the millisecond clock
+//   Duration tick_every()                    how seldom on_tick may come while the core is at rest; without
+//                                            this member 1 ms, without on_tick for as long as nothing is due
 //   void on_drain()                          the node is told to stop: open nothing new, end what you hold
 //
 // Four ways to part:
@@ -41,6 +43,7 @@
 #pragma once
 
 #include <concepts>
+#include <optional>
 
 #include "base/time.hpp"
 #include "runtime/connection.hpp"
@@ -102,6 +105,15 @@ void draining(H& h) {
 template <class H>
 void tick(H& h, Instant now) {
   if constexpr (requires { h.on_tick(now); }) h.on_tick(now);
+}
+template <class H>
+[[nodiscard]] std::optional<Duration> tick_every(H& h) {
+  if constexpr (requires { h.tick_every(); })
+    return h.tick_every();
+  else if constexpr (requires { h.on_tick(Instant{}); })
+    return Duration::ms(1);
+  else
+    return std::nullopt;
 }
 
 } // namespace tern::handler

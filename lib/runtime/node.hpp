@@ -89,6 +89,7 @@ class Node {
     patience_ns_.store(patience.as_ns(), std::memory_order_relaxed);
     undrained_.store(port_.cores(), std::memory_order_relaxed);
     phase_.store(Phase::draining, std::memory_order_release);
+    for (CoreHandle* h : handles_) (void)h->post([](CoreHandle&) {}); // who sleeps looks up
     turn_.arrive_and_wait();
   }
   // After stop(): workers and handlers go, then the port; how many packets nobody gave back.

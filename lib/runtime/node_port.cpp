@@ -64,6 +64,7 @@ void NodePort::open(const NodeSettings& n) {
   request.queues = cores_;
   request.mtu = n.mtu;
   request.checksums = n.checksums;
+  request.wakes = n.idle == IdlePolicy::Adaptive;
   request.vlan = n.vlan.has_value() || n.service_vlan.has_value();
   const std::vector<rte_mempool*> pools(cores_, pool_);
   port_ = std::make_unique<io::EthPort>(request, pools);

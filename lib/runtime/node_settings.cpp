@@ -48,7 +48,7 @@ void declare_port_options(settings::Schema& s, NodeSettings& n) {
   s.add("max_connections", n.connections, "most connections at once", Range{1U, 100'000'000U});
   s.add("time_wait_records", n.time_wait_records,
         "most connections remembered in TIME-WAIT; beyond it the oldest go", Range{64U, 400'000'000U});
-  s.choice<IdlePolicy>("idle", n.idle, "with nothing to do: spin, or sleep for short spells",
+  s.choice<IdlePolicy>("idle", n.idle, "with nothing to do: spin, or sleep until something comes or is due",
                        {{"busy", IdlePolicy::Busy}, {"adaptive", IdlePolicy::Adaptive}});
   s.choice<io::Offload>("checksum", n.checksums,
                         "who computes checksums: the port where it can, always the port, or always we",

@@ -9,6 +9,7 @@
 #include <ctime>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "runtime/clock.hpp"
 #include "runtime/core.hpp"
@@ -41,7 +42,9 @@ class Worker {
 
   Worker(Port& port, io::QueueId queue, const net::Interface& self, net::Routes routes, PacketPool pool,
          const Settings& settings, Handler& handler)
-      : idle_(settings.idle),
+      : port_(port),
+        queue_(queue),
+        idle_(settings.idle),
         network_(self, std::move(routes), pool, settings.network),
         shard_(process_arena(), settings.shard, pool, clock_.now(), settings.name),
         core_(shard_, network_, port, queue, handler) {
@@ -82,6 +85,7 @@ class Worker {
   // ---- The end, on the worker's thread.
   // Nothing new is accepted; the handler is told, so that it opens nothing new either.
   void begin_drain() {
+    longest_rest_ = Duration::ms(1); // others end, and nobody tells
     shard_.listeners.close_all();
     core_.drain();
   }
@@ -94,18 +98,56 @@ class Worker {
   }
 
  private:
+  using Woken = io::Bell::Woken;
+
+  // Until something is due, where whatever comes wakes us; else a nap.
+  void rest() {
+    const io::Waking waking = waking_of_port();
+    if (!waking.sure || !io::Bell::never_missed() || std::exchange(trouble_, false)) return nap();
+    const Duration spell = core_.nothing_before(longest_rest_) - core_.now();
+    if (spell < Duration::us(10)) return;
+    if constexpr (requires { port_.arm(queue_); }) {
+      if (port_.arm(queue_) && core_.poll(clock_.now())) {
+        quiet_ = 0;
+        return port_.disarm(queue_);
+      }
+    }
+    const Woken woken = sleep(waking.descriptor, spell);
+    if constexpr (requires { port_.disarm(queue_); }) port_.disarm(queue_);
+    if (woken == Woken::port)
+      quiet_ = 0; // net_tap's driver looks only once a signal was handled: wait for it
+    trouble_ = woken == Woken::trouble;
+  }
   // Short enough that whoever knocks is answered within a millisecond, long enough to cost next to nothing: a
   // wake costs the kernel 5 to 15 us, so 1,200 of them a second one or two per cent of a core.
-  void rest() {
+  void nap() {
     constexpr std::int64_t most_us = 800;
     const std::int64_t us = std::min<std::int64_t>(most_us, 20L * (quiet_ - polls_before_sleep));
     if (us == most_us) quiet_ = polls_before_sleep + most_us / 20; // it would run over in a day
-    bell_.sleep(Duration::us(us), [this] { return core_.knocked(); });
+    (void)sleep(-1, Duration::us(us));
+  }
+  Woken sleep(int descriptor, Duration most) {
+    const Woken woken = bell_.sleep(descriptor, most, [this] { return core_.knocked(); });
+    CoreCounters& counters = shard_.counters;
+    counters.add(CoreCounter::sleeps);
+    if (woken == Woken::port) counters.add(CoreCounter::sleeps_ended_by_port);
+    if (woken == Woken::knock) counters.add(CoreCounter::sleeps_ended_by_knock);
+    return woken;
+  }
+  [[nodiscard]] io::Waking waking_of_port() const {
+    if constexpr (requires { port_.waking(queue_); })
+      return port_.waking(queue_);
+    else
+      return {};
   }
 
   static constexpr std::uint32_t polls_before_sleep = 2000;
+  Port& port_;
+  io::QueueId queue_;
   TscClock clock_;
   IdlePolicy idle_;
+  bool trouble_ = false; // the port's descriptor is in error: it was asked, and may be sound next time
+  Duration longest_rest_ = Duration::seconds(1);
   std::uint32_t quiet_ = 0;
   std::atomic<std::uint64_t> busy_cycles_{0};
   std::uint32_t last_second_ = 0;

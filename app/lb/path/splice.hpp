@@ -57,6 +57,7 @@ class Splice {
   void on_peer_closed(Connection c);
   void on_closed(Connection c, CloseReason why);
   void on_tick(Instant now);
+  [[nodiscard]] static Duration tick_every() { return Duration::ms(4); } // at rest: nothing of it is urgent
   void on_drain() { prober_.reset(); } // no more checks; those under way end unheard
 
   // ---- On this core's thread alone: by CoreHandle::post.

@@ -37,7 +37,7 @@ std::string error_of(const PortCapabilities& c, const PortRequest& r) {
 
 TEST(Negotiate, EverythingIsTakenWhereItIsOffered) {
   PortRequest r = two_queues();
-  r.vlan = true;
+  r.vlan = r.wakes = true;
   r.tso = Offload::automatic;
   const PortPlan p = negotiate(grand(), r);
   EXPECT_EQ(describe(0, "net_grand", p),
@@ -49,7 +49,7 @@ TEST(Negotiate, NothingIsAssumedWhereNothingIsOffered) {
   PortCapabilities c;
   c.driver = "net_poor";
   PortRequest r;
-  r.vlan = true;
+  r.vlan = r.wakes = true;
   EXPECT_EQ(describe(3, "net_poor", negotiate(c, r)),
             "port 3 net_poor: 1 queue, mtu 1500, rss off, rx-csum software, tx-csum software, tso software, "
             "vlan software, link polled, wake timer, tx copied to one segment");

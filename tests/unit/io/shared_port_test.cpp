@@ -2,6 +2,7 @@
 #include "io/shared_port.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <map>
@@ -205,22 +206,63 @@ TEST(SharedPort, ThreadsHandOffToOneAnotherWithoutLossOrMixUp) {
   for (CoreId c : {CoreId{0}, CoreId{1}}) EXPECT_EQ(rig.count(c, SteerCounter::steer_ring_full), 0U);
 }
 
-TEST(Bell, EndsASleepAndDoesNotMissWorkThatWasThere) {
+TEST(Bell, WorkThatWasThereIsNotSleptOver) {
   Bell bell;
-  const auto begin = std::chrono::steady_clock::now();
-  bell.sleep(Duration::ms(900), [] { return true; });
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(500));
-  std::atomic<bool> work{false};
+  EXPECT_EQ(bell.sleep(-1, Duration::seconds(60), [] { return true; }), Bell::Woken::not_asleep);
+}
+
+TEST(Bell, TimeEndsASleep) {
+  Bell bell;
+  EXPECT_EQ(bell.sleep(-1, Duration::ms(1), [] { return false; }), Bell::Woken::time);
+  bell.ring(); // of one that is awake: nothing
+  EXPECT_EQ(bell.sleep(-1, Duration::ms(1), [] { return false; }), Bell::Woken::time);
+}
+
+// Work and a ring that come when the sleeper has looked already, and does not sleep yet.
+TEST(Bell, ARingBetweenTheLookAndTheSleepIsHeard) {
+  Bell bell;
+  const auto looks_too_early = [&] {
+    bell.ring();
+    return false;
+  };
+  EXPECT_EQ(bell.sleep(-1, Duration::seconds(60), looks_too_early), Bell::Woken::knock);
+  EXPECT_EQ(bell.sleep(-1, Duration::ms(1), [] { return false; }), Bell::Woken::time); // once
+}
+
+// As hand-offs do it: work, then a ring. One that is slept over lasts for a minute, longer than a test may.
+TEST(Bell, WorkOfAnotherThreadEndsEverySleep) {
+  constexpr int pieces = 5'000;
+  const Duration most = Bell::never_missed() ? Duration::seconds(60) : Duration::ms(1);
+  Bell bell;
+  std::atomic<int> put{0};
+  std::atomic<int> taken{0};
   std::thread other([&] {
-    while (!work) { // rings until it is heard: a ring before the sleep is allowed to be missed
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    for (int i = 1; i <= pieces; ++i) {
+      put.store(i, std::memory_order_release);
       bell.ring();
+      while (taken.load(std::memory_order_acquire) < i) std::this_thread::yield();
     }
   });
-  bell.sleep(Duration::ms(900), [] { return false; });
-  work = true;
+  while (taken < pieces) {
+    (void)bell.sleep(-1, most, [&] { return put.load(std::memory_order_acquire) != taken; });
+    taken.store(put);
+  }
   other.join();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(800));
+}
+
+TEST(Bell, APortThatHasSomethingEndsASleep) {
+  Bell bell;
+  int pipe_ends[2];
+  ASSERT_EQ(pipe(pipe_ends), 0);
+  const auto no = [] { return false; };
+  EXPECT_EQ(bell.sleep(pipe_ends[0], Duration::ms(1), no), Bell::Woken::time);
+  ASSERT_EQ(write(pipe_ends[1], "x", 1), 1);
+  EXPECT_EQ(bell.sleep(pipe_ends[0], Duration::seconds(60), no), Bell::Woken::port);
+  char c;
+  ASSERT_EQ(read(pipe_ends[0], &c, 1), 1);
+  close(pipe_ends[1]); // hung up: it would end every sleep from now on
+  EXPECT_EQ(bell.sleep(pipe_ends[0], Duration::seconds(60), no), Bell::Woken::trouble);
+  close(pipe_ends[0]);
 }
 
 } // namespace
