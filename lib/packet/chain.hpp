@@ -34,11 +34,7 @@ class PacketChain {
       head_ = tail_ = p.release();
       return true;
     }
-    if (absorb(p)) return true;
-    if (head_ != nullptr && head_->nb_segs > 0xffff - p.segments()) return false;
-    rte_mbuf* const m = p.release();
-    link(m, rte_pktmbuf_lastseg(m));
-    return true;
+    return append_behind(p);
   }
   [[nodiscard]] bool append(PacketChain&& o) {
     if (o.empty()) return true;
@@ -66,6 +62,13 @@ class PacketChain {
   void clear() { take().reset(); }
 
  private:
+  [[gnu::noinline]] bool append_behind(Packet& p) {
+    if (absorb(p)) return true;
+    if (head_ != nullptr && head_->nb_segs > 0xffff - p.segments()) return false;
+    rte_mbuf* const m = p.release();
+    link(m, rte_pktmbuf_lastseg(m));
+    return true;
+  }
   void link(rte_mbuf* first, rte_mbuf* last) {
     if (head_ == nullptr) {
       head_ = first;

@@ -31,6 +31,8 @@ void segment_arrives_by_rfc(const Env&, Tcb&, const Segment&, Instant now, Outco
 // ---- Output: everything the connection may send now. True if there is more than fitted (burst full or no
 // packet).
 bool output(const Env&, Tcb&, Instant now, TxBurst&);
+// The same without the fast path in front, for the differential test.
+bool output_by_steps(const Env&, Tcb&, Instant now, TxBurst&);
 
 // ---- Timers: one deadline for all, on the wrapping millisecond clock; 0 is none.
 [[nodiscard]] std::uint32_t next_deadline(const Tcb&);

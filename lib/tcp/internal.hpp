@@ -76,7 +76,6 @@ void note_progress(Tcb&);
 void tune_receive_window(const Env&, Tcb&, Instant now);
 // How far tuning may go.
 [[nodiscard]] std::uint32_t most_window(const Env&, const Tcb&);
-void owe_ack(const Env&, Tcb&, std::uint32_t text, Instant now, Outcome&);
 inline void ack_now(Tcb& t, Outcome& out) {
   t.set(flag_ack_now);
   out.output = true;
@@ -103,12 +102,10 @@ void give_back_recovery(const Env&, Tcb&);
 void suspect_black_hole(const Env&, Tcb&); // one more time-out without an answer
 void doubt_black_hole(Tcb&);               // something got through
 
-// ---- Arrival's steps that two files share (ack.cpp).
-// snd.una moves to `ack`: the queue, the RTT, recovery, the timer.
-void acknowledge(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
-void update_window(const Env&, Tcb&, const Segment&, Outcome&);
+// ---- Arrival's steps that two files share; the fifth's are in ack_inl.hpp.
 // Text, FIN (text.cpp).
 void take_text(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
+void fin_arrives(const Env&, Tcb&, Outcome&); // at rcv.nxt
 void take_text_behind_syn(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
 // Refuses everything: RFC 9293 §3.10.7.1's reset for a segment.
 void reply_reset(const Env&, const Segment&, Outcome&);

@@ -1,7 +1,9 @@
 // Output: one pass decides ACK, text, FIN and retransmissions together.
+#include "base/copy.hpp"
 #include "tcp/internal.hpp"
 #include "tcp/reassembly.hpp"
 #include "tcp/send_queue.hpp"
+#include "tcp/timers_inl.hpp"
 #include "wire/tcp_inl.hpp"
 
 namespace tern::tcp {
@@ -56,6 +58,7 @@ bool push(const Env& env, Tcb& t, const wire::Tcp& h, std::uint32_t text, bool e
 // of which is written once.
 bool push_lean(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t flags, bool ect, Instant now,
                TxBurst& burst) {
+  if (text != 0 && env.scarcity == Scarcity::last) return env.count(Counter::no_packet), false; // as push()
   const bool stamped = t.has(flag_timestamps);
   const std::uint32_t header = stamped ? wire::stamped_header : std::uint32_t{wire::tcp_min_header};
   const std::byte* run = text == 0 ? nullptr : send_queue::in_one_run(t, seq, text);
@@ -63,7 +66,7 @@ bool push_lean(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t
   Packet p = env.packets.alloc(header + here);
   if (!p) return env.count(Counter::no_packet), false;
   std::byte* const at = p.data();
-  if (here != 0) std::memcpy(at + header, run, here);
+  copy_short(at + header, run, here);
   const std::uint16_t window = advertise_window(t);
   const wire::Stamp stamp{now.ms32() + t.ts_offset, t.ts_recent};
   const wire::SummedFront front =
@@ -261,9 +264,65 @@ bool send_probe(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   return false;
 }
 
+// The fast path: what most passes come to. A connection on which nothing went wrong has nothing in flight, and all that
+// waits, with the FIN if there is one, fits one segment; or it owes an ACK alone; or nothing. False: something is out of
+// the ordinary, and nothing was done.
+bool send_as_predicted(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+  constexpr std::uint32_t unusual = flag_abort_due | flag_syn_due | flag_retransmit_head | flag_probe_due |
+                                    flag_tlp_due | flag_has_recovery | flag_has_reassembly | flag_dsack |
+                                    flag_ecn | flag_ece | flag_cwr;
+  if (t.has(unusual) || !synchronized(t.state) || burst.full()) return false;
+  const bool fin = fin_pending(t);
+  const std::uint32_t text = t.unsent();
+  const bool waiting = text != 0 || fin;
+  const std::byte* run = nullptr;
+  if (waiting) {
+    // A window that holds more than the text takes the FIN too; with nothing in flight, Nagle has nothing to say.
+    if (t.outstanding() != 0 || !(t.rtx_at_ms == 0 || t.rtx == RtxTimer::Persist)) return false;
+    if (text >= t.snd_wnd || text > std::min<std::uint32_t>(t.cwnd, t.mss)) return false;
+    if (text != 0) {
+      run = send_queue::in_one_run(t, t.snd_nxt, text);
+      if (run == nullptr || env.scarcity == Scarcity::last) return false;
+    }
+  } else {
+    if (t.rtx_at_ms == 0 && t.outstanding() != 0) return false;
+    if (!t.has(flag_ack_now)) return true;
+  }
+
+  const bool stamped = t.has(flag_timestamps);
+  const std::uint32_t header = stamped ? wire::stamped_header : std::uint32_t{wire::tcp_min_header};
+  Packet p = env.packets.alloc(header + text);
+  if (!p) [[unlikely]]
+    return false;
+  std::byte* const at = p.data();
+  if (text != 0) copy_short(at + header, run, text);
+  const std::uint8_t flags = !waiting ? flag::ack
+                             : fin    ? flag::ack | flag::psh | flag::fin
+                                      : flag::ack | flag::psh;
+  const std::uint16_t window = advertise_window(t);
+  const Seq seq = t.snd_nxt, ack = t.rcv_nxt;
+  const wire::Stamp stamp{now.ms32() + t.ts_offset, t.ts_recent};
+  burst.push(std::move(p), false, wire::emit_lean(at, seq, ack, flags, window, stamped ? &stamp : nullptr));
+
+  t.clear(flag_ack_now | flag_ack_delayed);
+  t.ack_at_ms = 0;
+  t.unacked_segments = 0;
+  t.last_ack_sent = ack;
+  if (!waiting) return true;
+  t.snd_nxt += text + fin;
+  if (fin) t.set(flag_fin_sent);
+  if (!t.has(flag_timing)) {
+    t.set(flag_timing);
+    t.timed_seq = seq;
+    t.timed_at_us = now.us32();
+  }
+  arm(t, RtxTimer::Rto, backed_off_rto(env, t), now);
+  return true;
+}
+
 } // namespace
 
-bool output(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+bool output_by_steps(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   if (t.has(flag_abort_due)) return burst.full() || !emit_reset(env, t, now, burst);
   if (t.state == State::Closed) return false;
   if (t.state == State::SynSent || t.state == State::SynReceived) {
@@ -272,19 +331,7 @@ bool output(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
     return t.state == State::SynReceived && t.has(flag_ack_now) &&
            (burst.full() || !emit(env, t, t.snd_nxt, 0, flag::ack, false, now, burst));
   }
-
-  // Nothing lost, nothing to probe: new text or FIN, else the ACK alone.
-  constexpr std::uint32_t rare = flag_retransmit_head | flag_has_recovery | flag_probe_due | flag_tlp_due;
-  if (!t.has(rare)) [[likely]] {
-    const bool waiting = t.unsent() != 0 || fin_pending(t);
-    bool more = waiting && t.state != State::TimeWait && send_new(env, t, now, burst);
-    if (!more && t.has(flag_ack_now))
-      more = burst.full() || !emit(env, t, t.snd_nxt, 0, flag::ack, false, now, burst);
-    if (t.rtx_at_ms == 0 && (waiting || t.outstanding() != 0))
-      set_retransmission_timer(env, t, now, false); // text that the window holds back wants a probe
-    return more;
-  }
-  bool more = send_lost(env, t, now, burst);
+  bool more = t.has(flag_retransmit_head | flag_has_recovery) && send_lost(env, t, now, burst);
   if (!more && t.has(flag_tlp_due) && t.has(flag_has_recovery)) more = send_tail_probe(env, t, now, burst);
   if (!more && t.state != State::TimeWait) more = send_new(env, t, now, burst);
   if (!more && t.has(flag_probe_due)) more = send_probe(env, t, now, burst);
@@ -293,6 +340,11 @@ bool output(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   if (t.rtx_at_ms == 0 || t.rtx == RtxTimer::Idle)
     set_retransmission_timer(env, t, now, false); // text that the window holds back wants a probe
   return more;
+}
+
+bool output(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+  if (send_as_predicted(env, t, now, burst)) return false;
+  return output_by_steps(env, t, now, burst);
 }
 
 } // namespace tern::tcp

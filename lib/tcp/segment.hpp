@@ -3,7 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <new>
+#include <utility>
 
+#include "base/check.hpp"
 #include "base/time.hpp"
 #include "packet/chain.hpp"
 #include "packet/packet.hpp"
@@ -98,7 +101,8 @@ class TxBurst {
   [[nodiscard]] std::size_t size() const { return count_; }
   void push(Packet p, bool ect, const wire::SummedFront& front = {}) {
     Slot& s = slots_[count_++];
-    s.packet = std::move(p);
+    TERN_DCHECK(!s.packet); // moved out, or cleared
+    ::new (static_cast<void*>(&s.packet)) Packet{std::move(p)};
     s.front = front;
     s.ect = ect;
   }

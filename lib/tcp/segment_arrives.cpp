@@ -1,7 +1,9 @@
 // Segment arrival in SYN-RECEIVED and the synchronized states, beside RFC 9293 §3.10.7.4: one function a
 // step, in the RFC's order, called by one short parent. RFC 5961's hardening and RFC 7323's PAWS stand in the
 // steps they amend.
+#include "tcp/ack_inl.hpp"
 #include "tcp/internal.hpp"
+#include "tcp/text_inl.hpp"
 
 namespace tern::tcp {
 
@@ -138,37 +140,20 @@ void note_timestamp(Tcb& t, const wire::Tcp& h) {
     t.ts_recent = h.options.ts_val;
 }
 
-// Fifth, the ACK field.
-bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
-  const wire::Tcp& h = s.h;
-  if (!h.has(flag::ack)) return env.count(Counter::drop_no_ack), false;
-  if (t.state == State::SynReceived) {
-    if (!h.ack.after(t.snd_una) || h.ack.after(t.snd_nxt)) {
-      env.count(Counter::drop_ack_of_unsent);
-      return reply_reset(env, s, out), false;
-    }
-    start_established(env, t, now);
-    t.clear(flag_syn_due);
-    t.snd_wnd = offered_window(t, h);
-    t.max_snd_wnd = std::max(t.max_snd_wnd, t.snd_wnd);
-    t.snd_wl1 = h.seq;
-    t.snd_wl2 = h.ack;
-    out.events |= event_established;
-    if (t.unsent() != 0 || fin_pending(t)) out.output = true;
-  }
-  // RFC 5961 §5.2: what is older than the largest window the peer ever had is an attack, or useless.
-  if (h.ack.before(t.snd_una - t.max_snd_wnd)) {
-    env.count(Counter::drop_ack_too_old);
-    return challenge(env, t, now, out), false;
-  }
-  if (h.ack.after(t.snd_nxt)) {
-    env.count(Counter::drop_ack_of_unsent);
-    return challenge(env, t, now, out), false;
-  }
-  note_timestamp(t, h);
-  acknowledge(env, t, s, now, out);
+// Fifth, in SYN-RECEIVED: an ACK of our SYN, of what was sent and no more.
+void handshake_ends(const Env& env, Tcb& t, const wire::Tcp& h, Instant now, Outcome& out) {
+  start_established(env, t, now);
+  t.clear(flag_syn_due);
+  t.snd_wnd = offered_window(t, h);
+  t.max_snd_wnd = std::max(t.max_snd_wnd, t.snd_wnd);
+  t.snd_wl1 = h.seq;
+  t.snd_wl2 = h.ack;
+  out.events |= event_established;
+  if (t.unsent() != 0 || fin_pending(t)) out.output = true;
+}
 
-  if (!fin_acknowledged(t)) return true;
+// Fifth, at its end: our FIN is acknowledged. False: the segment goes no further.
+bool our_fin_acknowledged(const Env& env, Tcb& t, Instant now, Outcome& out) {
   switch (t.state) {
     case State::FinWait1:
       t.state = State::FinWait2;
@@ -188,14 +173,52 @@ bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outc
   }
 }
 
-// The fast path: the segment that was predicted — ESTABLISHED, in order, nothing but ACK and PSH, nothing out
-// of order held, the options as agreed. It takes the same steps as the chain without the questions whose
-// answers are known.
-bool predicted(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+// Fifth, the ACK field.
+bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   const wire::Tcp& h = s.h;
-  if (t.state != State::Established || (h.flags & ~flag::psh) != flag::ack || h.seq != t.rcv_nxt || s.ce)
-    return false;
-  if (t.has(flag_has_reassembly | flag_orphan)) return false;
+  if (!h.has(flag::ack)) return env.count(Counter::drop_no_ack), false;
+  if (t.state == State::SynReceived) {
+    if (!h.ack.after(t.snd_una) || h.ack.after(t.snd_nxt)) {
+      env.count(Counter::drop_ack_of_unsent);
+      return reply_reset(env, s, out), false;
+    }
+    handshake_ends(env, t, h, now, out);
+  }
+  // RFC 5961 §5.2: what is older than the largest window the peer ever had is an attack, or useless.
+  if (h.ack.before(t.snd_una - t.max_snd_wnd)) {
+    env.count(Counter::drop_ack_too_old);
+    return challenge(env, t, now, out), false;
+  }
+  if (h.ack.after(t.snd_nxt)) {
+    env.count(Counter::drop_ack_of_unsent);
+    return challenge(env, t, now, out), false;
+  }
+  note_timestamp(t, h);
+  acknowledge(env, t, s, now, out);
+  return !fin_acknowledged(t) || our_fin_acknowledged(env, t, now, out);
+}
+
+// Sixth, the URG bit: urgent text is delivered in line (RFC 6093), so the pointer needs nothing. Seventh, the
+// text; eighth, the FIN.
+void sixth_to_eighth(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  if (s.text == 0 && !s.h.has(flag::fin)) return;
+  if (s.h.has(flag::syn)) [[unlikely]] // the SYN-ACK of a simultaneous open
+    return take_text_behind_syn(env, t, s, now, out);
+  take_text(env, t, s, now, out);
+}
+
+// The fast path's question: is this the segment that was predicted — a connection that is open, or that it
+// opens; in sequence, inside the window, nothing on it but ACK, PSH and FIN; an ACK of what is outstanding;
+// nothing held out of order, the user there, the options as agreed? All that the first four steps ask is then
+// answered, and all that the fifth would refuse is excluded.
+bool predicted(const Tcb& t, const Segment& s) {
+  const wire::Tcp& h = s.h;
+  const State state = t.state;
+  if (h.seq != t.rcv_nxt || (h.flags & ~(flag::psh | flag::fin)) != flag::ack || s.ce) return false;
+  if (state < State::SynReceived || state > State::LastAck) return false;
+  const std::uint32_t acked = h.ack.since(t.snd_una);
+  if (acked > t.outstanding() || t.has(flag_has_reassembly | flag_orphan)) return false;
+  if (state == State::SynReceived && acked == 0) return false;
   if (t.has(flag_timestamps)) {
     if (h.options.has != wire::TcpOptions::timestamps_bit) return false;
     if (static_cast<std::int32_t>(h.options.ts_val - t.ts_recent) < 0) return false;
@@ -203,13 +226,8 @@ bool predicted(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& o
     return false;
   }
   if (h.options.sack_count != 0) return false;
-  if (h.ack.before(t.snd_una) || h.ack.after(t.snd_nxt)) return false;
-  if (t.rcv_adv.before(t.rcv_nxt + s.text)) return false; // some of the text lies outside
-  if (t.has(flag_timestamps) && h.seq.at_or_before(t.last_ack_sent)) t.ts_recent = h.options.ts_val;
-  t.heard_ms = now.ms32();
-  acknowledge(env, t, s, now, out);
-  if (s.text != 0) take_text(env, t, s, now, out);
-  return true;
+  if ((s.text != 0 || h.has(flag::fin)) && state > State::FinWait2) return false; // behind the peer's FIN
+  return !t.rcv_adv.before(t.rcv_nxt + s.text);
 }
 
 } // namespace
@@ -221,17 +239,19 @@ void segment_arrives_by_rfc(const Env& env, Tcb& t, const Segment& s, Instant no
   if (!second_check_reset(env, t, s, now, out)) return;
   if (!fourth_check_syn(env, t, s, now, out)) return;
   if (!fifth_check_ack(env, t, s, now, out)) return;
-  // Sixth, the URG bit: urgent text is delivered in line (RFC 6093), so the pointer needs nothing.
-  // Seventh, the text; eighth, the FIN.
-  if (s.text == 0 && !s.h.has(flag::fin)) return;
-  if (s.h.has(flag::syn)) [[unlikely]] // the SYN-ACK of a simultaneous open
-    return take_text_behind_syn(env, t, s, now, out);
-  take_text(env, t, s, now, out);
+  sixth_to_eighth(env, t, s, now, out);
 }
 
+// What the steps come to for a segment that was predicted; any other goes by them one by one.
 void segment_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
-  if (predicted(env, t, s, now, out)) return;
-  segment_arrives_by_rfc(env, t, s, now, out);
+  if (!predicted(t, s)) [[unlikely]]
+    return segment_arrives_by_rfc(env, t, s, now, out);
+  t.heard_ms = now.ms32();                                                  // first
+  if (t.state == State::SynReceived) handshake_ends(env, t, s.h, now, out); // fifth
+  if (t.has(flag_timestamps)) note_timestamp(t, s.h);
+  acknowledge(env, t, s, now, out);
+  if (fin_acknowledged(t) && !our_fin_acknowledged(env, t, now, out)) return;
+  take_in_order(env, t, s, now, out); // seventh, eighth
 }
 
 } // namespace tern::tcp

@@ -1,6 +1,5 @@
-// The seventh and eighth steps of segment arrival: text and FIN; and the ACKs they are owed.
-#include "tcp/internal.hpp"
-#include "tcp/reassembly.hpp"
+// The seventh and eighth steps of segment arrival: text and FIN, wherever they lie.
+#include "tcp/text_inl.hpp"
 
 namespace tern::tcp::detail {
 namespace {
@@ -34,9 +33,19 @@ Cut cut_to_window(const Env& env, const Tcb& t, const Segment& s) {
   return c;
 }
 
+void note_ecn(Tcb& t, const Segment& s, Outcome& out) {
+  if (s.h.has(flag::cwr)) t.clear(flag_ece);
+  if (!s.ce) return;
+  t.set(flag_ece); // RFC 3168 §6.1.3: until the sender says CWR
+  ack_now(t, out);
+}
+
+} // namespace
+
 void fin_arrives(const Env& env, Tcb& t, Outcome& out) {
   t.rcv_nxt += 1;
-  reassembly::release(env, t); // text beyond a FIN is nonsense, and nobody would ever take it
+  if (t.has(flag_has_reassembly))
+    reassembly::release(env, t); // text beyond a FIN is nonsense, and nobody would ever take it
   t.set(flag_peer_fin);
   ack_now(t, out);
   out.events |= event_peer_closed;
@@ -56,39 +65,6 @@ void fin_arrives(const Env& env, Tcb& t, Outcome& out) {
     default:
       break;
   }
-}
-
-void note_ecn(Tcb& t, const Segment& s, Outcome& out) {
-  if (s.h.has(flag::cwr)) t.clear(flag_ece);
-  if (!s.ce) return;
-  t.set(flag_ece); // RFC 3168 §6.1.3: until the sender says CWR
-  ack_now(t, out);
-}
-
-// Text at rcv.nxt goes to the user.
-void deliver(const Env& env, Tcb& t, std::uint32_t n, Instant now, Outcome& out) {
-  // Now and then, so that a short connection never touches what tuning needs.
-  if (((t.rcv_nxt.raw() ^ (t.rcv_nxt - n).raw()) >> 14) != 0) [[unlikely]]
-    tune_receive_window(env, t, now);
-  t.rcv_held += n;
-  out.events |= event_data;
-}
-
-} // namespace
-
-void owe_ack(const Env& env, Tcb& t, std::uint32_t text, Instant now, Outcome& out) {
-  if (text > t.rcv_mss) t.rcv_mss = static_cast<std::uint16_t>(std::min<std::uint32_t>(text, 65535));
-  // RFC 1122 §4.2.3.2: at least every second full segment. Large receives (LRO) count as several.
-  if (text >= t.rcv_mss)
-    t.unacked_segments = static_cast<std::uint8_t>(t.unacked_segments + (text >= 2U * t.rcv_mss ? 2 : 1));
-  if (!env.settings.delayed_ack || t.unacked_segments >= 2) return ack_now(t, out);
-  if (t.quick_acks != 0) {
-    --t.quick_acks;
-    return ack_now(t, out);
-  }
-  if (t.has(flag_ack_delayed)) return;
-  t.set(flag_ack_delayed);
-  t.ack_at_ms = deadline_in(env.settings.ack_delay, now);
 }
 
 void take_text_behind_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {

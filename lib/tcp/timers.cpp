@@ -1,24 +1,12 @@
 // Timers: one retransmission deadline (RTO, tail probe, RACK, persist), one for the delayed ACK, one for idle
 // life.
-#include "tcp/internal.hpp"
-#include "tcp/recovery/rtt.hpp"
+#include "tcp/timers_inl.hpp"
 
 namespace tern::tcp {
 
 using namespace detail;
 
 namespace {
-
-Duration backed_off_rto(const Env& env, const Tcb& t) {
-  const Duration rto = rtt::rto(t, env.settings);
-  const std::uint8_t shift = std::min<std::uint8_t>(t.rtx_backoff, 16);
-  return std::min(Duration::ns(rto.as_ns() << shift), env.settings.rto_max);
-}
-
-void arm(Tcb& t, RtxTimer what, Duration d, Instant now) {
-  t.rtx = what;
-  t.rtx_at_ms = deadline_in(d, now);
-}
 
 void back_off(Tcb& t, Instant now) {
   if (!t.has(flag_backed_off)) t.stalled_since_ms = now.ms32();

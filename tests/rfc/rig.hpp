@@ -34,6 +34,7 @@ inline PacketPool packets() {
 struct Sent {
   wire::Tcp h;
   std::uint32_t text = 0;
+  std::vector<std::byte> bytes; // that text
 };
 
 class Rig {
@@ -110,7 +111,7 @@ class Rig {
   tcp::TcpCounters counters;
   tcp::Tcb tcb;
   Instant now = Instant{} + Duration::seconds(100);
-  bool by_rfc = false;
+  bool by_rfc = false;    // arrival and output without their fast paths
   bool user_reads = true; // else text stays with the user and keeps the window down
   // Of the last event:
   tcp::Outcome outcome;
@@ -140,12 +141,14 @@ class Rig {
     tcp::TxBurst burst;
     bool more = true;
     while (more) {
-      more = tcp::output(env(), tcb, now, burst);
+      more = by_rfc ? tcp::output_by_steps(env(), tcb, now, burst) : tcp::output(env(), tcb, now, burst);
       if (burst.size() == 0) break;
       for (std::size_t i = 0; i < burst.size(); ++i) {
         Sent s;
         ASSERT_EQ(wire::parse_tcp(burst[i].bytes(), s.h), wire::Verdict::ok);
         s.text = burst[i].length() - s.h.header_length;
+        s.bytes.resize(s.text);
+        burst[i].copy_out(s.h.header_length, s.bytes);
         sent.push_back(s);
       }
       burst.clear();

@@ -1,0 +1,89 @@
+// What an acceptable ACK does to a connection on which nothing was lost, shut or marked: inline, for it is asked of
+// every segment.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+
+#include "tcp/internal.hpp"
+#include "tcp/recovery/rtt.hpp"
+#include "tcp/send_queue.hpp"
+
+namespace tern::tcp::detail {
+
+// RTT by the echoed timestamp (RFC 7323 §4.1), in µs: coarse, but good after a retransmission too.
+inline std::optional<std::uint32_t> echoed_rtt(const Tcb& t, const wire::Tcp& h, Instant now) {
+  if (!t.has(flag_timestamps) || (h.options.has & wire::TcpOptions::timestamps_bit) == 0 ||
+      h.options.ts_ecr == 0)
+    return std::nullopt;
+  const std::uint32_t ms = now.ms32() + t.ts_offset - h.options.ts_ecr;
+  if (ms > 120'000) return std::nullopt; // from the future, or from nowhere: not ours
+  return std::max<std::uint32_t>(ms, 1) * 1000;
+}
+
+inline void sample_rtt(const Env& env, Tcb& t, const wire::Tcp& h, Instant now) {
+  if (t.has(flag_timing)) {
+    if (!h.ack.after(t.timed_seq)) return;
+    t.clear(flag_timing);
+    return rtt::add_sample(t, env.settings, now.us32() - t.timed_at_us);
+  }
+  if (const auto us = echoed_rtt(t, h, now)) rtt::add_sample(t, env.settings, *us);
+}
+
+// Drops what was acknowledged from the queue; the SYN and the FIN are not in it.
+inline void shorten_queue(const Env& env, Tcb& t, Seq ack, Outcome& out) {
+  if (!t.has(flag_syn_acked)) {
+    t.snd_una += 1;
+    t.set(flag_syn_acked);
+  }
+  const std::uint32_t text = earlier_of(ack, t.snd_end).since(t.snd_una);
+  if (text != 0) {
+    out.returned += send_queue::acknowledge(env, t, text);
+    if (out.returned != 0) out.events |= event_returned;
+  }
+  t.snd_una = ack;
+}
+
+inline void update_window(const Env& env, Tcb& t, const Segment& s, Outcome& out) {
+  const Seq seq = s.h.seq, ack = s.h.ack;
+  // §3.10.7.4: only from a segment newer than the one that last set it.
+  if (!(t.snd_wl1.before(seq) || (t.snd_wl1 == seq && t.snd_wl2.at_or_before(ack)))) return;
+  const std::uint32_t wnd = offered_window(t, s.h), before = t.snd_wnd;
+  // An edge that stands back by less than the scale's unit is rounding (RFC 7323 §2.4).
+  if (wnd < before && (ack + wnd + ((1U << t.snd_scale) - 1)).before(t.snd_wl2 + before))
+    env.count(Counter::window_shrunk_by_peer);
+  t.snd_wnd = wnd;
+  t.snd_wl1 = seq;
+  t.snd_wl2 = ack;
+  if (wnd > t.max_snd_wnd) t.max_snd_wnd = wnd;
+  if (wnd > before && (t.unsent() != 0 || fin_pending(t))) out.output = true;
+}
+
+// The same where something went wrong, or waits for more than the ACK (ack.cpp).
+void acknowledge_rare(const Env&, Tcb&, const Segment&, bool newer, bool same_window, Instant now, Outcome&);
+
+// snd.una moves to the segment's ACK: the window, the queue, the RTT, the timer.
+[[gnu::always_inline]] inline void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now,
+                                               Outcome& out) {
+  const bool newer = s.h.ack.after(t.snd_una);
+  const std::uint32_t wnd_before = t.snd_wnd;
+  update_window(env, t, s, out);
+  // The steps that a connection takes on which nothing was lost, shut or marked; the same in the same order.
+  constexpr std::uint32_t rare =
+      flag_backed_off | flag_want_writable | flag_has_recovery | flag_rto_recovery | flag_ecn;
+  if (t.has(rare)) [[unlikely]]
+    return acknowledge_rare(env, t, s, newer, wnd_before == t.snd_wnd, now, out);
+  if (newer) {
+    shorten_queue(env, t, s.h.ack, out);
+    sample_rtt(env, t, s.h, now);
+  }
+  const bool waiting = t.unsent() != 0 || fin_pending(t);
+  if (waiting) out.output = true;
+  if (!newer) return;
+  if (waiting || t.snd_una != t.snd_nxt) return set_retransmission_timer(env, t, now, true);
+  t.rtx_at_ms = 0; // all is acknowledged
+  t.rtx = RtxTimer::Off;
+}
+
+} // namespace tern::tcp::detail

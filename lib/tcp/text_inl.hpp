@@ -1,0 +1,50 @@
+// Text and FIN at rcv.nxt, and the ACKs they are owed: inline, for nearly all text lies there.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "tcp/internal.hpp"
+#include "tcp/reassembly.hpp"
+
+namespace tern::tcp::detail {
+
+inline void owe_ack(const Env& env, Tcb& t, std::uint32_t text, Instant now, Outcome& out) {
+  if (text > t.rcv_mss) t.rcv_mss = static_cast<std::uint16_t>(std::min<std::uint32_t>(text, 65535));
+  // RFC 1122 §4.2.3.2: at least every second full segment. Large receives (LRO) count as several.
+  if (text >= t.rcv_mss)
+    t.unacked_segments = static_cast<std::uint8_t>(t.unacked_segments + (text >= 2U * t.rcv_mss ? 2 : 1));
+  if (!env.settings.delayed_ack || t.unacked_segments >= 2) return ack_now(t, out);
+  if (t.quick_acks != 0) {
+    --t.quick_acks;
+    return ack_now(t, out);
+  }
+  if (t.has(flag_ack_delayed)) return;
+  t.set(flag_ack_delayed);
+  t.ack_at_ms = deadline_in(env.settings.ack_delay, now);
+}
+
+// Text at rcv.nxt goes to the user.
+inline void deliver(const Env& env, Tcb& t, std::uint32_t n, Instant now, Outcome& out) {
+  // Now and then, so that a short connection never touches what tuning needs.
+  if (((t.rcv_nxt.raw() ^ (t.rcv_nxt - n).raw()) >> 14) != 0) [[unlikely]]
+    tune_receive_window(env, t, now);
+  t.rcv_held += n;
+  out.events |= event_data;
+}
+
+// What the segment holds, once it is known to begin at rcv.nxt, to end inside the window, and to have nothing
+// behind it.
+[[gnu::always_inline]] inline void take_in_order(const Env& env, Tcb& t, const Segment& s, Instant now,
+                                                 Outcome& out) {
+  if (s.text != 0) {
+    t.rcv_nxt += s.text;
+    (void)out.data.append(std::move(*s.payload));
+    deliver(env, t, s.text, now, out);
+    owe_ack(env, t, s.text, now, out);
+  }
+  if (s.h.has(flag::fin)) fin_arrives(env, t, out);
+}
+
+} // namespace tern::tcp::detail
