@@ -3,15 +3,6 @@
 #include <algorithm>
 
 namespace tern::net {
-namespace {
-
-std::uint32_t mask_of(unsigned length) {
-  const std::uint32_t host = length == 0 ? 0 : ~std::uint32_t{0} << (32 - length);
-  return byteswap(host);
-}
-
-} // namespace
-
 Interface::Interface(InterfaceSettings settings) : settings_(std::move(settings)) {
   if (settings_.service_vlan) tags_.push_back({wire::ether_type::service_vlan, *settings_.service_vlan});
   if (settings_.vlan) tags_.push_back({wire::ether_type::vlan, *settings_.vlan});
@@ -25,10 +16,12 @@ Interface::Interface(InterfaceSettings settings) : settings_(std::move(settings)
     all.emplace_back(a.ip, a.ip.is_v4() ? std::uint8_t{32} : std::uint8_t{128});
   for (const Prefix& p : all) {
     if (p.base().is_v4())
-      blocks4_.push_back({p.base().v4().be().raw(), mask_of(p.length())});
+      blocks4_.emplace_back(p);
     else
       blocks6_.push_back(p);
   }
+  for (const Address& a : settings_.addresses)
+    if (a.ip.is_v4()) links4_.emplace_back(a.network());
   for (const Address& a : settings_.addresses)
     if (a.ip.is_v4()) {
       first4_ = a.ip.v4();
@@ -55,13 +48,14 @@ bool Interface::is_broadcast(Ip4 ip) const {
   if (ip.host() == 0xffffffff) return true;
   return std::any_of(settings_.addresses.begin(), settings_.addresses.end(), [&](const Address& a) {
     if (!a.ip.is_v4() || a.prefix_length > 30) return false;
-    const std::uint32_t mask = mask_of(a.prefix_length);
-    return ip.be().raw() == ((a.ip.v4().be().raw() & mask) | ~mask);
+    const Block4 network(a.network());
+    return network.contains(ip) && (ip.be().raw() | network.mask) == ~std::uint32_t{0};
   });
 }
 
 bool Interface::on_link(const Ip& ip) const {
-  if (!ip.is_v4() && is_link_local(ip)) return true;
+  if (ip.is_v4()) return on_link(ip.v4());
+  if (is_link_local(ip)) return true;
   return std::any_of(settings_.addresses.begin(), settings_.addresses.end(),
                      [&](const Address& a) { return a.network().contains(ip); });
 }

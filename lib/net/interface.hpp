@@ -11,6 +11,16 @@
 
 namespace tern::net {
 
+// An IPv4 prefix as addresses lie in memory: one xor and one and decide.
+struct Block4 {
+  explicit Block4(const Prefix& p)
+      : base(p.base().v4().be().raw()),
+        mask(byteswap(p.length() == 0 ? 0 : ~std::uint32_t{0} << (32 - p.length()))) {}
+  [[nodiscard]] bool contains(Ip4 ip) const { return ((ip.be().raw() ^ base) & mask) == 0; }
+  std::uint32_t base;
+  std::uint32_t mask;
+};
+
 // An address of ours and the network it is on ("10.0.0.1/24").
 struct Address {
   Ip ip;
@@ -48,7 +58,7 @@ class Interface {
     if (ip == first4_) [[likely]]
       return true;
     for (const Block4& b : blocks4_)
-      if (((ip.be().raw() ^ b.base) & b.mask) == 0) return true;
+      if (b.contains(ip)) return true;
     return false;
   }
   [[nodiscard]] bool owns(const Ip& ip) const;
@@ -57,19 +67,21 @@ class Interface {
   // A directed broadcast of one of our networks, or the limited one.
   [[nodiscard]] bool is_broadcast(Ip4 ip) const;
   [[nodiscard]] bool on_link(const Ip& ip) const;
+  [[nodiscard]] bool on_link(Ip4 ip) const {
+    for (const Block4& b : links4_)
+      if (b.contains(ip)) return true;
+    return false;
+  }
   // What we call ourselves towards `to`: an address on its network, else the first of its family.
   [[nodiscard]] std::optional<Ip> source_for(const Ip& to) const;
 
  private:
-  struct Block4 { // as they lie in memory: one xor and one and decide
-    std::uint32_t base;
-    std::uint32_t mask;
-  };
   InterfaceSettings settings_;
   std::vector<wire::VlanTag> tags_;
   std::uint64_t mac_word_ = 0;
   Ip4 first4_;
   std::vector<Block4> blocks4_;
+  std::vector<Block4> links4_; // the networks we are on
   std::vector<Prefix> blocks6_;
 };
 

@@ -62,6 +62,17 @@ class Neighbours {
     Neighbour& n = all_[r.index];
     return n.generation == r.generation ? &n : nullptr;
   }
+  // Whoever is at this place now, if that is who bears the address.
+  [[nodiscard]] Neighbour* at(std::uint32_t index, const Ip& ip) {
+    if (index >= count_) return nullptr;
+    Neighbour& n = all_[index];
+    return n.ip == ip && n.state != NeighbourState::absent ? &n : nullptr;
+  }
+  [[nodiscard]] Neighbour* at(std::uint32_t index, Ip4 ip) { // without making sixteen bytes of it
+    if (index >= count_) return nullptr;
+    Neighbour& n = all_[index];
+    return n.ip.v4() == ip && n.ip.is_v4() && n.state != NeighbourState::absent ? &n : nullptr;
+  }
   [[nodiscard]] NeighbourRef ref(const Neighbour& n) const {
     return {static_cast<std::uint32_t>(&n - all_.data()), n.generation};
   }

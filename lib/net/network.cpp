@@ -89,7 +89,7 @@ Sending Network::no_room(Packet& segment) {
 }
 
 Sending Network::send_unresolved(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos,
-                                 NeighbourRef& hop, Instant now) {
+                                 Neighbour*& hop, Instant now) {
   const auto next = routes_.next_hop(self_, dst);
   if (!next) {
     counters_.add(NetCounter::drop_no_route);
@@ -99,7 +99,7 @@ Sending Network::send_unresolved(Packet& segment, const Ip& src, const Ip& dst, 
   bool evicted = false;
   Neighbour& n = neighbours_.find_or_add(*next, evicted);
   if (evicted) counters_.add(NetCounter::neighbours_evicted);
-  hop = neighbours_.ref(n);
+  hop = &n;
   if (n.state == NeighbourState::absent) {
     n.state = NeighbourState::incomplete;
     n.deadline = now + Neighbours::retransmit_time;

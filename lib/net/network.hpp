@@ -98,19 +98,25 @@ class Network {
   [[nodiscard]] Sending send_tcp(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos,
                                  NeighbourRef& hop, Instant now, const wire::SummedFront& front = {}) {
     Neighbour* n = neighbours_.get(hop);
-    if (n == nullptr || n->state == NeighbourState::incomplete) [[unlikely]]
+    const Sending sending = send_tcp(segment, src, dst, tos, n, now, front);
+    if (n != nullptr) hop = neighbours_.ref(*n);
+    return sending;
+  }
+  // The same for who keeps it in another way. `hop` null: not known; it is whom the segment goes to, then.
+  [[nodiscard]] Sending send_tcp(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos,
+                                 Neighbour*& hop, Instant now, const wire::SummedFront& front) {
+    if (hop == nullptr || hop->state == NeighbourState::incomplete) [[unlikely]]
       return send_unresolved(segment, src, dst, tos, hop, now);
-    n->used = true;
-    return encapsulate(segment, n->l2, src, dst, tos, front) ? Sending::ready : no_room(segment);
+    hop->used = true;
+    return encapsulate(segment, hop->l2, src, dst, tos, front) ? Sending::ready : no_room(segment);
   }
   [[nodiscard, gnu::always_inline]] Sending send_tcp(Packet& segment, Ip4 src, Ip4 dst, std::uint8_t tos,
-                                                     NeighbourRef& hop, Instant now,
-                                                     const wire::SummedFront& front = {}) {
-    Neighbour* n = neighbours_.get(hop);
-    if (n == nullptr || n->state == NeighbourState::incomplete) [[unlikely]]
+                                                     Neighbour*& hop, Instant now,
+                                                     const wire::SummedFront& front) {
+    if (hop == nullptr || hop->state == NeighbourState::incomplete) [[unlikely]]
       return send_unresolved(segment, Ip{src}, Ip{dst}, tos, hop, now);
-    n->used = true;
-    return encapsulate4(segment, n->l2, src, dst, next_id_++, tos, settings_.offloads, front)
+    hop->used = true;
+    return encapsulate4(segment, hop->l2, src, dst, next_id_++, tos, settings_.offloads, front)
                ? Sending::ready
                : no_room(segment);
   }
@@ -129,7 +135,12 @@ class Network {
   void tick(Instant now);
 
   [[nodiscard]] bool has_route(const Ip& to) const { return routes_.next_hop(self_, to).has_value(); }
-  void set_routes(Routes routes) { routes_ = std::move(routes); }
+  void set_routes(Routes routes) {
+    routes_ = std::move(routes);
+    ++route_changes_;
+  }
+  [[nodiscard]] const Routes& routes() const { return routes_; }
+  [[nodiscard]] std::uint32_t route_changes() const { return route_changes_; }
   [[nodiscard]] Outbox& outbox() { return outbox_; }
   [[nodiscard]] Neighbours& neighbours() { return neighbours_; }
   [[nodiscard]] const Interface& self() const { return self_; }
@@ -143,7 +154,7 @@ class Network {
                : encapsulate6(segment, l2, src, dst, tos, settings_.offloads, front);
   }
   Sending no_room(Packet& segment);
-  Sending send_unresolved(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos, NeighbourRef& hop,
+  Sending send_unresolved(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos, Neighbour*& hop,
                           Instant now);
 
   void arp(const Packet& p, const Classified& c, Instant now);
@@ -177,6 +188,7 @@ class Network {
 
   const Interface& self_;
   Routes routes_;
+  std::uint32_t route_changes_ = 0;
   PacketPool pool_;
   NetworkSettings settings_;
   Neighbours neighbours_;

@@ -31,6 +31,7 @@ class Core {
         port_(port),
         queue_(queue),
         handler_(handler),
+        hops_(network),
         handle_(shard, network, hops_) {}
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -174,10 +175,6 @@ class Core {
   template <class Key>
   bool run_family_timers(Tick tick);
 
-  // A reply without a record of its own finds its next hop by the last one used towards the address.
-  std::uint16_t& hop_towards(const FlowKey4& key) { return hops_.last_towards(key.remote); }
-  std::uint16_t& hop_towards(const FlowKey6&) { return scratch_hop_ = 0; }
-
   Shard& shard_;
   net::Network& net_;
   Port& port_;
@@ -186,7 +183,6 @@ class Core {
   Hops hops_;
   CoreHandle handle_;
   bool started_ = false;
-  std::uint16_t scratch_hop_ = 0;
   std::uint64_t port_cycles_ = 0;
   std::uint16_t tx_count_ = 0;
   Tick last_tick_ = 0;

@@ -63,7 +63,7 @@ Connecting CoreHandle::open(const Key& key) {
   tcp::open_active(shard_.env, r->tcb, iss, origins.ts_offset, shard_.template mtu_mss<Key>(), shard_.now);
   shard_.connections.show(*r);
   r->set(ConnectionRecord::told_open);
-  if constexpr (std::is_same_v<Key, FlowKey4>) r->hop = hops_.last_towards(key.remote);
+  r->hop = hops_.towards(key.remote);
   shard_.counters.add(CoreCounter::connects);
   shard_.mark_dirty(*r);
   return {shard_.handle(*r), ConnectError::none};

@@ -80,7 +80,7 @@ void Core<Port, Handler>::arrive_at_listener(const tcp::Segment& s, const Key& k
     shard_.counters.add(CoreCounter::drop_no_listener);
     wire::Tcp h;
     if (tcp::closed_arrives(shard_.env, shard_.gate, s, shard_.now, h) == tcp::ListenVerdict::Reply)
-      reply(h, key, hop_towards(key));
+      reply(h, key, hops_.towards(key.remote));
     return;
   }
   const Listener& l = shard_.listeners[id];
@@ -90,11 +90,11 @@ void Core<Port, Handler>::arrive_at_listener(const tcp::Segment& s, const Key& k
     case tcp::ListenVerdict::Drop:
       return;
     case tcp::ListenVerdict::Reply:
-      return reply(out.reply, key, hop_towards(key));
+      return reply(out.reply, key, hops_.towards(key.remote));
     case tcp::ListenVerdict::Record:
       return keep_syn(key, hash, id, out.record, FlowRef{});
     case tcp::ListenVerdict::Complete:
-      return complete(key, hash, FlowRef{}, id, hop_towards(key), out.handshake, s);
+      return complete(key, hash, FlowRef{}, id, hops_.towards(key.remote), out.handshake, s);
   }
 }
 
@@ -119,7 +119,7 @@ void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t l
   ++shard_.listeners[listener].opening;
   const Duration first = tcp::first_syn_ack_timeout(shard_.env.settings);
   table.wheel.arm(*slot, (shard_.now + first).ms32());
-  std::uint16_t& hop = hop_towards(key);
+  std::uint16_t& hop = hops_.towards(key.remote);
   reply(listen_out_.reply, key, hop);
   slot->hop = hop;
 }
@@ -196,17 +196,18 @@ void Core<Port, Handler>::arrive_at_time_wait(std::uint32_t index, const tcp::Se
     case tcp::TimeWaitVerdict::Drop:
       return;
     case tcp::TimeWaitVerdict::Reply:
-      return reply(h, key, hop_towards(key));
+      return reply(h, key, hops_.towards(key.remote));
     case tcp::TimeWaitVerdict::Restart: {
       const std::uint32_t moved = streams.restart(shard_.now.ms32(), index);
       if (moved != streams.none) (void)shard_.flows.replace(hash, ref, {Shard::time_wait_kind<Key>(), moved});
-      return reply(h, key, hop_towards(key));
+      return reply(h, key, hops_.towards(key.remote));
     }
     case tcp::TimeWaitVerdict::Reuse:
       break;
   }
   const std::uint8_t id = listener_for(key);
-  if (id == Listeners::none) return reply(tcp::time_wait_ack(slot.facts, shard_.now), key, hop_towards(key));
+  if (id == Listeners::none)
+    return reply(tcp::time_wait_ack(slot.facts, shard_.now), key, hops_.towards(key.remote));
   // The record lends its place to the new handshake: an old segment that comes now is refused by that one's
   // sequence space, which begins beyond the old connection's.
   if (tcp::listen_reuses(shard_.env, shard_.gate, room_of<Key>(shard_.listeners[id]), Tuple<Key>::from(&key),
@@ -412,12 +413,15 @@ void Core<Port, Handler>::send(Packet p, const Key& key, bool ect, std::uint16_t
   ports = ports >> 16 | ports << 16;
   std::memcpy(p.data(), &ports, sizeof ports);
   const wire::SummedFront front{header.sum + ports, header.bytes};
-  const net::NeighbourRef known = hops_.ref(hop);
-  net::NeighbourRef ref = known;
+  net::Neighbour* const known = hops_.find(hop, key.remote);
+  net::Neighbour* next = known;
   const std::uint8_t tos = ect ? 2 : 0; // ECT(0)
-  const net::Sending sending = net_.send_tcp(p, key.local, key.remote, tos, ref, shard_.now, front);
-  if (!Hops::same(ref, known)) [[unlikely]]
-    hop_towards(key) = hop = hops_.number(ref);
+  const net::Sending sending = net_.send_tcp(p, key.local, key.remote, tos, next, shard_.now, front);
+  if (next != known) [[unlikely]] {
+    const std::uint16_t number = hops_.number(*next, key.remote);
+    hops_.towards(key.remote) = number;
+    hop = number;
+  }
   if (sending == net::Sending::ready) [[likely]]
     queue_frame(p.release());
 }

@@ -1,4 +1,4 @@
-// Next hops by a number of 16 bits, so that a record need not keep eight bytes of one.
+// Next hops in 16 bits, so that a record need not keep eight bytes of one.
 #pragma once
 
 #include <array>
@@ -6,44 +6,83 @@
 #include <vector>
 
 #include "base/ip.hpp"
-#include "net/neighbours.hpp"
+#include "net/network.hpp"
 
 namespace tern {
 
-// A number once given stands for one neighbour's record as it was then: if that changed hands since, the
-// network layer resolves anew and the record takes a new number. When all numbers are given out, 0 serves: it
-// is resolved every time.
+// What a record keeps of the neighbour that takes its segments:
+//
+//   0            not known: it is looked for at the next segment
+//   1 … 0x7fff   who is at this place, less one, of the neighbours' table, if he bears the peer's own address
+//   0x8000 + k   the k-th gateway
+//
+// Either can be told to be right without a count of whom it was given to: a place in the table may change
+// hands as often as it likes, gateways are as few as routes. So numbers do not run out, and none has to be
+// given back.
 class Hops {
  public:
-  Hops() : refs_(1) { refs_.reserve(most); } // all of it now: none is allocated between packets
+  explicit Hops(net::Network& network) : net_(network), by_route_(network.routes().size()) {
+    gateways_.reserve(most_gateways); // all of it now: none is allocated between packets
+  }
 
-  [[nodiscard]] net::NeighbourRef ref(std::uint16_t hop) const { return refs_[hop]; }
-  // What to keep for a neighbour that was just resolved.
-  [[nodiscard]] std::uint16_t number(net::NeighbourRef r) {
-    std::uint16_t& recent = recent_[r.index % recent_.size()];
-    if (same(refs_[recent], r)) return recent;
-    if (refs_.size() == most) return 0;
-    refs_.push_back(r);
-    return recent = static_cast<std::uint16_t>(refs_.size() - 1);
+  // Null: the network layer has to look.
+  template <class Address>
+  [[nodiscard]] net::Neighbour* find(std::uint16_t hop, const Address& remote) {
+    if ((hop & gateway) != 0) return net_.neighbours().get(gateways_[hop & ~gateway].ref);
+    return net_.neighbours().at(hop - 1U, remote);
   }
-  [[nodiscard]] static bool same(net::NeighbourRef a, net::NeighbourRef b) {
-    return a.index == b.index && a.generation == b.generation;
+  // What to keep of the neighbour that it found.
+  [[nodiscard]] std::uint16_t number(const net::Neighbour& n, const Ip& remote) {
+    const net::NeighbourRef ref = net_.neighbours().ref(n);
+    if (n.ip == remote) return ref.index < gateway - 1U ? static_cast<std::uint16_t>(ref.index + 1) : 0;
+    for (std::size_t k = 0; k < gateways_.size(); ++k)
+      if (gateways_[k].ip == n.ip) {
+        gateways_[k].ref = ref;
+        return static_cast<std::uint16_t>(gateway | k);
+      }
+    if (gateways_.size() == most_gateways) return 0;
+    gateways_.push_back({n.ip, ref});
+    return static_cast<std::uint16_t>(gateway | (gateways_.size() - 1));
   }
-  // For segments without a record of their own: what was last used towards this address.
-  [[nodiscard]] std::uint16_t& last_towards(Ip4 remote) {
-    Last& l = last_[(remote.be().raw() * 0x9e3779b1U) >> 24];
-    if (l.remote != remote) l = {remote, 0};
-    return l.hop;
+  // For segments without a record of their own, and for new records: what was last used towards this address,
+  // or by the route to it. A flood from a million addresses comes through one router.
+  [[nodiscard]] std::uint16_t& towards(Ip4 remote) {
+    if (net_.self().on_link(remote)) {
+      Last& l = last_[(remote.be().raw() * 0x9e3779b1U) >> 24];
+      if (l.remote != remote) l = {remote, 0};
+      return l.hop;
+    }
+    return by_route(net_.routes().number(remote));
+  }
+  [[nodiscard]] std::uint16_t& towards(const Ip& remote) {
+    return net_.self().on_link(remote) ? unknown_ = 0 : by_route(net_.routes().number(remote));
   }
 
  private:
-  static constexpr std::size_t most = 0x1'0000;
-  std::vector<net::NeighbourRef> refs_;
-  std::array<std::uint16_t, 1024> recent_{};
+  static constexpr std::uint16_t gateway = 0x8000;
+  static constexpr std::size_t most_gateways = 1024; // of all routes there ever were
+  struct Gateway {
+    Ip ip;
+    net::NeighbourRef ref;
+  };
   struct Last {
     Ip4 remote;
     std::uint16_t hop = 0;
   };
+
+  std::uint16_t& by_route(std::uint32_t number) {
+    if (route_changes_ != net_.route_changes()) [[unlikely]] {
+      route_changes_ = net_.route_changes();
+      by_route_.assign(net_.routes().size(), 0);
+    }
+    return number == net::Routes::none ? unknown_ = 0 : by_route_[number];
+  }
+
+  net::Network& net_;
+  std::vector<Gateway> gateways_;
+  std::vector<std::uint16_t> by_route_; // the gateway of each
+  std::uint32_t route_changes_ = 0;
+  std::uint16_t unknown_ = 0;
   std::array<Last, 256> last_{};
 };
 
