@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,8 @@ def main(test, limit=60):
         raise Failed(f"took longer than {limit} s")
     def ended(*_):
         raise Failed("was told to stop")
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 16), hard))  # a login has 1,024, fewer than some tests open
     signal.signal(signal.SIGALRM, too_long)
     signal.signal(signal.SIGTERM, ended)  # so that namespaces are removed all the same
     signal.alarm(limit)
