@@ -1,4 +1,4 @@
-// tern bench: client and server in one process over an in-memory pair, one core each.
+// tern bench: client and server in one process over an in-memory pair, one core each, or several.
 #include <fmt/format.h>
 
 #include "app/bench/pair.hpp"
@@ -7,23 +7,37 @@
 #include "observe/text.hpp"
 
 namespace tern::app {
+
+LoadTexts bench_texts(const settings::Schema& schema, const LoadSettings& l) {
+  LoadTexts t;
+  if (l.payload == PayloadKind::http) {
+    t.request = http_request(schema, l, "bench", false);
+    t.last_request = http_request(schema, l, "bench", true);
+    t.response = http_body(l.response_size);
+  } else {
+    t.request.assign(l.request_size, 'q');
+    t.response = response_text(l.response_size);
+  }
+  return t;
+}
+
 namespace {
 
 void run_over(io::MemoryPair& pair, const io::Impairment* harm, const settings::Schema& schema,
               const BenchSettings& b, rte_mempool* pool, observe::Result& result) {
   if (harm == nullptr) {
-    Pair<io::MemoryPort>(schema, b, {pair.a(), pair.b(), pair.a(), pair.b()}, pool, result).go();
+    Pair<io::MemoryPort>(schema, b, {pair.a(), pair.a()}, {pair.b(), pair.b()}, pool, result).go();
     return;
   }
   io::Impaired<io::MemoryPort> a(pair.a(), *harm, PacketPool{pool});
   io::Impairment other = *harm;
   other.seed ^= 0x9e3779b97f4a7c15;
   io::Impaired<io::MemoryPort> z(pair.b(), other, PacketPool{pool});
-  Pair<io::Impaired<io::MemoryPort>>(schema, b, {a, z, pair.a(), pair.b()}, pool, result).go();
+  Pair<io::Impaired<io::MemoryPort>>(schema, b, {a, pair.a()}, {z, pair.b()}, pool, result).go();
 }
 
-int run(const settings::Schema& schema, const BenchSettings& b) {
-  check(schema, b);
+int run(const settings::Schema& schema, const BenchSettings& given) {
+  const BenchSettings b = completed(schema, given);
   const io::Impairment harm = impairment_of(schema, b);
   catch_stop_signals();
   io::EalSettings eal_settings;
@@ -36,7 +50,10 @@ int run(const settings::Schema& schema, const BenchSettings& b) {
   observe::Result result;
   describe_run(result, schema, "bench");
   {
-    io::MemoryPair pair({.ring_size = 4096, .checksums = b.node.checksums});
+    io::MemoryPair pair({.queues = static_cast<std::uint16_t>(cores_of(schema, b).clients.size()),
+                         .mtu = b.node.mtu,
+                         .ring_size = 4096,
+                         .checksums = b.node.checksums});
     run_over(pair, b.impair.empty() ? nullptr : &harm, schema, b, pool, result);
   }
   if (const unsigned leaked = rte_mempool_in_use_count(pool); leaked != 0)

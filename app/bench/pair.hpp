@@ -1,4 +1,4 @@
-// Client and server on a core each, over the two ends of a pair in memory.
+// Clients and servers, a core each and as many on either side, over the two ends of a pair in memory.
 #pragma once
 
 #include <fmt/format.h>
@@ -8,8 +8,10 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <vector>
 
-#include "app/bench/settings.hpp"
+#include "app/bench/ends.hpp"
+#include "app/bench/flood.hpp"
 #include "app/client/client.hpp"
 #include "app/client/loop.hpp"
 #include "app/client/station.hpp"
@@ -17,6 +19,7 @@
 #include "app/server/handlers.hpp"
 #include "app/server/responder.hpp"
 #include "io/memory_pair.hpp"
+#include "io/shared_port.hpp"
 #include "observe/machine.hpp"
 #include "runtime/thread.hpp"
 #include "runtime/worker.hpp"
@@ -46,64 +49,108 @@ class Answerer {
   bool is_http_;
 };
 
+// The texts of both ends; they outlive the run.
+[[nodiscard]] LoadTexts bench_texts(const settings::Schema&, const LoadSettings&);
+
 template <class Port>
 class Pair {
  public:
-  struct Ends {
-    Port& client;
-    Port& server;
-    io::MemoryPort& raw_client; // behind what impairs it
-    io::MemoryPort& raw_server;
+  struct End {
+    Port& port;
+    io::MemoryPort& raw; // behind what impairs it
   };
-  static constexpr Ip4 client_ip{10, 0, 0, 1};
-  static constexpr Ip4 server_ip{10, 0, 0, 2};
 
-  Pair(const settings::Schema& schema, const BenchSettings& b, Ends ends, rte_mempool* pool,
+  Pair(const settings::Schema& schema, const BenchSettings& b, End client, End server, rte_mempool* pool,
        observe::Result& result)
-      : schema_(schema), b_(b), ends_(ends), pool_(pool), result_(result) {
-    if (b.load.payload == PayloadKind::http) {
-      texts_.request = http_request(schema, b.load, "bench", false);
-      texts_.last_request = http_request(schema, b.load, "bench", true);
-      texts_.response = http_body(b.load.response_size);
-    } else {
-      texts_.request.assign(b.load.request_size, 'q');
-      texts_.response = response_text(b.load.response_size);
-    }
-    plan_ = plan_of(b.load, texts_, {{Ip{server_ip}, tern::Port{80}}});
+      : schema_(schema),
+        b_(b),
+        pool_(pool),
+        result_(result),
+        ends_(ends_of(schema, b)),
+        cpus_(cores_of(schema, b)),
+        cores_(static_cast<io::CoreId>(cpus_.clients.size())),
+        texts_(bench_texts(schema, b.load)),
+        whole_(plan_of(b.load, texts_, ends_.targets)),
+        steering_(cores_ == 1 ? io::Steering{} : io::Steering::by_port(client.raw.rss(), cores_)),
+        table_(steering_.toeplitz(), static_cast<std::uint32_t>(steering_.owners().size()), whole_.ports,
+               whole_.seed),
+        clients_(make_side(client, ends_.client, false)),
+        servers_(make_side(server, ends_.server, true)),
+        made_(2 * cores_ + 1),
+        turn_(2 * cores_ + 1) {
+    if (cores_ > 1 && !table_.spans(whole_.targets.front().ip.is_v4()))
+      schema.fail("source_ports",
+                  "too few for several cores: each must find ports whose replies come back to it");
     control_.cps =
         b.load.cps.is_max() ? LoadControl::closed_loop : static_cast<double>(b.load.cps.per_second);
     if (b.search.on) control_.cps = LoadControl::paused;
-    server_.cpu = std::thread::hardware_concurrency() > 1 ? 1 : 0;
-    if (!b.node.cores.empty()) client_.cpu = server_.cpu = b.node.cores.front();
-    if (b.node.cores.size() > 1) server_.cpu = b.node.cores[1];
-    client_.load = &stats_;
-    server_.role = "server";
+    for (io::CoreId i = 0; i < cores_; ++i) {
+      clients_.members.push_back(std::make_unique<Member>());
+      Member& c = *clients_.members.back();
+      c.plan = share_of(whole_, i, cores_);
+      c.station.cpu = cpus_.clients[i];
+      c.station.load = &c.stats;
+    }
+    for (io::CoreId i = 0; i < cores_; ++i) {
+      servers_.members.push_back(std::make_unique<Member>());
+      servers_.members.back()->station.cpu = cpus_.servers[i];
+      servers_.members.back()->station.role = "server";
+    }
+    for (Side* side : {&clients_, &servers_})
+      for (auto& m : side->members) stations_.push_back(&m->station);
   }
 
   void go() {
-    result_.machine.core_to_core_cycles.before = observe::core_round_trip_cycles(client_.cpu, server_.cpu);
-    const Station* const all[] = {&client_, &server_};
-    Watch watch("tern bench", b_.load, b_.output, b_.search, all, control_, result_);
-    std::thread server([this] { guarded([this] { serve(); }); });
-    std::thread client([this] { guarded([this] { ask(); }); });
+    auto& apart = result_.machine.core_to_core_cycles;
+    apart.before = observe::core_round_trip_cycles(cpus_.clients[0], cpus_.servers[0]);
+    Watch watch("tern bench", b_.load, b_.output, b_.search, stations_, control_, result_);
+    std::vector<std::thread> threads;
+    for (io::CoreId i = 0; i < cores_; ++i) {
+      threads.emplace_back([this, i] { guarded([this, i] { serve(i); }); });
+      threads.emplace_back([this, i] { guarded([this, i] { ask(i); }); });
+    }
     made_.arrive_and_wait();
     if (!failed_) {
+      introduce(clients_);
+      introduce(servers_);
       start_table();
-      started_.arrive_and_wait();
+      turn_.arrive_and_wait(); // begin
       watch.run([] { return std::string{}; });
-      still_.arrive_and_wait();
+      turn_.arrive_and_wait(); // all stand still
       watch.conclude();
-      over_.arrive_and_wait();
+      conclude();
+      turn_.arrive_and_wait(); // all was read
     }
-    client.join();
-    server.join();
+    for (std::thread& t : threads) t.join();
     if (failed_) std::rethrow_exception(failed_);
-    result_.machine.core_to_core_cycles.after = observe::core_round_trip_cycles(client_.cpu, server_.cpu);
+    apart.after = observe::core_round_trip_cycles(cpus_.clients[0], cpus_.servers[0]);
   }
 
  private:
-  using TheClient = Client<Port>;
+  using ThePort = io::SharedPort<Port>; // its queues are the cores'
+  using TheClient = Client<ThePort>;
+  struct Member {
+    LoadPlan plan; // a client's, as its counts
+    LoadStats stats;
+    Station station;
+    CoreHandle* handle = nullptr;
+  };
+  struct Side {
+    End end;
+    std::unique_ptr<ThePort> port;
+    net::Interface self;
+    ShardSettings records;
+    std::vector<std::unique_ptr<Member>> members;
+    std::vector<CoreHandle*> handles;
+  };
 
+  Side make_side(End end, net::InterfaceSettings who, bool server) const {
+    who.mac = end.raw.mac();
+    const net::Interface self(std::move(who));
+    return {end,  std::make_unique<ThePort>(end.port, steering_),
+            self, bench_shard(schema_, b_, self, server, cores_),
+            {},   {}};
+  }
   // What goes wrong while the records are reserved ends the run before it begins, and is told by the main
   // thread. Nothing throws once the run is under way.
   template <class Body>
@@ -118,109 +165,172 @@ class Pair {
       made_.arrive_and_drop();
     }
   }
-  // Both threads have their records, or one of them has failed and neither runs.
+  // All threads have their records, or one of them has failed and none runs.
   [[nodiscard]] bool ready() {
     made_.arrive_and_wait();
     if (failed_) return false;
-    started_.arrive_and_wait();
+    turn_.arrive_and_wait();
     return true;
+  }
+  // One end's cores tell each other whom they learned of.
+  void introduce(Side& side) {
+    for (auto& m : side.members) side.handles.push_back(m->handle);
+    for (io::CoreId i = 0; i < cores_; ++i) side.handles[i]->set_peers(i, side.handles);
   }
   void start_table() const {
     if (b_.output.quiet) return;
     for (const ArenaReservation& r : process_arena().reservations())
       if (r.bytes >= 1U << 20) fmt::print("{}\n", r.to_string());
-    const ShardSettings& resting =
-        client_.shard->settings.time_wait_records > server_.shard->settings.time_wait_records
-            ? client_.shard->settings
-            : server_.shard->settings;
+    const ShardSettings& resting = clients_.records.time_wait_records > servers_.records.time_wait_records
+                                       ? clients_.records
+                                       : servers_.records;
     if (b_.load.closer != Closer::reset)
-      fmt::print("{}\n", time_wait_line(b_.load, resting.tcp.time_wait, resting.time_wait_records));
+      fmt::print("{}\n", time_wait_line(b_.load, resting.tcp.time_wait, resting.time_wait_records * cores_));
     std::fflush(stdout);
   }
 
   template <class Handler>
-  typename Worker<Port, Handler>::Settings worker_settings(bool server) const {
-    typename Worker<Port, Handler>::Settings s;
-    s.shard = bench_shard(schema_, b_, server);
+  typename Worker<ThePort, Handler>::Settings worker_settings(const Side& side, io::CoreId core) const {
+    const bool server = &side == &servers_;
+    typename Worker<ThePort, Handler>::Settings s;
+    s.shard = side.records;
     s.network.key = random_key();
     const bool hardware = b_.node.checksums != io::Offload::never;
     s.network.offloads = {.ip_checksum = hardware, .tcp_checksum = hardware};
     s.idle = server ? b_.node.idle : IdlePolicy::Busy; // the client rests by what it is to do next
     s.name = server ? "server" : "client";
+    if (cores_ > 1) s.name += fmt::format(" {}", core);
+    s.id = core;
     return s;
   }
-  static void move_time(Port& port, Instant now) {
-    if constexpr (requires { port.advance(now); }) port.advance(now);
+  static constexpr bool impaired = requires(Port & p) { p.advance(Instant{}, 0); };
+  static void move_time(const Side& side, io::CoreId core, Instant now) {
+    if constexpr (impaired) side.end.port.advance(now, core);
   }
   template <class W>
-  static void show(Station& s, W& worker, const io::MemoryPort& raw) {
-    s.shard = &worker.shard();
-    s.net = &worker.network().counters();
-    s.port = &raw.counters(0);
+  static void show(const Side& side, io::CoreId core, W& worker) {
+    Member& m = *side.members[core];
+    m.station.shard = &worker.shard();
+    m.station.net = &worker.network().counters();
+    m.station.port = &side.end.raw.counters(core);
+    if (side.members.size() > 1) m.station.steered = &side.port->steered(core);
+    m.handle = &worker.core().handle();
+  }
+  void pin_failed(unsigned cpu) const {
+    schema_.fail("cores", fmt::format("this process may not run on CPU {}; see taskset -p $$", cpu));
+  }
+  [[nodiscard]] bool all_done() const {
+    for (const auto& m : clients_.members)
+      if (!m->station.done.load(std::memory_order_acquire)) return false;
+    return true;
+  }
+  template <class W>
+  static void note(Station& s, W& worker) {
+    s.note(worker.busy_cycles(), worker.core().port_cycles());
   }
 
-  void serve() {
-    const PacketThread thread(server_.cpu);
-    const net::Interface self({.mac = ends_.raw_server.mac(), .addresses = {{Ip{server_ip}, 24}}});
-    std::vector<net::Route> routes;
-    for (const Prefix& p : b_.load.sources) routes.push_back({p, Ip{client_ip}});
+  void serve(io::CoreId core) {
+    Member& m = *servers_.members[core];
+    const PacketThread thread(m.station.cpu);
+    if (!thread.pinned()) pin_failed(m.station.cpu);
     Answerer answerer(b_.load, texts_.response);
-    Worker<Port, Answerer> worker(ends_.server, 0, self, net::Routes{routes}, PacketPool{pool_},
-                                  worker_settings<Answerer>(true), answerer);
-    TERN_CHECK(worker.shard().listeners.add({.ip = Ip{},
-                                             .first = tern::Port{80},
-                                             .last = tern::Port{80},
-                                             .cookies = b_.node.cookies,
-                                             .backlog = 0xffff'ffff}));
-    show(server_, worker, ends_.raw_server);
+    Worker<ThePort, Answerer> worker(*servers_.port, core, servers_.self, net::Routes{ends_.server_routes},
+                                     PacketPool{pool_}, worker_settings<Answerer>(servers_, core), answerer);
+    // Without an attack and without a word of the user's nothing but the records limits handshakes.
+    const bool bounded = !b_.attacks.empty() || schema_.given("backlog");
+    for (const TargetRange& t : ends_.listen)
+      TERN_CHECK(worker.shard().listeners.add({.ip = Ip{},
+                                               .first = t.ports.first,
+                                               .last = t.ports.last,
+                                               .cookies = b_.node.cookies,
+                                               .backlog = bounded ? b_.node.backlog : 0xffff'ffff}));
+    show(servers_, core, worker);
     if (!ready()) return;
-    for (std::uint32_t turns = 0; !client_.done.load(std::memory_order_acquire);) {
-      move_time(ends_.server, worker.turn());
-      if (++turns % 256 == 0) server_.note(worker.busy_cycles(), worker.core().port_cycles());
+    for (std::uint32_t turns = 0; !all_done();) {
+      move_time(servers_, core, worker.turn());
+      if (++turns % 256 == 0) note(m.station, worker);
     }
-    server_.note(worker.busy_cycles(), worker.core().port_cycles());
-    const Shard& s = worker.shard();
-    if (const auto accepted = s.counters.get(CoreCounter::accepted); accepted != 0)
-      result_.summary.cookie_share = static_cast<double>(s.tcp_counters.get(tcp::Counter::syn_cookie_valid)) /
-                                     static_cast<double>(accepted);
-    still_.arrive_and_wait();
-    over_.arrive_and_wait();
+    note(m.station, worker);
+    turn_.arrive_and_wait();
+    turn_.arrive_and_wait();
   }
 
-  void ask() {
-    const PacketThread thread(client_.cpu);
-    const net::Interface self(
-        {.mac = ends_.raw_client.mac(), .addresses = {{Ip{client_ip}, 24}}, .pools = b_.load.sources});
-    const auto ws = worker_settings<TheClient>(false);
-    const PortTable ports(wire::Toeplitz{}, 1, plan_.ports, plan_.seed);
-    static constexpr std::uint16_t one_owner[1] = {0};
-    TheClient handler(plan_, stats_, control_, ports, one_owner, 0, ws.shard.connections);
-    Worker<Port, TheClient> worker(ends_.client, 0, self, net::Routes{}, PacketPool{pool_}, ws, handler);
+  [[nodiscard]] FloodPlan flood_of(io::CoreId core) const {
+    FloodPlan f;
+    f.link.src = clients_.self.mac();
+    f.link.dst = servers_.self.mac();
+    for (const wire::VlanTag& t : clients_.self.tags()) f.link.tags[f.link.tag_count++] = t;
+    f.targets = whole_.targets;
+    f.spoofed = ends_.nobody;
+    f.seed = whole_.seed + core;
+    for (const AttackSetting& a : b_.attacks)
+      if (is_flood(a.kind))
+        f.rates[static_cast<std::size_t>(a.kind)] = static_cast<double>(a.amount) / cores_;
+    return f;
+  }
+  void ask(io::CoreId core) {
+    Member& m = *clients_.members[core];
+    const PacketThread thread(m.station.cpu);
+    if (!thread.pinned()) pin_failed(m.station.cpu);
+    TheClient handler(m.plan, m.stats, control_, table_, steering_.owners(), core,
+                      clients_.records.connections);
+    Worker<ThePort, TheClient> worker(*clients_.port, core, clients_.self, net::Routes{ends_.client_routes},
+                                      PacketPool{pool_}, worker_settings<TheClient>(clients_, core), handler);
     handler.attach(worker.core());
-    show(client_, worker, ends_.raw_client);
+    // A link with delay always has packets on their way.
+    Flood<ThePort> flood(flood_of(core), *clients_.port, core, impaired ? 2048 : 64, PacketPool{pool_},
+                         m.stats.bad);
+    const bool flooding = flood_of(core).any();
+    show(clients_, core, worker);
     if (!ready()) return;
     run_client(
-        worker, handler, stats_, control_, client_, b_.node.idle, b_.load.timeout,
-        [&](Instant now) { move_time(ends_.client, now); }, [] { return false; });
-    still_.arrive_and_wait();
-    over_.arrive_and_wait();
+        worker, handler, m.stats, control_, m.station, flooding ? IdlePolicy::Busy : b_.node.idle,
+        b_.load.timeout,
+        [&](Instant now) {
+          if (flooding && !handler.stopping()) flood.turn(now, worker.shard());
+          move_time(clients_, core, now);
+        },
+        [] { return false; });
+    // No core ends before all have: another may live from what this one's queue receives.
+    while (!all_done()) move_time(clients_, core, worker.turn());
+    turn_.arrive_and_wait();
+    turn_.arrive_and_wait();
+  }
+
+  // What only both ends together know.
+  void conclude() {
+    observe::Summary& s = result_.summary;
+    std::uint64_t accepted = 0;
+    std::uint64_t by_cookie = 0;
+    for (const auto& m : servers_.members) {
+      accepted += m->station.shard->counters.get(CoreCounter::accepted);
+      by_cookie += m->station.shard->tcp_counters.get(tcp::Counter::syn_cookie_valid);
+      if (!b_.attacks.empty()) add_defence(s.defence, *m->station.shard);
+    }
+    if (accepted != 0) s.cookie_share = static_cast<double>(by_cookie) / static_cast<double>(accepted);
+    for (const AttackSetting& a : b_.attacks) {
+      s.attacks.push_back({.kind = std::string{name_of(a.kind)}, .asked = a.amount});
+      for (const auto& m : clients_.members) add_attack(s.attacks.back(), a.kind, m->stats);
+    }
   }
 
   const settings::Schema& schema_;
   const BenchSettings& b_;
-  Ends ends_;
   rte_mempool* pool_;
   observe::Result& result_;
-  LoadTexts texts_;
-  LoadPlan plan_;
-  LoadStats stats_;
+  const BenchEnds ends_;
+  const BenchCores cpus_;
+  const io::CoreId cores_; // of each end
+  const LoadTexts texts_;
+  const LoadPlan whole_;
+  const io::Steering steering_;
+  const PortTable table_;
+  Side clients_;
+  Side servers_;
+  std::vector<const Station*> stations_; // the clients', then the servers'
   LoadControl control_;
-  Station client_;
-  Station server_;
-  std::barrier<> made_{3};
-  std::barrier<> started_{3};
-  std::barrier<> still_{3};
-  std::barrier<> over_{3};
+  std::barrier<> made_;
+  std::barrier<> turn_;
   std::mutex failure_;
   std::exception_ptr failed_;
 };

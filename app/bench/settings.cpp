@@ -3,18 +3,30 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <thread>
 
+#include "app/bench/ends.hpp"
+#include "runtime/key_file.hpp"
+#include "runtime/node_port.hpp"
 #include "runtime/worker.hpp"
 
 namespace tern::app {
 
 BenchSettings::BenchSettings() {
-  load.sources = {*Prefix::parse("10.1.0.0/20")};
   node.idle = IdlePolicy::Busy;
 }
 
 void declare(settings::Schema& s, BenchSettings& b) {
+  s.group("target", "Where the server listens, and whom the clients ask");
+  s.add("target", b.targets,
+        "addresses or blocks of them, with a port or a range (default: one, port 80; repeat for more)");
   declare(s, b.load);
+  s.group("attack", "Bad clients beside the good ones, counted apart");
+  s.add(
+      "attack", b.attacks,
+      "syn-flood, forged-ack, rst-spray: packets a second; mute, slow-reader: connections; several at once: "
+      "syn-flood=1M,mute=10k");
   declare(s, b.search);
   s.group("link", "What the pair in memory does to packets");
   s.add("impair", b.impair,
@@ -24,22 +36,73 @@ void declare(settings::Schema& s, BenchSettings& b) {
   declare_tcp_options(s, b.node);
 }
 
-void check(const settings::Schema& s, const BenchSettings& b) {
+namespace {
+
+// One set of options serves tern client and tern server too; what a pair in memory has no use for is refused,
+// not passed over.
+void refuse_foreign(const settings::Schema& s, const BenchSettings& b) {
   if (!b.node.port.empty())
     s.fail("port",
            "tern bench runs client and server over a pair in memory and takes no port; see tern client and "
            "tern server");
-  if (b.node.cores.size() > 2) s.fail("cores", "tern bench uses two cores: client and server; name two");
-  for (const Prefix& p : b.load.sources)
-    if (!p.base().is_v4())
-      s.fail("sources", "tern bench speaks IPv4 over its pair so far; name IPv4 sources");
+  for (const char* name : {"gateway", "route"})
+    if (s.given(name)) s.fail(name, "the pair's ends are neighbours: there is no router between them");
+  if (s.given("mac")) s.fail("mac", "each end of the pair has its own; see tern client and tern server");
+}
+
+void take_attacks(const settings::Schema& s, BenchSettings& b) {
+  std::set<AttackKind> seen;
+  for (const AttackSetting& a : b.attacks) {
+    const std::string name{name_of(a.kind)};
+    if (!seen.insert(a.kind).second) s.fail("attack", name + " twice; give it once, with the sum");
+    constexpr std::uint64_t most = 100'000'000;
+    if (a.amount > most) s.fail("attack", fmt::format("{}: more than {}", name, most));
+    constexpr std::uint64_t most_held = 10'000'000;
+    if (!is_flood(a.kind) && a.amount > most_held)
+      s.fail("attack", fmt::format("{}: more than {} connections", name, most_held));
+    const auto n = static_cast<std::uint32_t>(a.amount);
+    if (a.kind == AttackKind::mute) b.load.bad[static_cast<std::size_t>(Vice::mute)] = n;
+    if (a.kind == AttackKind::slow_reader) b.load.bad[static_cast<std::size_t>(Vice::slow)] = n;
+  }
+}
+
+} // namespace
+
+BenchSettings completed(const settings::Schema& s, const BenchSettings& given) {
+  BenchSettings b = given;
+  refuse_foreign(s, b);
+  if (b.load.sources.empty()) b.load.sources = default_sources(b);
+  take_attacks(s, b);
+  if (cores_of(s, b).shared && !s.given("idle"))
+    b.node.idle = IdlePolicy::Adaptive; // else they starve each other
   if (b.search.on && b.load.requests != 1)
     s.fail("find_max", "searches the rate of connections with one request each");
   if (b.search.on && b.load.connections != 0)
     s.fail("find_max", "runs until it has found the rate; leave --connections out");
-  check(s, b.load, b.node, 1);
+  check(s, b.load, b.node, ends_of(s, b).targets.size());
   check(s, b.output);
   apply_limits(b.node, s);
+  return b;
+}
+
+BenchCores cores_of(const settings::Schema& s, const BenchSettings& b) {
+  const auto& all = b.node.cores;
+  BenchCores c;
+  if (all.empty()) {
+    const unsigned other = std::thread::hardware_concurrency() > 1 ? 1 : 0;
+    return {{0}, {other}, other == 0};
+  }
+  if (all.size() == 1) return {all, all, true};
+  constexpr std::size_t most = 64;
+  if (all.size() % 2 != 0 || all.size() > most)
+    s.fail("cores",
+           fmt::format("{} of them; the first half are the clients', the second the servers': name one "
+                       "CPU for both, or an even number up to {}",
+                       all.size(), most));
+  const auto half = all.begin() + static_cast<std::ptrdiff_t>(all.size() / 2);
+  return {{all.begin(), half},
+          {half, all.end()},
+          std::set<unsigned>(all.begin(), all.end()).size() != all.size()};
 }
 
 io::Impairment impairment_of(const settings::Schema& schema, const BenchSettings& b) {
@@ -75,29 +138,39 @@ io::Impairment impairment_of(const settings::Schema& schema, const BenchSettings
   return harm;
 }
 
-ShardSettings bench_shard(const settings::Schema& schema, const BenchSettings& b, bool server) {
+ShardSettings bench_shard(const settings::Schema& schema, const BenchSettings& b, const net::Interface& self,
+                          bool server, std::uint32_t cores) {
   const LoadSettings& l = b.load;
   LoadSettings sized = l;
   if (b.search.on) // any rate may be tried: as for the highest
     sized.cps = settings::Rate{settings::Rate::unlimited}, sized.duration = Duration::seconds(120);
+  // Steering is even over many connections, not over few: an eighth more for each core.
+  const auto share = [&](std::uint32_t all) { return cores == 1 ? all : all / cores + all / cores / 8 + 64; };
   ShardSettings s;
   s.connections =
       schema.given("max_connections") ? b.node.connections : connection_records(b.search.on ? sized : l);
   if (b.search.on) s.connections += 1'000'000;
-  s.syn_records = std::min(l.concurrency / 4 + 4 * l.in_progress + 4096, 1U << 22);
+  s.connections = share(s.connections);
+  s.syn_records = share(std::min(l.concurrency / 4 + 4 * l.in_progress + 4096, 1U << 22));
   // The end that closes first keeps TIME-WAIT.
   const bool rests = (l.closer == Closer::server) == server && l.closer != Closer::reset;
   const bool stays = l.requests == 0; // ends by the client at the run's end, whoever was to close
   s.time_wait_records = 65536;
-  if (rests || (stays && !server)) s.time_wait_records = time_wait_records(sized, b.node.tcp.time_wait);
-  if (schema.given("time_wait_records")) s.time_wait_records = b.node.time_wait_records;
+  if (rests || (stays && !server))
+    s.time_wait_records = share(time_wait_records(sized, b.node.tcp.time_wait));
+  if (schema.given("time_wait_records")) s.time_wait_records = share(b.node.time_wait_records);
   s.long_connections =
       l.response_size > 1400 || l.request_size > 1400 ? std::min(s.connections, 65536U) : 4096;
   s.tcp = b.node.tcp;
+  s.mtu = b.node.mtu;
   s.mss = b.node.mss;
-  s.secret = random_key();
+  s.syn_rate = b.node.syn_rate;
+  s.reset_rate = b.node.reset_rate;
+  s.shared_secret = !b.node.cookie_key_file.empty();
+  s.secret = s.shared_secret ? read_key_file(b.node.cookie_key_file) : random_key();
   s.flow_seed = random_key();
   s.cookie_epoch = cookie_epoch_now();
+  name_addresses(s, self);
   return s;
 }
 

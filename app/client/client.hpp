@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "app/client/http_reader.hpp"
 #include "app/client/load.hpp"
@@ -47,6 +48,8 @@ class Client {
       return;
     }
     if (plan_.think > Duration{}) ask_again(now);
+    if (plan_.rps > 0) ask_paced(now);
+    keep_bad(now);
     const double rate = plan_.share * control_.cps.load(std::memory_order_relaxed);
     std::uint32_t want = wanted(rate, now);
     if (rate <= 0 || want == 0) due_ = now;
@@ -59,7 +62,7 @@ class Client {
       if (!open(intended)) return;
       if (rate <= 0) continue;
       if (now - due_ > Duration::ms(1)) stats_.load.add(Load::late);
-      due_ = due_ + interval(rate, now);
+      due_ = due_ + interval(rate, now, carry_);
     }
   }
   // Nothing new starts. Those that wait for their turn ask; those that keep their connection close it.
@@ -67,20 +70,24 @@ class Client {
   [[nodiscard]] bool all_opened() const {
     return plan_.connections != 0 && stats_.load.get(Load::attempted) >= plan_.connections;
   }
-  [[nodiscard]] std::uint64_t live() const { return live_; }
+  [[nodiscard]] bool all_over() const { return all_opened() && live_ == 0; }
+  [[nodiscard]] std::uint64_t live() const { return live_ + bad_open(); }
+  [[nodiscard]] bool stopping() const { return stopping_; }
   // When there is next something to do that no packet brings; for who wants to sleep until then.
   [[nodiscard]] Instant next_due(Instant now) const {
     Instant next = now + Duration::ms(1);
     if (control_.cps.load(std::memory_order_relaxed) > 0) next = std::min(next, due_);
     if (plan_.think > Duration{} && line_.size() != 0)
       next = std::min(next, visits_[line_.first()].since + plan_.think);
+    if (plan_.rps > 0 && line_.size() != 0) next = std::min(next, ask_due_);
     return next;
   }
   // At the end: what is still open counts as unfinished, at its age.
   void give_up(Instant now) {
     for (std::uint32_t i = 0; i < records_; ++i) {
       Visit& v = visits_[i];
-      if (v.phase == Phase::free || v.phase == Phase::hostile) continue;
+      if (v.phase == Phase::hostile) end_bad(i, v);
+      if (v.phase == Phase::free) continue;
       stats_.load.add(Load::unfinished);
       if (v.phase == Phase::connecting) stats_.connect.record(age(v, now));
       if (v.phase == Phase::asking) stats_.response.record(age(v, now));
@@ -94,10 +101,13 @@ class Client {
   void on_connected(Connection c) {
     Visit& v = visits_[c.index()];
     const Instant now = core_->now();
+    if (v.phase == Phase::hostile) [[unlikely]]
+      return bad_connected(c, v);
     stats_.load.add(Load::established);
     stats_.connect.record(age(v, now));
     v.set(Visit::connected);
     --opening_;
+    if (plan_.rps > 0) return stand_in_line(c.index(), v, now);
     if (plan_.keeps() || plan_.concurrency == 0) return ask(c, v, now);
     stand_in_line(c.index(), v, now);
     if (line_.size() > ramped(plan_.concurrency, now)) ask_first();
@@ -105,7 +115,8 @@ class Client {
   void on_data(Connection c, Payload& p) {
     Visit& v = visits_[c.index()];
     if (v.phase != Phase::asking) {
-      if (v.phase != Phase::hostile) v.set(Visit::bad); // text that nobody asked for
+      if (v.phase == Phase::hostile) return sip(c, v, p);
+      v.set(Visit::bad); // text that nobody asked for
       return p.drop_all();
     }
     const Instant now = core_->now();
@@ -135,6 +146,8 @@ class Client {
   void on_closed(Connection c, CloseReason why) {
     Visit& v = visits_[c.index()];
     if (v.phase == Phase::free) return;
+    if (v.phase == Phase::hostile) [[unlikely]]
+      return end_bad(c.index(), v);
     if (v.phase == Phase::waiting) line_.leave(visits_.get(), c.index());
     if (v.phase == Phase::connecting) --opening_;
     if (plan_.payload == PayloadKind::http) http_.forget(v);
@@ -155,6 +168,12 @@ class Client {
     stats_.live.store(live_, std::memory_order_relaxed);
     if (live_ > stats_.live_peak.load(std::memory_order_relaxed))
       stats_.live_peak.store(live_, std::memory_order_relaxed);
+    for (std::size_t i = 0; i < vices; ++i) {
+      stats_.bad_open[i].store(bad_[i].size(), std::memory_order_relaxed);
+      if (bad_[i].size() > stats_.bad_open_peak[i].load(std::memory_order_relaxed))
+        stats_.bad_open_peak[i].store(bad_[i].size(), std::memory_order_relaxed);
+    }
+    if (bad_open() != 0) let_sip();
     expire(now);
   }
 
@@ -186,12 +205,12 @@ class Client {
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(room, most_a_turn));
   }
   // Even pacing: the fraction of a nanosecond is carried, so the rate is exact.
-  [[nodiscard]] Duration interval(double rate, Instant now) {
+  [[nodiscard]] Duration interval(double rate, Instant now, double& carry) const {
     const Duration since = now - begun_;
     if (since < plan_.ramp) rate *= std::max(0.02, since.as_seconds() / plan_.ramp.as_seconds());
-    carry_ += 1e9 / rate;
-    const auto whole = static_cast<std::int64_t>(carry_);
-    carry_ -= static_cast<double>(whole);
+    carry += 1e9 / rate;
+    const auto whole = static_cast<std::int64_t>(carry);
+    carry -= static_cast<double>(whole);
     return Duration::ns(whole);
   }
 
@@ -203,6 +222,22 @@ class Client {
                          : f(FlowKey6{to.ip, from.ip, there, here});
   }
   bool open(Instant intended) {
+    const std::optional<std::uint32_t> made = dial();
+    if (!made) {
+      stats_.load.add(Load::no_port);
+      return false;
+    }
+    Visit& v = visits_[*made];
+    v.since = intended;
+    v.left = plan_.requests == 0 ? Visit::forever : plan_.requests;
+    v.phase = Phase::connecting;
+    ++live_;
+    ++opening_;
+    stats_.load.add(Load::attempted);
+    return true;
+  }
+  // A SYN to the next target; the fresh visit that stands for it. None: no port is free, or no record.
+  [[nodiscard]] std::optional<std::uint32_t> dial() {
     const std::size_t t = next_target_;
     if (++next_target_ == plan_.targets.size()) next_target_ = 0;
     const Endpoint& target = plan_.targets[t];
@@ -216,18 +251,10 @@ class Client {
           with_key(target, draw->local(), [this](const auto& key) { return core_->connect(key); });
       if (made.error == ConnectError::port_taken) continue;
       if (made.error != ConnectError::none) break;
-      Visit& v = visits_[made.connection.index()];
-      v = Visit{};
-      v.since = intended;
-      v.left = plan_.requests == 0 ? Visit::forever : plan_.requests;
-      v.phase = Phase::connecting;
-      ++live_;
-      ++opening_;
-      stats_.load.add(Load::attempted);
-      return true;
+      visits_[made.connection.index()] = Visit{};
+      return made.connection.index();
     }
-    stats_.load.add(Load::no_port);
-    return false;
+    return std::nullopt;
   }
   void stand_in_line(std::uint32_t i, Visit& v, Instant now) {
     v.phase = Phase::waiting;
@@ -263,7 +290,87 @@ class Client {
       ask(leave_line(i), visits_[i], now);
     }
   }
+  // Open loop on kept connections: when a request is due, the one that has waited longest makes it. Where all
+  // are busy it is made as soon as one is not, and its time counts from when it was due.
+  void ask_paced(Instant now) {
+    const double rate = plan_.rps * plan_.share;
+    if (ask_due_ == Instant{}) ask_due_ = now;
+    for (unsigned n = 4 * most_a_turn; n != 0 && ask_due_ <= now; --n) {
+      if (line_.size() == 0) {
+        all_busy_ = true;
+        return;
+      }
+      const std::uint32_t i = line_.first();
+      if (!all_busy_ && now - ask_due_ > Duration::ms(1)) stats_.load.add(Load::late);
+      ask(leave_line(i), visits_[i], now);
+      visits_[i].since = ask_due_;
+      ask_due_ = ask_due_ + interval(rate, now, ask_carry_);
+    }
+    if (ask_due_ > now) all_busy_ = false;
+  }
+
+  // ---- Bad clients (--attack), on connections of their own.
+  //   mute   opens and never says a word
+  //   slow   asks, and takes a few hundred bytes a second of the answer
+  [[nodiscard]] std::uint64_t bad_open() const { return bad_[0].size() + bad_[1].size(); }
+  static Bad counter_of(Vice vice, Bad of_mute) {
+    constexpr auto apart = static_cast<unsigned>(Bad::slow_opened) - static_cast<unsigned>(Bad::mute_opened);
+    return static_cast<Bad>(static_cast<unsigned>(of_mute) + (vice == Vice::slow ? apart : 0));
+  }
+  void keep_bad(Instant now) {
+    unsigned most = most_a_turn / 4; // a turn: the good ones open too
+    for (std::size_t i = 0; i < vices; ++i)
+      for (; bad_[i].size() < plan_.bad[i] && most != 0; --most) {
+        const std::optional<std::uint32_t> made = dial();
+        if (!made) return;
+        Visit& v = visits_[*made];
+        v.phase = Phase::hostile;
+        v.since = now;
+        v.left = static_cast<std::uint32_t>(i);
+        bad_[i].join(visits_.get(), *made);
+        stats_.bad.add(counter_of(static_cast<Vice>(i), Bad::mute_opened));
+      }
+  }
+  void bad_connected(Connection c, Visit& v) {
+    const auto vice = static_cast<Vice>(v.left);
+    v.set(Visit::connected);
+    stats_.bad.add(counter_of(vice, Bad::mute_established));
+    if (vice == Vice::slow) c.send(StaticBytes{plan_.request});
+  }
+  // What it leaves stays unread, and the server's text unsent.
+  void sip(Connection c, Visit& v, Payload& p) {
+    if (static_cast<Vice>(v.left) == Vice::mute) return p.drop_all();
+    const std::uint32_t n = std::min(p.size(), v.expect);
+    v.expect = 0;
+    p.drop(n);
+    stats_.bad.add(Bad::slow_bytes, n);
+    if (n != 0 && p.empty() && plan_.keeps()) c.send(StaticBytes{plan_.request});
+  }
+  // Each slow reader once a second.
+  void let_sip() {
+    constexpr std::uint32_t sip_bytes = 512;
+    Line& slow = bad_[static_cast<std::size_t>(Vice::slow)];
+    for (std::uint32_t n = slow.size() == 0 ? 0 : slow.size() / 1000 + 1; n != 0; --n) {
+      const std::uint32_t i = slow.first();
+      slow.leave(visits_.get(), i);
+      slow.join(visits_.get(), i);
+      if (!visits_[i].has(Visit::connected)) continue;
+      visits_[i].expect = sip_bytes;
+      core_->shard().handle(core_->shard().connections.at(i)).resume_reading();
+    }
+  }
+  void end_bad(std::uint32_t i, Visit& v) {
+    bad_[v.left].leave(visits_.get(), i);
+    if (!stopping_) stats_.bad.add(counter_of(static_cast<Vice>(v.left), Bad::mute_ended));
+    v.phase = Phase::free;
+  }
+
   void wind_down() {
+    for (unsigned n = most_a_turn; n != 0 && bad_open() != 0; --n) {
+      const std::uint32_t i = bad_[bad_[0].size() == 0 ? 1 : 0].first();
+      end_bad(i, visits_[i]);
+      core_->shard().handle(core_->shard().connections.at(i)).abort();
+    }
     for (unsigned n = most_a_turn; n != 0 && line_.size() != 0; --n) {
       if (!plan_.keeps()) {
         ask_first();
@@ -280,7 +387,7 @@ class Client {
     v.since = now;
     if (v.left == 0 || v.has(Visit::http_last)) return end_visit(c, v, false);
     if (stopping_) return end_visit(c, v, true);
-    if (plan_.think > Duration{}) return stand_in_line(c.index(), v, now);
+    if (plan_.think > Duration{} || plan_.rps > 0) return stand_in_line(c.index(), v, now);
     ask(c, v, now);
   }
   // `ours`: the server does not know that it was the last.
@@ -367,6 +474,10 @@ class Client {
   Instant begun_;
   Instant due_;
   double carry_ = 0;
+  Instant ask_due_; // --rps: the next request
+  double ask_carry_ = 0;
+  bool all_busy_ = false; // a request is late because no connection was free, not because we were
+  std::array<Line, vices> bad_;
   bool stopping_ = false;
 };
 

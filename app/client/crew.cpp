@@ -37,12 +37,6 @@ std::int64_t monotonic_ns() {
       .count();
 }
 
-// Of n things, those of one core: they differ by one at most.
-template <class N>
-N part(N n, std::uint32_t core, std::uint32_t cores) {
-  return n / cores + (core < n % cores ? 1 : 0);
-}
-
 } // namespace
 
 Crew::Crew(const settings::Schema& schema, const ClientSettings& c, const LoadTexts& texts)
@@ -63,7 +57,7 @@ Crew::Crew(const settings::Schema& schema, const ClientSettings& c, const LoadTe
   for (io::CoreId i = 0; i < port_.cores(); ++i) {
     members_.push_back(std::make_unique<Member>());
     Member& m = *members_.back();
-    m.plan = share_of(whole_, i);
+    m.plan = share_of(whole_, i, port_.cores());
     m.station.cpu = i < c.node.cores.size() ? c.node.cores[i] : static_cast<unsigned>(sched_getcpu());
     m.station.load = &m.stats;
     stations_.push_back(&m.station);
@@ -95,17 +89,6 @@ void Crew::join() {
 unsigned Crew::close() {
   join();
   return port_.close();
-}
-
-LoadPlan Crew::share_of(const LoadPlan& all, std::uint32_t core) const {
-  const std::uint32_t cores = port_.cores();
-  LoadPlan p = all;
-  p.share = 1.0 / cores;
-  p.concurrency = part(all.concurrency, core, cores);
-  p.in_progress = std::max(1U, part(all.in_progress, core, cores));
-  p.connections = part(all.connections, core, cores);
-  p.seed = all.seed + core;
-  return p;
 }
 
 ShardSettings Crew::records() const {

@@ -52,7 +52,6 @@ class Crew {
     const net::NetCounters* net = nullptr;
   };
 
-  [[nodiscard]] LoadPlan share_of(const LoadPlan& all, std::uint32_t core) const;
   [[nodiscard]] ShardSettings records() const;
   void live(io::CoreId core);
   void wait_for_link() const;

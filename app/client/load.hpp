@@ -1,6 +1,7 @@
 // What a client is to do, what it counted, and how it is told from outside.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -36,8 +37,30 @@ enum class Load : std::uint8_t {
   count_
 };
 
+// The bad clients of `tern bench --attack`: counted apart from the load.
+enum class Bad : std::uint8_t {
+  syn_flood, // packets sent
+  forged_ack,
+  rst_spray,
+  unsent, // packets that found the link full, or no buffer
+  mute_opened,
+  mute_established,
+  mute_ended, // by the server, or because it never answered
+  slow_opened,
+  slow_established,
+  slow_ended,
+  slow_bytes, // of responses, taken sip by sip
+  count_
+};
+// Of them, those that hold connections; in the order of Bad's counters.
+enum class Vice : std::uint8_t { mute, slow, count_ };
+inline constexpr std::size_t vices = static_cast<std::size_t>(Vice::count_);
+
 struct LoadStats {
   Counters<Load> load;
+  Counters<Bad> bad;
+  std::array<std::atomic<std::uint64_t>, vices> bad_open{};
+  std::array<std::atomic<std::uint64_t>, vices> bad_open_peak{}; // as a tick sees it
   observe::Histogram connect;
   observe::Histogram first_byte;
   observe::Histogram response;
@@ -69,6 +92,8 @@ struct LoadPlan {
   Duration timeout = Duration::seconds(60);
   std::uint64_t seed = 1;
   double share = 1; // of the whole rate that is this core's
+  double rps = 0;   // requests a second on connections that are kept: open loop; 0: each asks when it may
+  std::array<std::uint32_t, vices> bad{}; // so many bad clients hold connections beside the good ones
 
   // Connections that stay and ask again, rather than one request each.
   [[nodiscard]] bool keeps() const { return requests != 1; }

@@ -52,7 +52,7 @@ void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl&
     each(now);
     rest.after_turn(worker, client, now);
     if (++turns % 256 == 0) note();
-    if (client.all_opened() && client.live() == 0) break;
+    if (client.all_over()) break;
   }
   station.completed_when_stopped.store(stats.load.get(Load::completed), std::memory_order_relaxed);
   station.requests_when_stopped.store(stats.load.get(Load::requests), std::memory_order_relaxed);

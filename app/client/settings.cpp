@@ -23,6 +23,9 @@ void declare(settings::Schema& s, LoadSettings& l) {
         "with --cps max: connections that are opening, asking or closing at once", Range{1U, 1U << 20});
   s.add("connections", l.connections, "stop after so many connections (0: run for the duration)");
   s.add("requests_per_connection", l.requests, "one after another; 0: until the run ends");
+  s.add("rps", l.rps,
+        "requests a second, on all connections that are kept: open loop, evenly paced; max: each asks when "
+        "it may");
   s.add("think", l.think, "from a response to the next request on its connection",
         Range{Duration{}, Duration::seconds(3600)});
   s.add("request_size", l.request_size, "bytes of a request (http: at least)",
@@ -74,8 +77,6 @@ void check_sources(const settings::Schema& s, const LoadSettings& l, const tcp::
   for (const Prefix& p : l.sources) {
     if (addresses_in(p) > 1U << 24)
       s.fail("sources", p.to_string() + " is more than 16 million addresses; name a longer prefix");
-    if (!p.base().is_v4() && p.length() != 128)
-      s.fail("sources", "IPv6 sources are single addresses so far; name each");
     addresses += addresses_in(p);
   }
   const std::uint64_t ports =
@@ -84,7 +85,7 @@ void check_sources(const settings::Schema& s, const LoadSettings& l, const tcp::
   const std::string have = fmt::format("{} sources x {} ports x {} targets = {} connections at once",
                                        addresses, ports, targets, pairs);
   constexpr const char* cure = "name a larger prefix, such as 10.1.0.0/16";
-  const std::uint64_t open = std::uint64_t{l.concurrency} + l.in_progress;
+  const std::uint64_t open = std::uint64_t{l.concurrency} + l.in_progress + l.bad_connections();
   if (pairs < open) s.fail("sources", fmt::format("{}, fewer than the {} asked for; {}", have, open, cure));
   const double resting =
       l.cps.is_max() ? 0 : static_cast<double>(l.cps.per_second) * rest_seconds(l, t) + l.concurrency;
@@ -104,6 +105,13 @@ void check(const settings::Schema& s, const LoadSettings& l, const NodeSettings&
     s.fail("requests_per_connection", "0 keeps every connection: say how many with --concurrency");
   if (l.requests == 1 && l.think > Duration{})
     s.fail("think", "one request is followed by none; see --requests-per-connection");
+  if (!l.rps.is_max()) {
+    if (l.rps.per_second == 0) s.fail("rps", "0 asks nothing; give a rate, or max");
+    if (l.requests == 1)
+      s.fail("rps", "a connection with one request is paced by --cps; see --requests-per-connection");
+    if (l.concurrency == 0) s.fail("rps", "on how many connections? see --concurrency");
+    if (l.think > Duration{}) s.fail("rps", "either a rate of requests, or --think");
+  }
   if (l.closer == Closer::server && l.requests > Responder::most_counted)
     s.fail("requests_per_connection",
            fmt::format("a server that closes counts to {}; choose --close client", Responder::most_counted));
@@ -137,9 +145,32 @@ LoadPlan plan_of(const LoadSettings& l, const LoadTexts& texts, std::vector<Endp
   p.connections = l.connections;
   p.requests = l.requests;
   p.think = l.think;
+  p.rps = l.rps.is_max() ? 0 : static_cast<double>(l.rps.per_second);
+  p.bad = l.bad;
   p.ramp = l.ramp;
   p.timeout = l.timeout;
   p.seed = l.seed;
+  return p;
+}
+
+namespace {
+
+// Of n things, those of one core: they differ by one at most.
+template <class N>
+N part(N n, std::uint32_t core, std::uint32_t cores) {
+  return n / cores + (core < n % cores ? 1 : 0);
+}
+
+} // namespace
+
+LoadPlan share_of(const LoadPlan& whole, std::uint32_t core, std::uint32_t cores) {
+  LoadPlan p = whole;
+  p.share = 1.0 / cores;
+  p.concurrency = part(whole.concurrency, core, cores);
+  p.in_progress = std::max(1U, part(whole.in_progress, core, cores));
+  p.connections = part(whole.connections, core, cores);
+  for (std::size_t i = 0; i < vices; ++i) p.bad[i] = part(whole.bad[i], core, cores);
+  p.seed = whole.seed + core;
   return p;
 }
 
@@ -159,7 +190,8 @@ std::string http_request(const settings::Schema& s, const LoadSettings& l, const
 std::uint32_t connection_records(const LoadSettings& l) {
   // Open loop: what comes in two seconds may be under way at once, for a server that is slow to answer.
   const std::uint64_t flowing = l.cps.is_max() ? 0 : std::min<std::uint64_t>(2 * l.cps.per_second, 2'000'000);
-  return static_cast<std::uint32_t>(std::uint64_t{l.concurrency} + 4 * l.in_progress + 4096 + flowing);
+  return static_cast<std::uint32_t>(std::uint64_t{l.concurrency} + 4 * l.in_progress + 4096 + flowing +
+                                    l.bad_connections());
 }
 
 namespace {

@@ -17,6 +17,7 @@ struct LoadSettings {
   std::uint32_t in_progress = 256;
   std::uint64_t connections = 0;
   std::uint32_t requests = 1;
+  settings::Rate rps{settings::Rate::unlimited};
   Duration think{};
   std::uint32_t request_size = 64;
   std::uint32_t response_size = 64;
@@ -30,6 +31,9 @@ struct LoadSettings {
   Duration timeout = Duration::seconds(60);
   bool verify = false;
   std::uint64_t seed = 1;
+  std::array<std::uint32_t, vices> bad{}; // bad clients that hold connections (--attack)
+
+  [[nodiscard]] std::uint32_t bad_connections() const { return bad[0] + bad[1]; }
 };
 
 struct OutputSettings {
@@ -54,6 +58,8 @@ struct LoadTexts {
   std::string response; // what is expected; empty: whatever the first response brings
 };
 [[nodiscard]] LoadPlan plan_of(const LoadSettings&, const LoadTexts&, std::vector<Endpoint> targets);
+// What one of several cores has to do of it.
+[[nodiscard]] LoadPlan share_of(const LoadPlan& whole, std::uint32_t core, std::uint32_t cores);
 // `host`: HTTP's header. Throws ConfigError where a size cannot be had.
 [[nodiscard]] std::string http_request(const settings::Schema&, const LoadSettings&, const std::string& host,
                                        bool last);

@@ -60,6 +60,17 @@ void add_packets(observe::Packets& p, const Station& s) {
     p.drops["steer_ring_full"] += n;
 }
 
+void add_defence(observe::ByName& to, const Shard& server) {
+  using C = tcp::Counter;
+  for (const C c : {C::syn_cookie_sent, C::syn_cookie_valid, C::syn_cookie_invalid, C::syn_limit_drop,
+                    C::syn_given_up, C::accept_queue_full, C::listen_rst_out, C::listen_rst_limited,
+                    C::listen_rst_in, C::challenge_ack, C::challenge_ack_limited, C::drop_rst_not_exact,
+                    C::drop_out_of_window, C::time_wait_rst_ignored, C::zero_window_probe})
+    if (const std::uint64_t n = server.tcp_counters.get(c); n != 0) to[tcp::name_of(c)] += n;
+  for (const CoreCounter c : {CoreCounter::drop_no_connection_record, CoreCounter::drop_no_flow_entry})
+    if (const std::uint64_t n = server.counters.get(c); n != 0) to[name_of(c)] += n;
+}
+
 observe::Memory memory() {
   observe::Memory m;
   const observe::Resident now = observe::resident();
@@ -87,6 +98,9 @@ Totals totals_of(std::span<const Station* const> stations) {
     t.response_bytes += l.get(Load::response_bytes);
     t.late += l.get(Load::late);
     t.live += s->load->live.load(std::memory_order_relaxed);
+    for (const Bad b : {Bad::syn_flood, Bad::forged_ack, Bad::rst_spray})
+      t.attack_packets += s->load->bad.get(b);
+    for (const auto& n : s->load->bad_open) t.attack_open += n.load(std::memory_order_relaxed);
     t.failed += failures_of(l);
   }
   t.ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -138,6 +152,8 @@ observe::Interval between(const Totals& from, const Totals& to, std::span<const 
   i.response_bytes = to.response_bytes - from.response_bytes;
   i.failed = minus(to.failed, from.failed);
   i.live = to.live;
+  i.attack_packets = to.attack_packets - from.attack_packets;
+  i.attack_open = to.attack_open;
   i.time_wait = to.time_wait;
   i.rx_packets = to.packets.rx - from.packets.rx;
   i.tx_packets = to.packets.tx - from.packets.tx;

@@ -57,6 +57,8 @@ struct Station {
 [[nodiscard]] observe::Failures failures_of(const Counters<Load>&);
 void add_packets(observe::Packets&, const Station&);
 [[nodiscard]] observe::Memory memory();
+// What a server did against bad clients: its counters that tell of it, those that are not zero.
+void add_defence(observe::ByName&, const Shard&);
 
 // The state of all stations at a moment.
 struct Totals {
@@ -69,6 +71,8 @@ struct Totals {
   std::uint64_t late = 0;
   std::uint64_t live = 0;
   std::uint64_t time_wait = 0;
+  std::uint64_t attack_packets = 0;
+  std::uint64_t attack_open = 0;
   observe::Failures failed;
   observe::Packets packets;
   std::vector<std::uint64_t> busy; // of each station

@@ -18,7 +18,7 @@ enum class Phase : std::uint8_t {
   asking,     // a request is out, its response not whole
   waiting,    // open, in line: for its turn, or until it has thought
   closing,    // the last response is whole
-  hostile,    // not a visit: one of the bad clients of --attack
+  hostile,    // not a visit: one of the bad clients of --attack; `left` says which Vice
 };
 
 struct Visit {

@@ -208,7 +208,7 @@ void Watch::tester(observe::Summary& s, const Totals& end) const {
 void Watch::conclude() {
   observe::Summary& s = result_.summary;
   const Totals end = totals_of(stations_);
-  s.closed_loop = load_.cps.is_max() && !search_.on();
+  s.closed_loop = load_.cps.is_max() && load_.rps.is_max() && !search_.on();
   rates(s, end);
   s.requests = end.requests;
   s.response_bytes = end.response_bytes;

@@ -37,10 +37,10 @@ bool Interface::owns(const Ip& ip) const {
 bool Interface::joined(const Ip& group) const {
   if (blocks6_.empty()) return false;
   if (group == all_nodes) return true;
-  // Whole prefixes have as many groups as there are low 24 bits: whether the target is ours is asked later
-  // anyway.
+  // A group holds the low 24 bits of its addresses: a block up to /104 has all of them, a longer one those
+  // of its own prefix. Whether the target is ours is asked later anyway.
   return std::any_of(blocks6_.begin(), blocks6_.end(), [&](const Prefix& p) {
-    return p.length() <= 104 ? solicited_node(group) == group : solicited_node(p.base()) == group;
+    return Prefix{solicited_node(p.base()), std::max<std::uint8_t>(p.length(), 104)}.contains(group);
   });
 }
 

@@ -48,6 +48,7 @@ class Interface {
   // VLAN tags of every frame, the outer first; none, one or two.
   [[nodiscard]] std::span<const wire::VlanTag> tags() const { return tags_; }
   [[nodiscard]] const std::vector<Address>& addresses() const { return settings_.addresses; }
+  [[nodiscard]] const std::vector<Prefix>& pools() const { return settings_.pools; }
   // Whether an Ethernet header's first eight bytes, as they lie, name us, in frames without tags. Never true
   // where ours have one.
   [[nodiscard]] bool untagged_for_us(std::uint64_t first_eight) const {

@@ -124,6 +124,8 @@ void fields(S& s, F&& f) {
   f("tx_bytes", s.tx_bytes);
   f("retransmitted", s.retransmitted);
   f("drops", s.drops);
+  f("attack_packets", s.attack_packets);
+  f("attack_open", s.attack_open);
   f("latency_us", s.latency_us);
   f("cores", s.cores);
 }
@@ -159,6 +161,18 @@ void fields(S& s, F&& f) {
   f("steps", s.steps);
 }
 
+template <Is<Attack> S, class F>
+void fields(S& s, F&& f) {
+  f("kind", s.kind);
+  f("asked", s.asked);
+  f("sent", s.sent);
+  f("unsent", s.unsent);
+  f("established", s.established);
+  f("ended", s.ended);
+  f("open_peak", s.open_peak);
+  f("response_bytes", s.response_bytes);
+}
+
 template <Is<Summary> S, class F>
 void fields(S& s, F&& f) {
   f("seconds", s.seconds);
@@ -185,6 +199,8 @@ void fields(S& s, F&& f) {
   f("cores", s.cores);
   f("notes", s.notes);
   f("search", s.search);
+  f("attacks", s.attacks);
+  f("defence", s.defence);
   f("histogram", s.histogram);
 }
 

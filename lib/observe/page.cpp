@@ -244,6 +244,15 @@ void packet_table(std::string& out, const Summary& s) {
     if (n != 0) t.row("dropped: " + reason, {grouped(n), ""});
 }
 
+void attack_table(std::string& out, const Summary& s) {
+  Table t{out, "Bad clients, and what the server did against them", "wide"};
+  t.row("", {"asked for", "sent or opened", "established", "ended", "most open", "bytes read"}, "th");
+  for (const Attack& a : s.attacks)
+    t.row(a.kind, {grouped(a.asked), grouped(a.sent), grouped(a.established), grouped(a.ended),
+                   grouped(a.open_peak), grouped(a.response_bytes)});
+  for (const auto& [name, n] : s.defence) t.row("server: " + name, {"", grouped(n), "", "", "", ""});
+}
+
 void machine_table(std::string& out, const Result& r) {
   const Machine& m = r.machine;
   Table t{out, "Machine and memory"};
@@ -306,6 +315,7 @@ std::string to_html(const Result& r) {
   connection_table(out, s);
   latency_table(out, s);
   packet_table(out, s);
+  if (!s.attacks.empty()) attack_table(out, s);
   machine_table(out, r);
   if (s.search) search_table(out, *s.search);
   {

@@ -141,7 +141,9 @@ struct Interval {
   std::uint64_t rx_bytes = 0;
   std::uint64_t tx_bytes = 0;
   Retransmitted retransmitted;
-  std::uint64_t drops = 0; // of all reasons
+  std::uint64_t drops = 0;          // of all reasons
+  std::uint64_t attack_packets = 0; // sent by bad clients that hold no connection
+  std::uint64_t attack_open = 0;    // connections that bad clients hold at its end
   Stages latency_us;
   std::vector<CoreLoad> cores;
 
@@ -178,6 +180,18 @@ struct Search {
   std::vector<SearchStep> steps;
 };
 
+// Bad clients of one kind, beside the good ones and counted apart from them.
+struct Attack {
+  std::string kind;              // "syn-flood", "forged-ack", "rst-spray", "mute", "slow-reader"
+  std::uint64_t asked = 0;       // packets a second; of mute and slow-reader: connections at once
+  std::uint64_t sent = 0;        // packets sent; of mute and slow-reader: connections opened
+  std::uint64_t unsent = 0;      // packets that found the link full; of all kinds together
+  std::uint64_t established = 0; // of those opened
+  std::uint64_t ended = 0;       // by the server, while the attack ran; others were opened for them
+  std::uint64_t open_peak = 0;
+  std::uint64_t response_bytes = 0; // that slow readers took
+};
+
 struct Summary {
   double seconds = 0; // the measured part: without warm-up, ramp and drain
   double cps = 0;     // completed connections a second in it
@@ -204,6 +218,8 @@ struct Summary {
   std::vector<CoreLoad> cores;
   std::vector<std::string> notes; // a line each, for a person
   std::optional<Search> search;
+  std::vector<Attack> attacks;
+  ByName defence; // what the server did against them, by its counters' names
 };
 
 // A cache line's round trip between the run's first two cores, in TSC cycles; 0: not measured.

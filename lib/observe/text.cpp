@@ -113,6 +113,25 @@ void packets(Text out, const Summary& s) {
     if (n != 0) fmt::format_to(out, "  dropped {:<29}{:>17}\n", printable(reason), grouped(n));
 }
 
+void attacks(Text out, const Summary& s) {
+  if (s.attacks.empty()) return;
+  fmt::format_to(out, "\nBad clients\n");
+  for (const Attack& a : s.attacks) {
+    const bool holds = a.kind == "mute" || a.kind == "slow-reader";
+    if (holds)
+      fmt::format_to(out, "  {:<20}{:>17} open at most; {} opened, {} established, {} ended\n",
+                     printable(a.kind), grouped(a.open_peak), grouped(a.sent), grouped(a.established),
+                     grouped(a.ended));
+    else
+      fmt::format_to(out, "  {:<20}{:>17} packets; {}/s asked for\n", printable(a.kind), grouped(a.sent),
+                     short_count(static_cast<double>(a.asked)));
+    if (a.response_bytes != 0) count_line(out, "  bytes read", a.response_bytes, 0);
+  }
+  if (s.attacks.front().unsent != 0) count_line(out, "found the link full", s.attacks.front().unsent, 0);
+  for (const auto& [name, n] : s.defence)
+    if (n != 0) fmt::format_to(out, "  server: {:<29}{:>17}\n", printable(name), grouped(n));
+}
+
 void cores(Text out, const Summary& s) {
   if (!s.cores.empty())
     fmt::format_to(out, "\nCores{:>26}{:>18}{:>14}{:>14}\n", "busy", "completed", "received", "sent");
@@ -168,6 +187,7 @@ std::string summary_text(const Result& r) {
   connections(out, r.summary);
   latencies(out, r.summary);
   packets(out, r.summary);
+  attacks(out, r.summary);
   cores(out, r.summary);
   memory(out, r.summary);
   if (r.summary.search) search(out, *r.summary.search);

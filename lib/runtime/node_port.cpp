@@ -108,9 +108,15 @@ ShardSettings shard_settings(const NodeSettings& n, const net::Interface& self) 
   s.reset_rate = n.reset_rate;
   s.flow_seed = random_key();
   s.cookie_epoch = cookie_epoch_now();
+  name_addresses(s, self);
+  return s;
+}
+
+void name_addresses(ShardSettings& s, const net::Interface& self) {
   for (const net::Address& a : self.addresses())
     if (!a.ip.is_v4()) s.addresses6.push_back(a.ip);
-  return s;
+  for (const Prefix& p : self.pools())
+    if (!p.base().is_v4()) s.pools6.push_back(p);
 }
 
 net::NetworkSettings network_settings(const io::EthPort& port) {

@@ -51,6 +51,8 @@ class NodePort {
 
 // One core's share. The secrets are drawn anew at each call: the cores of a node are given copies of one.
 [[nodiscard]] ShardSettings shard_settings(const NodeSettings&, const net::Interface&);
+// Our IPv6 addresses, by whose numbers records name them.
+void name_addresses(ShardSettings&, const net::Interface&);
 [[nodiscard]] net::NetworkSettings network_settings(const io::EthPort&);
 
 void print_ready(const NodePort&);

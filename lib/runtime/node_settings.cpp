@@ -119,10 +119,10 @@ net::InterfaceSettings interface_of(const NodeSettings& n, const settings::Schem
     s.fail("ip", "no address given; name at least one with its network's length, such as 10.0.0.2/24");
   for (const Prefix& p : n.ip) who.addresses.push_back({p.base(), p.length()});
   for (const Prefix& p : n.sources) {
-    if (p.base().is_v4())
+    if (p.base().is_v4() || p.length() < 128)
       who.pools.push_back(p);
     else
-      who.addresses.push_back({p.base(), 128}); // one by one: a record keeps an IPv6 address by its number
+      who.addresses.push_back({p.base(), 128});
   }
   who.mtu = n.mtu;
   for (const auto& [name, tag] : {std::pair{"vlan", n.vlan}, std::pair{"service_vlan", n.service_vlan}})

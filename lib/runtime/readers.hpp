@@ -41,8 +41,8 @@ class ConnectionReader {
       const std::uint32_t ours = key.local.host();
       Ip remote;
       read_published_words(&r.remote6, &remote, sizeof remote);
-      const auto& all = shard_.settings.addresses6;
-      if (ours < all.size()) seen.key = FlowKey6{remote, all[ours], key.remote_port, key.local_port};
+      if (const auto local = shard_.address6(ours))
+        seen.key = FlowKey6{remote, *local, key.remote_port, key.local_port};
     } else {
       seen.key = key;
     }

@@ -1,5 +1,7 @@
 #include "runtime/shard.hpp"
 
+#include "base/endian.hpp"
+
 namespace tern {
 namespace {
 
@@ -7,6 +9,14 @@ std::uint32_t flow_entries(const ShardSettings& s) {
   const std::uint64_t all =
       std::uint64_t{s.connections} + 2ULL * s.syn_records + s.time_wait_records + s.time_wait_records / 4;
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(all, 0xf000'0000));
+}
+
+// The last 32 bits of an address, and how many addresses a block of /97 or longer holds.
+std::uint32_t low32(const Ip& ip) {
+  return load_be<std::uint32_t>(reinterpret_cast<const std::byte*>(ip.bytes().data()) + 12);
+}
+std::uint32_t count(const Prefix& p) {
+  return 1U << (128 - p.length());
 }
 
 } // namespace
@@ -60,7 +70,31 @@ bool Shard::matches(FlowRef ref, const FlowKey6& key) const {
 
 std::uint32_t Shard::address6_index(const Ip& ip) const {
   const auto& all = settings.addresses6;
-  return static_cast<std::uint32_t>(std::find(all.begin(), all.end(), ip) - all.begin());
+  const auto single = static_cast<std::uint32_t>(std::find(all.begin(), all.end(), ip) - all.begin());
+  if (single != all.size()) return single;
+  std::uint32_t before = single + 1; // that number itself is nobody's
+  for (const Prefix& p : settings.pools6) {
+    if (p.contains(ip)) return before + (low32(ip) & (count(p) - 1));
+    before += count(p);
+  }
+  return single;
+}
+
+std::optional<Ip> Shard::address6(std::uint32_t index) const {
+  const auto& all = settings.addresses6;
+  if (index < all.size()) return all[index];
+  std::uint32_t past = index - static_cast<std::uint32_t>(all.size()) - 1;
+  if (index == all.size()) return std::nullopt;
+  for (const Prefix& p : settings.pools6) {
+    if (past < count(p)) {
+      Ip::Bytes b = p.base().bytes();
+      store_be<std::uint32_t>(reinterpret_cast<std::byte*>(b.data()) + 12,
+                              (low32(p.base()) & ~(count(p) - 1)) + past);
+      return Ip{b};
+    }
+    past -= count(p);
+  }
+  return std::nullopt;
 }
 
 void Shard::name(ConnectionRecord& r, const FlowKey6& key) {
@@ -71,9 +105,7 @@ void Shard::name(ConnectionRecord& r, const FlowKey6& key) {
 }
 
 FlowKey6 Shard::key6(const ConnectionRecord& r) const {
-  const auto& all = settings.addresses6;
-  const std::uint32_t i = r.key.local.host();
-  return {r.remote6, i < all.size() ? all[i] : Ip{}, r.key.remote_port, r.key.local_port};
+  return {r.remote6, address6(r.key.local.host()).value_or(Ip{}), r.key.remote_port, r.key.local_port};
 }
 
 void Shard::free_connection(ConnectionRecord& r) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,7 +47,8 @@ struct ShardSettings {
   std::uint32_t syn_rate = 0;        // new SYN-RECEIVED records a second; 0: no limit
   std::uint32_t reset_rate = 10'000; // RSTs a second for what belongs to nobody
   std::uint32_t cookie_epoch = 0;    // wall clock / 64 s at start
-  std::vector<Ip> addresses6;        // our IPv6 addresses: records hold an index into these
+  std::vector<Ip> addresses6;        // our IPv6 addresses: records hold an index into these,
+  std::vector<Prefix> pools6; // or, past them, a place in these blocks (/97 or longer), one after another
 };
 
 // SYN-RECEIVED records of one family.
@@ -180,8 +182,10 @@ class Shard {
   void name(ConnectionRecord& r, const FlowKey4& key) { publish_words(&r.key, &key, sizeof key); }
   void name(ConnectionRecord& r, const FlowKey6& key);
   [[nodiscard]] FlowKey6 key6(const ConnectionRecord& r) const;
-  // Which of our addresses a key's local one is; Core refuses what is none of them.
+  // Which of our addresses a key's local one is; Core refuses what is none of them: addresses6.size().
   [[nodiscard]] std::uint32_t address6_index(const Ip& ip) const;
+  // And back. No value for what is none.
+  [[nodiscard]] std::optional<Ip> address6(std::uint32_t index) const;
 
   // ---- Life of records.
   // The record's connection is over: everything it holds goes back. Not its place in the flow table.

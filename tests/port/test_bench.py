@@ -24,7 +24,7 @@ MISTAKES = {
     "--port": ["net_tap0"],
     "--nonsense": [],
     "--request-size": ["0"],
-    "--cores": ["0,1,2"],
+    "--cores": ["0,1,0"],
     "--json": ["/nowhere/at/all.json"],
     "--sources": ["10.1.0.0/32", "--source-ports", "1-10"],
     "--time-wait": ["31m"],
