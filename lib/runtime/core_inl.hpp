@@ -69,7 +69,8 @@ tcp::ListenRoom Core<Port, Handler>::room_of(const Listener& l) {
   const ListenerSettings& s = l.settings;
   return {.mtu_mss = shard_.template mtu_mss<Key>(),
           .record = l.opening < s.backlog && shard_.template syns<Key>().slots.left() != 0,
-          .accept = !l.full && l.open < s.connections && shard_.connections.used() < shard_.connections.capacity()};
+          .accept =
+              !l.full && l.open < s.connections && shard_.connections.used() < shard_.connections.capacity()};
 }
 
 template <io::PacketPort Port, class Handler>
