@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core_campaign.hpp"
+#include "proxy_campaign.hpp"
 #include "support/eal.hpp"
 
 namespace tern::campaign {
@@ -64,6 +65,25 @@ TEST_P(CoreCampaign, EveryByteArrivesOnceInOrderAndEveryRecordComesBack) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, CoreCampaign, ::testing::Range(0, 4));
+
+// Clients, the load balancer, backends: loss on both of its sides.
+class ProxyCampaign : public ::testing::TestWithParam<int> {};
+
+TEST_P(ProxyCampaign, EveryByteArrivesOrTheEndIsAResetAndNothingIsLeft) {
+#ifdef NDEBUG
+  constexpr int slice = 20;
+#else
+  constexpr int slice = 5;
+#endif
+  for (int i = 0; i < slice; ++i) {
+    const auto seed = static_cast<std::uint64_t>(GetParam() * slice + i);
+    const Result r = run_proxy(seed, many_packets());
+    ASSERT_FALSE(r.wrong) << "tern-sim --proxy --seed " << seed << " --trace: " << *r.wrong << " ("
+                          << r.weather << ")";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ProxyCampaign, ::testing::Range(0, 4));
 
 TEST(CoreCampaign, OneSeedIsOneRun) {
   const Result once = run_cores(1, many_packets());

@@ -8,6 +8,7 @@
 
 #include "campaign.hpp"
 #include "core_campaign.hpp"
+#include "proxy_campaign.hpp"
 #include "sim/trace.hpp"
 #include "support/eal.hpp"
 
@@ -47,11 +48,13 @@ int main(int argc, char** argv) {
   bool trace = false;
   bool counters = false;
   bool cores = false;
+  bool proxy = false;
   app.add_option("--seed", seed, "the one run to make");
   app.add_option("--seeds", seeds, "runs A..B, both included");
   app.add_flag("--trace", trace, "print every packet");
   app.add_flag("--cores", cores,
                "whole cores instead of bare engines: more hosts, up to thousands of connections");
+  app.add_flag("--proxy", proxy, "a load balancer between clients and backends");
   app.add_flag("--counters", counters, "print the engines' counters");
   app.add_option("--pcap", pcap, "write what was sent to this file");
   CLI11_PARSE(app, argc, argv);
@@ -63,7 +66,7 @@ int main(int argc, char** argv) {
     first = std::stoull(seeds.substr(0, dots));
     last = std::stoull(seeds.substr(dots + 2));
   }
-  tern::test::TestPool pool{cores ? 32767U : 16383U};
+  tern::test::TestPool pool{cores || proxy ? 32767U : 16383U};
   std::unique_ptr<tern::sim::PcapWriter> writer;
   if (!pcap.empty()) writer = std::make_unique<tern::sim::PcapWriter>(pcap);
   Total total;
@@ -78,8 +81,9 @@ int main(int argc, char** argv) {
         }
         if (writer && x.what == tern::sim::Sighting::What::sent) writer->packet(x.at, x.frame);
       };
-    const Result r =
-        cores ? tern::campaign::run_cores(s, pool.pool(), watch) : tern::campaign::run(s, pool.pool(), watch);
+    const Result r = proxy   ? tern::campaign::run_proxy(s, pool.pool(), watch)
+                     : cores ? tern::campaign::run_cores(s, pool.pool(), watch)
+                             : tern::campaign::run(s, pool.pool(), watch);
     total.add(r);
     if (r.wrong)
       fmt::print("seed {}: {} ({})\n", s, *r.wrong, r.weather);
