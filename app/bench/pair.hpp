@@ -284,8 +284,7 @@ class Pair {
     show(clients_, core, worker);
     if (!ready()) return;
     run_client(
-        worker, handler, m.stats, control_, m.station, flooding ? IdlePolicy::Busy : b_.node.idle,
-        b_.load.timeout,
+        worker, handler, m.stats, control_, m.station, b_.node.idle, b_.load.timeout,
         [&](Instant now) {
           if (flooding && !handler.stopping()) flood.turn(now, worker.shard());
           move_time(clients_, core, now);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120
+# limit: 240
 """`tern bench` the other ways: IPv6, two cores a side, several targets and ranges, a VLAN, paced requests; and what it cannot do.
 
 usage: test_bench_ways.py <path of tern>
@@ -22,7 +22,7 @@ def ok(name):
 def bench(*words):
     """The summary of a run in which nothing failed, checked."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        out = lib.run(sys.argv[1], "bench", "--quiet", "--verify", "--json", report.name, *map(str, words), timeout=60)
+        out = lib.run(sys.argv[1], "bench", "--quiet", "--verify", "--idle", "adaptive", "--json", report.name, *map(str, words), timeout=120)
         lib.run(sys.executable, ROOT / "tests/support/check_report.py", report.name, timeout=20)
         s = json.load(open(report.name))["summary"]
     lib.check(s["connections"]["failed"]["total"] == 0 and s["connections"]["completed"] > 0, f"{words}: {s['connections']}")
@@ -94,4 +94,4 @@ def test():
 
 
 if __name__ == "__main__":
-    lib.main(test, limit=115)
+    lib.main(test, limit=235)
