@@ -10,32 +10,10 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/asan.hpp"
 #include "base/check.hpp"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define TERN_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TERN_ASAN 1
-#endif
-#endif
-#ifdef TERN_ASAN
-#include <sanitizer/asan_interface.h>
-#endif
-
 namespace tern {
-
-// Under AddressSanitizer a free record is poisoned: a stale pointer is found where it is used.
-inline void poison([[maybe_unused]] void* p, [[maybe_unused]] std::size_t n) {
-#ifdef TERN_ASAN
-  ASAN_POISON_MEMORY_REGION(p, n);
-#endif
-}
-inline void unpoison([[maybe_unused]] void* p, [[maybe_unused]] std::size_t n) {
-#ifdef TERN_ASAN
-  ASAN_UNPOISON_MEMORY_REGION(p, n);
-#endif
-}
 
 // Records never seen yet are handed out in address order; freed ones come back first. `index_of`/`at` name a
 // record by 32 bits.

@@ -149,8 +149,9 @@ struct FlowBurst {
   std::array<FlowHash, most> hash;
   std::array<std::uint32_t, most> bucket;
   std::array<std::uint16_t, most> tag;
-  std::array<FlowRef, most> found;     // after finish(): the answers
-  std::array<std::uint8_t, most> away; // those whose home doesn't show their tag, but has entries away
+  std::array<std::uint32_t, most> state; // the home bucket's, when it was looked at
+  std::array<FlowRef, most> found;       // after finish(): the answers
+  std::array<std::uint8_t, most> away;   // those whose home doesn't show their tag, but has entries away
   std::uint32_t size = 0;
   std::uint32_t away_size = 0;
   std::uint64_t changes = 0; // the table's, at the start
@@ -204,6 +205,12 @@ class FlowTable {
   void aim(FlowBurst& burst, const Records& records) const;
   template <class Records>
   void aim_away(FlowBurst& burst, const Records& records) const;
+  // Whether an answer of aim() still stands, as far as buckets tell: home's has not changed since, and nobody
+  // of this burst is away from home, where two would have to be asked.
+  [[nodiscard]] bool stands(const FlowBurst& burst, std::size_t i) const {
+    return changes_ == burst.changes ||
+           (burst.away_size == 0 && buckets_[burst.bucket[i]].state == burst.state[i]);
+  }
   template <class Key, FlowRecords<Key> Records>
   void finish(FlowBurst& burst, std::span<const Key> keys, const Records& records) const;
   // All four at once.

@@ -32,6 +32,7 @@ inline void FlowTable::aim(FlowBurst& burst, const Records& records) const {
   std::uint32_t away_size = 0;
   for (std::size_t i = 0; i < burst.size; ++i) {
     const Bucket& b = buckets_[burst.bucket[i]];
+    burst.state[i] = b.state;
     if (const unsigned m = b.match(burst.tag[i]); m != 0) {
       burst.found[i] = FlowRef::from_raw(b.ref[Bucket::slot_of(m)]);
       records.prefetch(burst.found[i]);

@@ -56,11 +56,13 @@ namespace detail {
 }
 
 // The TCP checksum, whose field holds 0: ours, or what the port wants to find there.
-inline void put_tcp_checksum(Packet& segment, std::uint64_t pseudo, std::uint64_t flags, TxOffloads offloads,
-                             std::uint16_t l2, std::uint16_t l3, const wire::SummedFront& front) {
+[[gnu::always_inline]] inline void put_tcp_checksum(Packet& segment, std::uint64_t pseudo,
+                                                    std::uint64_t flags, TxOffloads offloads,
+                                                    std::uint16_t l2, std::uint16_t l3,
+                                                    const wire::SummedFront& front) {
   std::byte* at = segment.data() + wire::tcp_checksum_offset;
-  rte_mbuf* m = segment.mbuf();
   if (offloads.tcp_checksum) {
+    rte_mbuf* m = segment.mbuf();
     const std::uint16_t partial = wire::fold(pseudo);
     std::memcpy(at, &partial, sizeof partial);
     m->ol_flags |= flags | RTE_MBUF_F_TX_TCP_CKSUM;

@@ -154,7 +154,7 @@ class Core {
   template <class Key>
   void reply(const wire::Tcp& h, const Key& key, std::uint16_t& hop);
   template <class Key>
-  void send(Packet p, const Key& key, bool ect, std::uint16_t& hop, const wire::SummedFront& front);
+  void send(Packet&& p, const Key& key, bool ect, std::uint16_t& hop, const wire::SummedFront& front);
   void queue_frame(rte_mbuf* m) {
     if (tx_count_ == burst) transmit();
     tx_[tx_count_++] = m;

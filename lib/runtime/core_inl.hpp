@@ -406,7 +406,7 @@ void Core<Port, Handler>::reply(const wire::Tcp& h, const Key& key, std::uint16_
 // Ports, IP and Ethernet around a segment, and into the transmit burst.
 template <io::PacketPort Port, class Handler>
 template <class Key>
-void Core<Port, Handler>::send(Packet p, const Key& key, bool ect, std::uint16_t& hop,
+void Core<Port, Handler>::send(Packet&& p, const Key& key, bool ect, std::uint16_t& hop,
                                const wire::SummedFront& header) {
   // The key names the remote port first, the segment ours: one word, turned by half.
   std::uint32_t ports;

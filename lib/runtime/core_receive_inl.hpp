@@ -71,7 +71,7 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
 template <io::PacketPort Port, class Handler>
 inline FlowRef Core<Port, Handler>::revalidated(FlowRef hint, std::uint16_t i) const {
   const bool sure = hint && hint.kind() == FlowKind::connection;
-  const bool stale = !sure && shard_.flows.changes() != lookup_.changes;
+  const bool stale = !sure && !shard_.flows.stands(lookup_, i);
   if (!stale && (!hint || shard_.matches(hint, keys_[i]))) [[likely]]
     return hint;
   return shard_.flows.find(lookup_.hash[i], keys_[i], shard_);
@@ -171,7 +171,7 @@ void Core<Port, Handler>::arrive(const Arrived& a, const Key& key, FlowHash hash
   wire::Tcp& h = header_;
   const std::byte* l4 = packet.data() + a.l4_offset;
   const std::size_t here = packet.data_length() - a.l4_offset;
-  if (wire::parse_tcp({l4, std::min<std::size_t>(here, a.l4_length)}, h) != wire::Verdict::ok) [[unlikely]]
+  if (wire::parse_lean({l4, std::min<std::size_t>(here, a.l4_length)}, h) != wire::Verdict::ok) [[unlikely]]
     return shard_.counters.add(CoreCounter::drop_tcp_header);
   tcp::Segment s{.h = h, .payload = nullptr, .text = a.l4_length - h.header_length, .ce = (a.tos & 3) == 3};
   if (s.text != 0) {

@@ -1,6 +1,7 @@
 // Where sequence numbers and timestamps begin (RFC 6528, RFC 7323 §7.1).
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "base/seq.hpp"
@@ -32,8 +33,8 @@ class IsnSource {
   [[nodiscard]] Origins both(const TupleWords<N>& t, Instant now) const {
     Sip24 s = start_;
     for (const std::uint64_t w : t.addresses) s.word(w);
-    Sip24 pair = s;
-    return {iss_from(s.finish(t.ports, N * 8 + 4), now), static_cast<std::uint32_t>(pair.finish(0, N * 8))};
+    const std::uint32_t offset = offset_from(s, t);
+    return {iss_from(s.finish(t.ports, N * 8 + 4), now), offset};
   }
   template <std::size_t N>
   [[nodiscard]] Seq iss(const TupleWords<N>& t, Instant now) const {
@@ -45,15 +46,34 @@ class IsnSource {
   [[nodiscard]] std::uint32_t ts_offset(const TupleWords<N>& t) const {
     Sip24 s = start_;
     for (const std::uint64_t w : t.addresses) s.word(w);
-    return static_cast<std::uint32_t>(s.finish(0, N * 8));
+    return offset_from(s, t);
   }
 
  private:
+  // Two hosts that have one connection have more: what was last computed for an IPv4 pair is kept. `pair` has
+  // taken in the addresses.
+  struct Kept {
+    std::uint64_t addresses = 0;
+    std::uint32_t offset = 0;
+    bool filled = false;
+  };
+  template <std::size_t N>
+  [[nodiscard]] std::uint32_t offset_from(Sip24 pair, const TupleWords<N>& t) const {
+    if constexpr (N == 1) {
+      Kept& k = kept_[t.addresses[0] * 0x9e3779b97f4a7c15 >> 58];
+      if (k.addresses != t.addresses[0] || !k.filled)
+        k = {t.addresses[0], static_cast<std::uint32_t>(pair.finish(0, N * 8)), true};
+      return k.offset;
+    } else {
+      return static_cast<std::uint32_t>(pair.finish(0, N * 8));
+    }
+  }
   static Seq iss_from(std::uint64_t hash, Instant now) {
     // A shift, not a division: 4.096 µs where the RFC says "approximately 4".
     return Seq{static_cast<std::uint32_t>(hash) + static_cast<std::uint32_t>(now.since_origin_ns() >> 12)};
   }
   Sip24 start_;
+  mutable std::array<Kept, 64> kept_; // a source of a core's own: nobody else reads
 };
 
 } // namespace tern::tcp

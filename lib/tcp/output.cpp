@@ -45,10 +45,10 @@ void fill_header(Tcb& t, wire::Tcp& h, Seq seq, std::uint8_t flags, bool with_sa
 
 bool push(const Env& env, Tcb& t, const wire::Tcp& h, std::uint32_t text, bool ect, TxBurst& burst) {
   const bool withheld = text != 0 && env.scarcity == Scarcity::last; // what is left is for control segments
-  Packet p = withheld ? Packet{} : env.packets.alloc();
+  Packet p = withheld ? Packet{} : env.packets.alloc(static_cast<std::uint32_t>(wire::emitted_length(h)));
   if (!p) return env.count(Counter::no_packet), false;
   wire::SummedFront front;
-  wire::emit_tcp(h, p.append(static_cast<std::uint16_t>(wire::emitted_length(h))), front);
+  wire::emit_tcp(h, p.data(), front);
   if (text != 0 && !send_queue::gather(env, t, h.seq, text, p)) return env.count(Counter::no_packet), false;
   burst.push(std::move(p), ect, front);
   return true;
@@ -69,8 +69,7 @@ bool push_lean(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t
   copy_short(at + header, run, here);
   const std::uint16_t window = advertise_window(t);
   const wire::Stamp stamp{now.ms32() + t.ts_offset, t.ts_recent};
-  const wire::SummedFront front =
-      wire::emit_lean(at, seq, t.rcv_nxt, flags, window, stamped ? &stamp : nullptr);
+  const wire::SummedFront front = wire::emit_lean(at, seq, t.rcv_nxt, flags, window, stamped, stamp);
   if (here != text && !send_queue::gather(env, t, seq, text, p)) return env.count(Counter::no_packet), false;
   burst.push(std::move(p), ect, front);
   return true;
@@ -302,7 +301,7 @@ bool send_as_predicted(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   const std::uint16_t window = advertise_window(t);
   const Seq seq = t.snd_nxt, ack = t.rcv_nxt;
   const wire::Stamp stamp{now.ms32() + t.ts_offset, t.ts_recent};
-  burst.push(std::move(p), false, wire::emit_lean(at, seq, ack, flags, window, stamped ? &stamp : nullptr));
+  burst.push(std::move(p), false, wire::emit_lean(at, seq, ack, flags, window, stamped, stamp));
 
   t.clear(flag_ack_now | flag_ack_delayed);
   t.ack_at_ms = 0;

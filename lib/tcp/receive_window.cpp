@@ -9,26 +9,6 @@
 
 namespace tern::tcp::detail {
 
-std::uint32_t window_growth(const Tcb& t) {
-  if (t.has(flag_reading_paused) || t.rcv_held >= t.rcv_limit) return 0;
-  const Seq edge = t.rcv_nxt + (t.rcv_limit - t.rcv_held);
-  return edge.after(t.rcv_adv) ? edge.since(t.rcv_adv) : 0;
-}
-
-std::uint16_t advertise_window(Tcb& t) {
-  // RFC 9293 §3.8.6.2.2: the edge moves in steps worth a segment, and never left.
-  const std::uint32_t growth = window_growth(t);
-  const std::uint32_t step = std::min<std::uint32_t>(t.rcv_limit / 2, t.rcv_mss);
-  Seq edge = t.rcv_adv;
-  if (growth >= step) edge += growth;
-  const std::uint32_t wnd = edge.after(t.rcv_nxt) ? edge.since(t.rcv_nxt) : 0;
-  // Rounded down, so that what is promised never creeps past the buffer. The peer may see the edge stand back
-  // by less than one unit of the scale; what it had sent by then is still taken (RFC 7323 §2.4).
-  const std::uint32_t units = std::min<std::uint32_t>(wnd >> t.rcv_scale, 65535);
-  t.rcv_adv = later_of(t.rcv_adv, t.rcv_nxt + (units << t.rcv_scale));
-  return static_cast<std::uint16_t>(units);
-}
-
 std::uint32_t most_window(const Env& env, const Tcb& t) {
   const std::uint32_t most = env.settings.receive_buffer_max;
   return t.has(flag_scaled) ? most : std::min<std::uint32_t>(most, 65535);

@@ -57,13 +57,11 @@ wire::Tcp syn_ack_segment(const Settings& settings, std::uint16_t mtu_mss, Seq i
 }
 
 Packet build(const wire::Tcp& h, const PacketPool& pool, TcpCounters& counters, wire::SummedFront& front) {
-  Packet p = pool.alloc();
-  std::byte* at = p ? p.append(static_cast<std::uint16_t>(wire::emitted_length(h))) : nullptr;
-  if (at == nullptr) {
+  Packet p = pool.alloc(static_cast<std::uint32_t>(wire::emitted_length(h)));
+  if (p)
+    wire::emit_tcp(h, p.data(), front);
+  else
     counters.add(Counter::no_packet);
-    return {};
-  }
-  wire::emit_tcp(h, at, front);
   return p;
 }
 

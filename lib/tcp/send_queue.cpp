@@ -114,7 +114,7 @@ std::uint32_t fill_tail(Tcb& t, std::span<const std::byte> bytes, bool lent) {
   return n;
 }
 
-std::uint32_t acknowledge(const Env& env, Tcb& t, std::uint32_t n) {
+std::uint32_t acknowledge_some(const Env& env, Tcb& t, std::uint32_t n) {
   std::uint32_t returned = 0;
   while (n != 0) {
     TERN_DCHECK(t.first.length != 0);

@@ -42,7 +42,14 @@ namespace send_queue {
 // Room in the last mbuf for a copy of small text: how many of `bytes` were put there.
 [[nodiscard]] std::uint32_t fill_tail(Tcb&, std::span<const std::byte>, bool lent = false);
 // The first n bytes were acknowledged; how many of them were lent.
-[[nodiscard]] std::uint32_t acknowledge(const Env&, Tcb&, std::uint32_t n);
+[[nodiscard]] std::uint32_t acknowledge_some(const Env&, Tcb&, std::uint32_t n);
+[[nodiscard]] inline std::uint32_t acknowledge(const Env& env, Tcb& t, std::uint32_t n) {
+  // A short connection's: all there was, which lies elsewhere.
+  if (n != t.first.length || t.first.is_static == 0 || t.more != nullptr || t.first.lent != 0)
+    return acknowledge_some(env, t, n);
+  t.first = Piece{};
+  return 0;
+}
 // Puts [seq, seq + length) behind what `to` holds: copies what is small or static, shares the rest. False
 // when packets ran out; `to` is then to be dropped.
 [[nodiscard]] bool gather(const Env&, Tcb&, Seq seq, std::uint32_t length, Packet& to);

@@ -38,9 +38,8 @@ struct SynOptions {
 // The smallest shift that lets the largest buffer be promised (RFC 7323 §2.2).
 [[nodiscard]] constexpr std::uint8_t own_scale(const Settings& s) {
   const std::uint32_t largest = std::max(s.receive_buffer, s.receive_buffer_max);
-  const std::uint32_t windows = largest / 65535 + (largest % 65535 != 0 ? 1 : 0);
-  return static_cast<std::uint8_t>(
-      std::min<int>(windows <= 1 ? 0 : static_cast<int>(std::bit_width(windows - 1)), 14));
+  const std::uint32_t more_windows = largest == 0 ? 0 : (largest - 1) / 65535; // than one
+  return static_cast<std::uint8_t>(std::min<int>(static_cast<int>(std::bit_width(more_windows)), 14));
 }
 // The window of a SYN-ACK: never scaled.
 [[nodiscard]] constexpr std::uint16_t first_window(const Settings& s) {

@@ -194,9 +194,9 @@ void icmp_unreachable(const Env&, Tcb& t, Seq quoted, Outcome& out) {
 }
 
 void release(const Env& env, Tcb& t) {
-  send_queue::release(env, t);
-  reassembly::release(env, t);
-  give_back_recovery(env, t);
+  if (t.first.length != 0 || t.more != nullptr) send_queue::release(env, t);
+  if (t.has(flag_has_reassembly)) reassembly::release(env, t);
+  if (t.has(flag_has_recovery)) give_back_recovery(env, t);
 }
 
 void detail::give_back_recovery(const Env& env, Tcb& t) {

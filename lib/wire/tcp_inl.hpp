@@ -14,6 +14,7 @@ namespace tern::wire {
 
 inline constexpr std::size_t tcp_min_header = 20;
 inline constexpr std::size_t tcp_max_header = 60;
+inline constexpr std::uint32_t stamped_header = 32; // with a timestamp alone
 
 namespace detail {
 // The option walk for any layout. `size` is the length of the option area, 1..40.
@@ -78,6 +79,27 @@ inline constexpr std::uint8_t syn_bits = TcpOptions::mss_bit | TcpOptions::sack_
   return detail::parse_tcp_options(p + tcp_min_header, length - tcp_min_header, o);
 }
 
+// What a connection asks of a segment: all but ports, checksum and urgent pointer, which keep what they had. In
+// line for the layouts above.
+[[nodiscard, gnu::always_inline]] inline Verdict parse_lean(std::span<const std::byte> segment, Tcp& out) {
+  const std::byte* const p = segment.data();
+  if (segment.size() < stamped_header ||
+      (std::to_integer<unsigned>(p[12]) & 0xf0) != stamped_header / 4 << 4 ||
+      load_be<std::uint32_t>(p + 20) != detail::nop_nop_timestamp)
+    return parse_tcp(segment, out);
+  out.seq = Seq{load_be<std::uint32_t>(p + 4)};
+  out.ack = Seq{load_be<std::uint32_t>(p + 8)};
+  out.flags = std::to_integer<std::uint8_t>(p[13]);
+  out.header_length = stamped_header;
+  out.window = load_be<std::uint16_t>(p + 14);
+  TcpOptions& o = out.options;
+  o.has = TcpOptions::timestamps_bit;
+  o.sack_count = 0;
+  o.ts_val = load_be<std::uint32_t>(p + 24);
+  o.ts_ecr = load_be<std::uint32_t>(p + 28);
+  return Verdict::ok;
+}
+
 // How many bytes emit_tcp writes: 20..60. `header_length` of the argument is not looked at.
 [[nodiscard]] inline std::size_t emitted_length(const Tcp& t) {
   if (t.options.sack_count == 0) [[likely]] {
@@ -132,24 +154,23 @@ struct Stamp {
   std::uint32_t val;
   std::uint32_t ecr;
 };
-inline constexpr std::uint32_t stamped_header = 32;
 inline SummedFront emit_lean(std::byte* to, Seq seq, Seq ack, std::uint8_t flags, std::uint16_t window,
-                             const Stamp* stamp) {
+                             bool stamped, Stamp stamp) {
   std::uint64_t sum = 0;
   const auto put = [&](std::size_t at, std::uint32_t raw) {
     std::memcpy(to + at, &raw, sizeof raw);
     sum += raw;
   };
-  const std::uint32_t length = stamp != nullptr ? stamped_header : std::uint32_t{tcp_min_header};
+  const std::uint32_t length = stamped ? stamped_header : std::uint32_t{tcp_min_header};
   put(0, 0);
   put(4, byteswap(seq.raw()));
   put(8, byteswap(ack.raw()));
   put(12, length / 4 << 4 | std::uint32_t{flags} << 8 | std::uint32_t{byteswap(window)} << 16);
   put(16, 0);
-  if (stamp != nullptr) {
+  if (stamped) {
     put(20, byteswap(detail::nop_nop_timestamp));
-    put(24, byteswap(stamp->val));
-    put(28, byteswap(stamp->ecr));
+    put(24, byteswap(stamp.val));
+    put(28, byteswap(stamp.ecr));
   }
   return {sum, length};
 }
