@@ -15,9 +15,9 @@ namespace tern::test {
 template <class Handler>
 struct Node {
   Node(io::MemoryPort& port, Ip4 ip, PacketPool pool, const ShardSettings& s, Instant now, Handler& h,
-       const DialSettings& d = {})
+       const DialSettings& d = {}, const net::TxOffloads& offloads = {})
       : self({.mac = port.mac(), .addresses = {{Ip{ip}, 24}}}),
-        network(self, net::Routes{}, pool, {.key = {1, 2}}),
+        network(self, net::Routes{}, pool, {.key = {1, 2}, .offloads = offloads}),
         shard(process_arena(), s, pool, now),
         dial(self, steering, d),
         dialer(dial, 0),
@@ -36,11 +36,12 @@ struct Node {
 template <class Client, class Server>
 class CorePair {
  public:
-  explicit CorePair(ShardSettings s = {}, unsigned cache = 0, const DialSettings& d = {})
+  explicit CorePair(ShardSettings s = {}, unsigned cache = 0, const DialSettings& d = {},
+                    const net::TxOffloads& offloads = {})
       : pool(8191, 2048, cache),
         pair(io::MemoryPairSettings{}),
-        client(pair.a(), client_ip, pool.pool(), s, now, client_handler, d),
-        server(pair.b(), server_ip, pool.pool(), s, now, server_handler) {}
+        client(pair.a(), client_ip, pool.pool(), s, now, client_handler, d, offloads),
+        server(pair.b(), server_ip, pool.pool(), s, now, server_handler, {}, offloads) {}
 
   // Both cores turn until neither has anything to do.
   void settle() {
