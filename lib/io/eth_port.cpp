@@ -11,6 +11,7 @@
 
 #include "io/eal.hpp"
 #include "io/error.hpp"
+#include "io/kernel_device.hpp"
 
 namespace tern::io {
 namespace {
@@ -111,6 +112,7 @@ void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const
     throw Error(
         fmt::format("{}: the driver does not describe the port: {}", request.name, rte_strerror(-error)));
   capabilities_ = capabilities_of(info);
+  kernel_device_ = kernel_device_of(request.name, capabilities_.driver);
   plan_ = negotiate(capabilities_, request);
   if (pools.size() < plan_.queues) throw Error(request.name + ": one receive pool a queue is needed");
   queues_ = std::make_unique<Queue[]>(plan_.queues);
@@ -267,6 +269,7 @@ MacBytes EthPort::mac() const {
 }
 
 bool EthPort::link_up() const {
+  if (!kernel_device_.empty()) return kernel_link_up(kernel_device_);
   rte_eth_link link{};
   return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }

@@ -94,6 +94,7 @@ class EthPort {
   PortPlan plan_;
   PortCapabilities capabilities_;
   RssView rss_;
+  std::string kernel_device_; // whose link is asked for, where the driver does not know it
   WakeDescriptors wake_;
   std::unique_ptr<Queue[]> queues_;
 };

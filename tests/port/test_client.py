@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,24 @@ def against_nginx():
         lib.check(len(s["cores"]) == 2 and all(c["completed"] > 0 for c in s["cores"]), f"{s['cores']}")
         ok("two cores, each with connections of its own")
         cannot(far)
+        device_dies(far)
+
+
+def device_dies(far):
+    """The port goes away in the middle of a run: what was counted until then is told, and the run is a failure."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as report, \
+         lib.program(far, *client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--target", f"{KERNEL}:80", "--payload",
+                                  "http", "--verify", "--cps", "100", "--duration", "100s", "--json", report.name)) as p:
+        p.wait_for("ready")
+        lib.wait_until(lambda: len(re.findall(r"^ *\d+\.\ds +[1-9]", p.output(), re.M)) >= 2, "two lines of results", 20)
+        far.ip("link", "del", "tern0")
+        code = p.process.wait(40)
+        out = p.output()
+        lib.check(code == 1 and "lost its link" in out, f"exit {code}:\n{out}")
+        lib.run(sys.executable, ROOT / "tests/support/check_report.py", report.name, timeout=20)
+        s = json.load(open(report.name))["summary"]
+        lib.check(s["connections"]["completed"] > 50 and f"{s['connections']['completed']:,}" in out, out)
+    ok("the device dies in the middle: the results so far, exit 1")
 
 
 def refused(words, far=None, timeout=20):
