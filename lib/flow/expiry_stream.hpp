@@ -27,6 +27,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/published.hpp"
 #include "flow/ticks.hpp"
 
 namespace tern {
@@ -135,7 +136,8 @@ class ExpiryStreams {
     TERN_DCHECK(live(index));
     const std::uint32_t moved = add(now, chunks_[index / chunk_slots].queue);
     if (moved == none) return none;
-    records_[moved] = records_[index];
+    static_assert(std::is_trivially_copyable_v<R> && sizeof(R) % 4 == 0 && alignof(R) % 4 == 0);
+    publish_words(&records_[moved], &records_[index], sizeof(R)); // a reader may still hold that slot's name
     kill(index);
     return moved;
   }

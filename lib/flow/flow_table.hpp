@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <type_traits>
 
 #include "base/check.hpp"
 #include "flow/arena.hpp"
@@ -262,6 +263,11 @@ class FlowTable {
   // generation). False if entries moved meanwhile, so that one may have been passed by or seen twice.
   template <class F>
   bool observe_each(F&& f) const;
+  // The same, and whole: `copy(FlowRef)` is called for the entries of one bucket after another, under the rules
+  // of read()'s `match`, and `good(copied)` for all that it gave of a bucket once it is known that none of them
+  // was written over meanwhile. False also if a bucket kept changing, and was passed by.
+  template <class Copy, class Good>
+  bool read_each(Copy&& copy, Good&& good) const;
 
   [[nodiscard]] std::uint32_t size() const { return size_.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint64_t moves() const { return moves_.load(std::memory_order_acquire); }

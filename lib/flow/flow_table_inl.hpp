@@ -113,6 +113,31 @@ FlowTable::Read FlowTable::read(FlowHash hash, Match&& match) const {
   return Read::busy;
 }
 
+template <class Copy, class Good>
+bool FlowTable::read_each(Copy&& copy, Good&& good) const {
+  using Copied = std::invoke_result_t<Copy&, FlowRef>;
+  constexpr int tries = 1000;
+  const std::uint64_t before = moves();
+  bool all = true;
+  for (std::uint32_t at = 0; at < bucket_count_; ++at) {
+    const Bucket& b = buckets_[at];
+    bool still = false;
+    for (int i = 0; i < tries && !still; ++i) {
+      const std::uint32_t state = Bucket::observe(b.state);
+      std::array<Copied, Bucket::slots> seen{};
+      for (unsigned slot = 0; slot < Bucket::slots; ++slot)
+        if (Bucket::observe(b.tag[slot]) != 0)
+          seen[slot] = copy(FlowRef::from_raw(Bucket::observe(b.ref[slot])));
+      still = Bucket::observe(b.state) == state;
+      if (!still) continue;
+      for (const Copied& c : seen)
+        if (c) good(*c);
+    }
+    all = all && still;
+  }
+  return all && moves() == before;
+}
+
 template <class F>
 bool FlowTable::observe_each(F&& f) const {
   const std::uint64_t before = moves();

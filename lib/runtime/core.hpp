@@ -129,7 +129,7 @@ class Core {
   void free_syn(SynSlot<Key>& slot) {
     shard_.template syns<Key>().wheel.cancel(slot);
     --shard_.listeners[slot.listener].opening;
-    slot.key = Key{};
+    name_slot(slot, Key{});
     shard_.template syns<Key>().slots.give_back(&slot);
   }
 

@@ -108,7 +108,7 @@ void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t l
   auto& table = shard_.template syns<Key>();
   SynSlot<Key>* slot = table.slots.take();
   if (slot == nullptr) return shard_.tcp_counters.add(tcp::Counter::drop_no_memory);
-  slot->key = key;
+  name_slot(*slot, key);
   slot->facts = facts;
   slot->listener = listener;
   const FlowRef ref = shard_.ref_of(*slot);
@@ -385,7 +385,7 @@ void Core<Port, Handler>::enter_time_wait(R& r, const Key& key) {
     }
     if (index != streams.none) {
       TimeWaitSlot<Key>& slot = streams.at(index);
-      slot.key = key;
+      name_slot(slot, key);
       slot.facts = tcp::make_time_wait(shard_.env, tcp::time_wait_facts(r.tcb, shard_.now));
       replaced = shard_.flows.replace(hash, ref, {Shard::time_wait_kind<Key>(), index});
     }
@@ -420,6 +420,7 @@ void Core<Port, Handler>::send(Packet&& p, const Key& key, bool ect, std::uint16
   const net::Sending sending = net_.send_tcp(p, key.local, key.remote, tos, next, shard_.now, front);
   if (next != known) [[unlikely]] {
     const std::uint16_t number = hops_.number(*next, key.remote);
+    if (number == 0) shard_.counters.add(CoreCounter::next_hop_unnumbered);
     hops_.towards(key.remote) = number;
     hop = number;
   }

@@ -34,7 +34,8 @@ const char* name_of(CoreCounter c) {
                              "packets_scarce",
                              "neighbour_news_shared",
                              "neighbour_news_dropped",
-                             "icmp_no_connection"};
+                             "icmp_no_connection",
+                             "next_hop_unnumbered"};
   static_assert(names.size() == CoreCounters::size);
   return names[static_cast<std::size_t>(c)];
 }

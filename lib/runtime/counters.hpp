@@ -38,6 +38,7 @@ enum class CoreCounter : std::uint8_t {
   neighbour_news_shared,  // ARP and ND told to another core
   neighbour_news_dropped, // and not told: too many at once, no packet, or its mailbox was full
   icmp_no_connection,     // errors about a connection that is none
+  next_hop_unnumbered,    // segments for whom the way was looked up, since no number was left for it (Hops)
   count_
 };
 [[nodiscard]] const char* name_of(CoreCounter);

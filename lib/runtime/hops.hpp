@@ -19,6 +19,10 @@ namespace tern {
 // Either can be told to be right without a count of whom it was given to: a place in the table may change
 // hands as often as it likes, gateways are as few as routes. So numbers do not run out, and none has to be
 // given back.
+//
+// Whoever is past a limit (the 1,025th gateway since the start; a neighbour past place 32,766 of the table) has
+// no number: his segments find their way through routes and neighbours each time, and are counted
+// (next_hop_unnumbered). Slower, and no connection is refused or lost for it.
 class Hops {
  public:
   explicit Hops(net::Network& network) : net_(network), by_route_(network.routes().size()) {

@@ -1,11 +1,14 @@
-// Connections as another thread sees them, while their core goes on: name, state, generation. Everything else
-// is copied out by the core itself, on request (CoreHandle::post).
+// Connections as another thread sees them, while their core goes on: name, state, generation; and who is in
+// SYN-RECEIVED and TIME-WAIT. Everything else is copied out by the core itself, on request (CoreHandle::post).
 //
 // Records are type-stable and their memory lives as long as the shard. The owner gives a record its name and
 // state first and its generation last; when it ends, it takes the generation away first. All with release
 // stores. A reader loads generation, name, state, generation, with acquire: who saw anything written after
 // the generation went, sees it gone. So what comes out whole belonged to one connection, all of it, at one
 // time. Nobody waits, nobody locks, and a reader that is held up holds up nobody.
+//
+// Records of handshakes and of TIME-WAIT have no generation: the version of their bucket in the flow table
+// tells (FlowTable::read_each), since an entry leaves the table before its record is written over.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +23,14 @@ struct ConnectionSeen {
   tcp::State state = tcp::State::Closed;
   std::uint32_t index = 0;
   std::uint32_t generation = 0; // with the index it names this connection: another's will differ
+};
+
+// Any entry of the flow table.
+struct FlowSeen {
+  FlowKey key;
+  tcp::State state = tcp::State::Closed;
+  FlowRef ref;
+  std::uint32_t generation = 0; // of a connection; else 0
 };
 
 // Any number of these, on any threads, over one shard.
@@ -74,7 +85,43 @@ class ConnectionReader {
     });
   }
 
+  // Calls f(FlowSeen) for each connection, handshake and TIME-WAIT record; false as above.
+  template <class F>
+  bool each_flow(F&& f) const {
+    return shard_.flows.read_each([&](FlowRef ref) { return look(ref); }, f);
+  }
+
+  // What that record holds now; of a connection whole, of the others only under read_each's eyes.
+  [[nodiscard]] std::optional<FlowSeen> look(FlowRef ref) const {
+    const std::uint32_t i = ref.index();
+    switch (ref.kind()) {
+      case FlowKind::connection:
+        if (const auto c = at(i)) return FlowSeen{c->key, c->state, ref, c->generation};
+        return std::nullopt;
+      case FlowKind::syn_received: {
+        const std::uint32_t four = shard_.syn4.slots.capacity();
+        if (i < four) return FlowSeen{key_of(*shard_.syn4.slots.at(i)), tcp::State::SynReceived, ref};
+        if (i - four >= shard_.syn6.slots.capacity()) return std::nullopt;
+        return FlowSeen{key_of(*shard_.syn6.slots.at(i - four)), tcp::State::SynReceived, ref};
+      }
+      case FlowKind::time_wait:
+        if (i >= shard_.time_wait4.streams.index_end()) return std::nullopt;
+        return FlowSeen{key_of(shard_.time_wait4.streams.peek(i)), tcp::State::TimeWait, ref};
+      case FlowKind::time_wait6:
+        if (i >= shard_.time_wait6.streams.index_end()) return std::nullopt;
+        return FlowSeen{key_of(shard_.time_wait6.streams.peek(i)), tcp::State::TimeWait, ref};
+    }
+    return std::nullopt;
+  }
+
  private:
+  template <class Slot>
+  [[nodiscard]] static FlowKey key_of(const Slot& slot) {
+    auto key = decltype(slot.key){};
+    read_published_words(&slot.key, &key, sizeof key);
+    return key;
+  }
+
   const Shard& shard_;
 };
 

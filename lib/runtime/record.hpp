@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/ip.hpp"
+#include "base/published.hpp"
 #include "flow/flow_key.hpp"
 #include "flow/ticks.hpp"
 #include "flow/timer_wheel.hpp"
@@ -56,12 +57,18 @@ static_assert(offsetof(ConnectionRecord, tcb) == 32,
               "key and hook share line 0 with the Tcb's hottest fields");
 static_assert(sizeof(ConnectionRecord) == 256);
 
-// A handshake that the peer has not proved yet: one line for IPv4.
+// A handshake that the peer has not proved yet: one line for IPv4. Its key, as that of a TIME-WAIT record, is
+// written by name_slot() alone: other threads may look at it (readers.hpp), so that not even a new record's
+// constructor touches it.
 template <class Key>
 struct SynSlot {
+  SynSlot() {}
+
   TimerHook hook;
   Tick due = 0;
-  Key key;
+  union {
+    Key key;
+  };
   tcp::SynRecord facts;
   std::uint32_t rested = no_record; // the TIME-WAIT record whose place this handshake holds until it is done
   std::uint16_t hop = 0;
@@ -78,5 +85,10 @@ struct TimeWaitSlot {
   tcp::TimeWaitRecord facts;
 };
 static_assert(sizeof(TimeWaitSlot<FlowKey4>) == 32 && sizeof(TimeWaitSlot<FlowKey6>) == 56);
+
+template <class Slot, class Key>
+inline void name_slot(Slot& slot, const Key& key) {
+  publish_words(&slot.key, &key, sizeof key);
+}
 
 } // namespace tern

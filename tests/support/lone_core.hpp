@@ -81,7 +81,7 @@ class LoneCore {
   explicit LoneCore(const ShardSettings& s = {}, unsigned packets = 8191)
       : pool(packets),
         port(pool.pool()),
-        self({.mac = WirePort::our_mac, .addresses = {{Ip{ip}, 24}}}),
+        self({.mac = WirePort::our_mac, .addresses = {{Ip{ip}, 16}}}),
         network(self, net::Routes{{{Prefix{Ip{Ip4{}}, 0}, Ip{router}}}}, pool.pool(), {.key = {1, 2}}),
         shard(process_arena(), s, pool.pool(), now),
         core(shard, network, port, 0, handler) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <new>
 #include <random>
@@ -199,6 +200,29 @@ TEST(TimerWheel, PauseOfHalfTheClockAndMoreFiresAllThatIsArmed) {
     EXPECT_EQ(b.fired(0x100'0000 + pause + 8), Ids{});
     EXPECT_EQ(b.fired(0x100'0000 + pause + 9), Ids{0});
   }
+}
+
+// 50 days, a minute at a time: the clock comes round on the way, and whatever was armed for a minute, an hour, a day and
+// 20 days fires at its time, each time.
+TEST(TimerWheel, KeepsTimeWhenTheClockComesRoundAfter49Days) {
+  constexpr std::array<Tick, 4> every{60'000, 3'600'000, 86'400'000, 20 * 86'400'000U};
+  const Tick start = 0xffff'ffffU - 86'400'000 * 2;
+  Bench b(every.size(), start);
+  std::array<Tick, every.size()> due{};
+  std::array<unsigned, every.size()> fired{};
+  for (std::uint32_t i = 0; i < every.size(); ++i) b.wheel.arm(b[i], due[i] = start + every[i]);
+  constexpr std::uint64_t end = 50ULL * 86'400'000;
+  for (std::uint64_t passed = 60'000; passed <= end; passed += 60'000) {
+    const Tick now = start + static_cast<Tick>(passed);
+    for (const auto id : b.fired(now - 1)) FAIL() << id << " is early";
+    for (const auto id : b.fired(now)) {
+      ASSERT_EQ(due[id], now) << id;
+      ++fired[id];
+      b.wheel.arm(b[id], due[id] = now + every[id]);
+    }
+  }
+  for (std::size_t i = 0; i < every.size(); ++i) EXPECT_EQ(fired[i], end / every[i]) << i;
+  EXPECT_TRUE(b.wheel.validate());
 }
 
 TEST(TimerWheel, ClockThatStepsBackALittleMovesNothing) {

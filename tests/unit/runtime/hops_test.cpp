@@ -100,6 +100,24 @@ TEST_F(HopsTest, NewRoutesLeadElsewhere) {
   EXPECT_EQ(hops.towards(off_link(1)), 0);
 }
 
+// The 1,025th has none, and those that have one keep it.
+TEST_F(HopsTest, GatewaysBeyondTheLimitHaveNoNumberAndTakeNobodysAway) {
+  const auto gateway = [](std::uint32_t i) { return Ip{Ip4{Be32{10U << 24 | 1U << 16 | i}}}; };
+  std::vector<std::uint16_t> numbers;
+  for (std::uint32_t i = 0; i < 1024; ++i) {
+    numbers.push_back(hops.number(known(gateway(i)), Ip{off_link(i)}));
+    ASSERT_NE(numbers.back(), 0) << i;
+  }
+  EXPECT_EQ(std::set<std::uint16_t>(numbers.begin(), numbers.end()).size(), 1024U);
+  for (std::uint32_t i = 1024; i < 1100; ++i)
+    EXPECT_EQ(hops.number(known(gateway(i)), Ip{off_link(i)}), 0) << i;
+  EXPECT_EQ(hops.find(0, off_link(1050)), nullptr); // the network layer is asked
+  for (std::uint32_t i = 0; i < 1024; ++i) {
+    ASSERT_EQ(hops.number(known(gateway(i)), Ip{off_link(i)}), numbers[i]) << i;
+    ASSERT_EQ(hops.find(numbers[i], off_link(i)), network.neighbours().find(gateway(i))) << i;
+  }
+}
+
 TEST_F(HopsTest, SixAsFour) {
   const Ip near = *Ip::parse("2001:db8::77");
   const Ip afar = *Ip::parse("2001:db8:1::77");

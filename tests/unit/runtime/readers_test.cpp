@@ -5,9 +5,12 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <optional>
 #include <thread>
 
 #include "support/core_pair.hpp"
+#include "support/lone_core.hpp"
 
 namespace tern {
 namespace {
@@ -92,9 +95,132 @@ TEST(Readers, NeverTakeATornOrReusedRecordForAGoodOne) {
     if (r != nullptr) shard.connections.give_back(*r);
 }
 
+// The life of a flow as Core leads it: SYN-RECEIVED, connection, TIME-WAIT, its time begun anew, gone; each step under
+// the eyes of readers, in records that are used again at once.
+class Lives {
+ public:
+  explicit Lives(Shard& s) : s_(s) {}
+  void one(std::uint32_t n) {
+    const FlowKey4 key = name_of_life(n);
+    const FlowHash hash = s_.hasher(key);
+    if (s_.flows.find(hash, key, s_)) return;
+    auto* syn = s_.syn4.slots.take();
+    if (syn == nullptr) return;
+    name_slot(*syn, key);
+    ASSERT_TRUE(s_.flows.insert(hash, s_.ref_of(*syn)));
+    if (n % 3 == 0) return end(hash, *syn);
+    ConnectionRecord* r = s_.connections.take();
+    ASSERT_NE(r, nullptr);
+    s_.name(*r, key);
+    ASSERT_TRUE(s_.flows.replace(hash, s_.ref_of(*syn), s_.ref_of(*r)));
+    r->tcb = tcp::Tcb{};
+    r->tcb.state = state_of_life(key);
+    s_.connections.show(*r);
+    give_back(*syn);
+    auto& streams = s_.time_wait4.streams;
+    std::uint32_t index = streams.append(++now_);
+    while (index == streams.none) {
+      streams.evict_oldest(1, [&](std::uint32_t old, auto& slot) { leave(old, slot); });
+      index = streams.append(now_);
+    }
+    name_slot(streams.at(index), key);
+    ASSERT_TRUE(s_.flows.replace(hash, s_.ref_of(*r), {FlowKind::time_wait, index}));
+    s_.connections.give_back(*r);
+    if (n % 4 != 0) return;
+    if (const std::uint32_t moved = streams.restart(now_, index); moved != streams.none)
+      ASSERT_TRUE(s_.flows.replace(hash, {FlowKind::time_wait, index}, {FlowKind::time_wait, moved}));
+  }
+  void end_all() {
+    s_.time_wait4.streams.evict_oldest(1U << 20, [&](std::uint32_t old, auto& slot) { leave(old, slot); });
+  }
+
+ private:
+  void leave(std::uint32_t index, const TimeWaitSlot<FlowKey4>& slot) {
+    ASSERT_TRUE(s_.flows.erase(s_.hasher(slot.key), {FlowKind::time_wait, index}));
+  }
+  void end(FlowHash hash, SynSlot<FlowKey4>& syn) {
+    ASSERT_TRUE(s_.flows.erase(hash, s_.ref_of(syn)));
+    give_back(syn);
+  }
+  void give_back(SynSlot<FlowKey4>& syn) {
+    name_slot(syn, FlowKey4{});
+    s_.syn4.slots.give_back(&syn);
+  }
+  Shard& s_;
+  Tick now_ = 1000;
+};
+
+TEST(Readers, SeeEveryKindOfRecordWhole) {
+  ShardSettings s;
+  s.connections = s.syn_records = s.long_connections = 16;
+  s.time_wait_records = 128;
+  Shard shard(process_arena(), s, PacketPool{}, Instant::at_ns(1'000'000'000));
+  std::atomic<bool> done = false;
+  std::atomic<std::uint64_t> bad = 0;
+  std::array<std::atomic<std::uint64_t>, 16> seen{};
+  const auto reader = [&] {
+    const ConnectionReader look(shard);
+    while (!done.load(std::memory_order_relaxed))
+      look.each_flow([&](const FlowSeen& f) {
+        seen[static_cast<std::size_t>(f.state)].fetch_add(1, std::memory_order_relaxed);
+        const bool connection = f.ref.kind() == FlowKind::connection;
+        if (!whole(f.key) || (f.generation != 0) != connection ||
+            (connection && f.state != state_of_life(f.key)))
+          bad.fetch_add(1, std::memory_order_relaxed);
+      });
+  };
+  std::array<std::thread, 2> readers{std::thread{reader}, std::thread{reader}};
+  Lives lives(shard);
+  std::uint32_t n = 0;
+  // Until each kind was seen: a reader may get little of a busy machine.
+  const auto enough = [&] {
+    return seen[static_cast<std::size_t>(tcp::State::SynReceived)].load() > 0 &&
+           seen[static_cast<std::size_t>(tcp::State::TimeWait)].load() > 1000 &&
+           seen[static_cast<std::size_t>(tcp::State::Established)].load() > 0;
+  };
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!enough() && std::chrono::steady_clock::now() < end)
+    for (unsigned i = 0; i < 1000; ++i, n = (n + 1) % 4096) lives.one(n);
+  done = true;
+  for (std::thread& t : readers) t.join();
+  EXPECT_EQ(bad.load(), 0U);
+  EXPECT_TRUE(enough());
+  lives.end_all();
+  EXPECT_EQ(shard.flows.size(), 0U);
+}
+
 struct Quiet {
   void on_peer_closed(Connection) {}
 };
+
+TEST(Readers, SeeHandshakesAndTimeWaitOfAWholeCore) {
+  test::LoneCore<Quiet> c;
+  c.listen();
+  const auto from = [&](std::uint16_t port) { return c.from(Ip4{198, 51, 100, 1}, port); };
+  const auto state = [&](std::uint16_t port) {
+    std::optional<tcp::State> found;
+    EXPECT_TRUE(ConnectionReader(c.shard).each_flow([&](const FlowSeen& f) {
+      if (f.key == FlowKey{from(port)}) found = f.state;
+    }));
+    return found;
+  };
+  ASSERT_TRUE(c.arrives(from(1000), test::linux_syn(Seq{1}, 1)));
+  c.turn();
+  EXPECT_EQ(state(1000), tcp::State::SynReceived);
+  test::Peer p{from(1001)};
+  ASSERT_TRUE(p.connect(c));
+  EXPECT_EQ(state(1001), tcp::State::Established);
+  const auto ref = c.shard.flows.find(c.shard.hasher(p.key), p.key, c.shard);
+  c.shard.handle(c.shard.connections.at(ref.index())).close();
+  c.turn();
+  EXPECT_EQ(state(1001), tcp::State::FinWait1);
+  p.rcv_nxt += 1;
+  ASSERT_TRUE(p.say(c, {}, wire::tcp_flag::fin | wire::tcp_flag::ack));
+  c.turn();
+  EXPECT_EQ(state(1001), tcp::State::TimeWait);
+  c.run(Duration::seconds(61), Duration::ms(50));
+  EXPECT_FALSE(state(1001));
+}
 
 TEST(Readers, SeeWhatIsOpenUnderItsNameAndState) {
   test::CorePair<Quiet, Quiet> p;
