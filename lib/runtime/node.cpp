@@ -1,5 +1,7 @@
 #include "runtime/node.hpp"
 
+#include "runtime/settings/values.hpp"
+
 namespace tern {
 
 void declare_serve_options(settings::Schema& s, ServeSettings& v) {
@@ -8,6 +10,15 @@ void declare_serve_options(settings::Schema& s, ServeSettings& v) {
   s.add("drain", v.drain, "how long open connections may take to end once we were told to stop");
   declare_port_options(s, v.node);
   declare_tcp_options(s, v.node);
+}
+
+void check_listen(const settings::Schema& s, const ServeSettings& v) {
+  using Text = settings::Value<settings::PortRange>;
+  for (std::size_t i = 0; i < v.listen.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k)
+      if (v.listen[k].first <= v.listen[i].last && v.listen[i].first <= v.listen[k].last)
+        s.fail("listen", fmt::format("{} and {} overlap; name each port once", Text::print(v.listen[k]),
+                                     Text::print(v.listen[i])));
 }
 
 } // namespace tern

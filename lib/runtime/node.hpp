@@ -13,6 +13,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct ServeSettings {
   Duration drain = Duration::seconds(5);
 };
 void declare_serve_options(settings::Schema&, ServeSettings&);
+// Ranges that overlap are refused: throws ConfigError.
+void check_listen(const settings::Schema&, const ServeSettings&);
 
 template <class Handler>
 class Node {
@@ -103,6 +106,7 @@ class Node {
   [[nodiscard]] io::CoreId cores() const { return port_.cores(); }
   // Any thread: core(c).post(…), ask(core(c), …).
   [[nodiscard]] CoreHandle& core(io::CoreId c) { return *handles_[c]; }
+  [[nodiscard]] std::span<CoreHandle* const> handles() const { return handles_; }
   // Its counters may be read at any time; the rest is the core's alone.
   [[nodiscard]] TheWorker& worker(io::CoreId c) { return slots_[c]->worker; }
   // Its own core's alone, before start() and after stop() ours.
@@ -203,9 +207,16 @@ class Node {
   std::vector<std::thread> threads_;
 };
 
-// Serves with one copy of `handler` a core until the time is over or a signal comes; the exit code.
-template <class Handler>
-[[nodiscard]] int serve(const settings::Schema& schema, const ServeSettings& v, const Handler& handler) {
+struct NothingBeside {
+  void operator()(std::span<CoreHandle* const>) const {}
+};
+
+// Serves with one copy of `handler` a core until the time is over or a signal comes; the exit code. Meanwhile
+// `beside(the cores)` is called some 50 times a second, on this thread.
+template <class Handler, class Beside = NothingBeside>
+[[nodiscard]] int serve(const settings::Schema& schema, const ServeSettings& v, const Handler& handler,
+                        Beside&& beside = {}) {
+  check_listen(schema, v);
   catch_stop_signals();
   Node<Handler> node(schema, v.node, [&](io::CoreId) { return handler; });
   for (const settings::PortRange& r : v.listen)
@@ -222,6 +233,7 @@ template <class Handler>
   LinkWatch link(node.port().port());
   node.wait([&] {
     link.look(clock.now());
+    beside(node.handles());
     return clock.now() >= end;
   });
   node.stop(v.drain);

@@ -77,6 +77,41 @@ void reset(Lone& c, const Peer& p) {
   c.turn();
 }
 
+// What a Core needs to draw local ports by itself: so few that they run out.
+struct FewPorts {
+  explicit FewPorts(Lone& c) { c.core.handle().set_dialer(&dialer); }
+  net::Interface self{{.addresses = {{Ip{Lone::ip}, 24}}}};
+  io::Steering steering;
+  DialPlan plan{self, steering, {.ports = {5000, 5007}}};
+  Dialer dialer{plan, 0};
+};
+const Endpoint far_web{Ip{Ip4{10, 77, 0, 1}}, Port{443}};
+
+// Opens a connection and answers its SYN; the peer, who stands where it began, is open only if all went well.
+Peer dial(Lone& c, ConnectError& error, const Endpoint& to = far_web) {
+  (void)c.take_sent();
+  const Connecting made = c.core.handle().connect(to);
+  error = made.error;
+  if (!made) return {};
+  Peer p{Lone::from(to.ip.v4(), to.port.raw(), made.connection.local().port.raw())};
+  c.turn();
+  for (const test::Sent& s : c.take_sent()) {
+    if (s.h.flags != flag::syn || s.key.remote_port != p.key.local_port) continue;
+    wire::Tcp h;
+    h.flags = flag::syn | flag::ack;
+    h.seq = p.snd_nxt;
+    h.ack = s.h.seq + 1;
+    h.window = 500;
+    if (!c.arrives(p.key, h)) return p;
+    p.snd_nxt += 1;
+    p.rcv_nxt = h.ack;
+    p.open = true;
+  }
+  c.turn();
+  (void)c.take_sent();
+  return p;
+}
+
 TEST(Exhaustion, OfConnectionRecordsRefusesTheNewAndSparesTheOld) {
   ShardSettings s;
   s.connections = 8;
@@ -163,6 +198,46 @@ TEST(Exhaustion, OfTimeWaitRecordsEvictsTheOldestFirst) {
   c.run(Duration::seconds(61), Duration::ms(50));
   EXPECT_EQ(streams.size(), 0U);
   EXPECT_EQ(c.shard.flows.size(), 0U);
+}
+
+TEST(Exhaustion, OfLocalPortsIsAClearErrorTowardsThatPeerAlone) {
+  Lone c;
+  FewPorts ports(c);
+  listen(c);
+  ConnectError error{};
+  std::vector<Peer> all;
+  for (int i = 0; i < 8; ++i) {
+    all.push_back(dial(c, error));
+    ASSERT_TRUE(all.back().open) << i;
+  }
+  for (unsigned i = 1; i <= 100; ++i) { // each is refused after a bounded number of tries
+    EXPECT_FALSE(dial(c, error).open);
+    EXPECT_EQ(error, ConnectError::no_port);
+    EXPECT_EQ(c.count(CoreCounter::connect_no_port), i);
+  }
+  EXPECT_LE(ports.dialer.counts().get(PortCount::taken), 8 * 9 + 100 * PortPool::default_tries);
+  for (Peer& p : all) EXPECT_TRUE(answers(c, p));
+  Peer elsewhere =
+      dial(c, error, {Ip{Ip4{10, 77, 0, 2}}, Port{443}}); // ports are short towards one peer only
+  EXPECT_TRUE(elsewhere.open);
+  Peer visitor = peer(1); // and who comes to us needs none
+  EXPECT_TRUE(visitor.connect(c));
+  EXPECT_TRUE(answers(c, visitor));
+  // One that we close rests in TIME-WAIT with its port; without timestamps it serves again only after 2MSL.
+  const FlowRef ref = c.shard.flows.find(c.shard.hasher(all[0].key), all[0].key, c.shard);
+  c.shard.handle(c.shard.connections.at(ref.index())).close();
+  c.turn();
+  all[0].rcv_nxt += 1;
+  ASSERT_TRUE(all[0].say(c, {}, flag::fin | flag::ack));
+  c.turn();
+  EXPECT_EQ(c.shard.time_wait4.streams.size(), 1U);
+  EXPECT_FALSE(dial(c, error).open);
+  EXPECT_EQ(error, ConnectError::no_port);
+  c.run(Duration::seconds(61), Duration::ms(50));
+  EXPECT_TRUE(dial(c, error).open);
+  reset(c, all[1]); // a reset frees its port at once
+  EXPECT_TRUE(dial(c, error).open);
+  for (std::size_t i = 2; i < all.size(); ++i) EXPECT_TRUE(answers(c, all[i]));
 }
 
 TEST(Exhaustion, OfPacketsByUsersWhoDoNotReadLeavesTheReserve) {
@@ -259,6 +334,34 @@ TEST(Exhaustion, OfPacketsByHolesInStreamsIsStoppedAtTheReserve) {
 }
 
 // With nothing at all left: nothing arrives, nothing is sent, nothing breaks; and then it goes on.
+// More gateways than have numbers (Hops) and than the neighbours' table holds: the way is looked up for each
+// segment, who was evicted is asked for again, and every connection goes on.
+TEST(Exhaustion, OfNextHopNumbersCostsALookupNotAConnection) {
+  constexpr std::uint32_t ways = 1200;
+  ShardSettings s;
+  s.connections = 2 * ways;
+  Lone c(s);
+  listen(c);
+  std::vector<net::Route> routes;
+  const auto beyond = [](std::uint32_t n, std::uint8_t host) {
+    return Ip4{172, static_cast<std::uint8_t>(16 + n / 256), static_cast<std::uint8_t>(n), host};
+  };
+  for (std::uint32_t n = 0; n < ways; ++n)
+    routes.push_back({Prefix{Ip{beyond(n, 0)}, 24}, Ip{Ip4{192, 0, static_cast<std::uint8_t>(100 + n / 200),
+                                                           static_cast<std::uint8_t>(1 + n % 200)}}});
+  c.network.set_routes(net::Routes{std::move(routes)});
+  std::vector<Peer> all;
+  for (std::uint32_t n = 0; n < ways; ++n) {
+    all.push_back(Peer{Lone::from(beyond(n, 1), 4000)});
+    ASSERT_TRUE(all.back().connect(c)) << n;
+  }
+  EXPECT_GT(c.count(CoreCounter::next_hop_unnumbered), 0U);
+  EXPECT_GT(c.network.counters().get(net::NetCounter::neighbours_evicted), 0U);
+  for (int round = 0; round < 2; ++round)
+    for (Peer& p : all) ASSERT_TRUE(answers(c, p));
+  EXPECT_GE(c.count(CoreCounter::next_hop_unnumbered), 2 * (ways - 1024)); // one or two for each answer
+}
+
 TEST(Exhaustion, OfTheVeryLastPacketIsSurvived) {
   Lone c({}, 511);
   listen(c);
@@ -288,10 +391,16 @@ TEST(Exhaustion, OfEverythingAtOnceIsSurvivedAndPasses) {
   s.tcp.synack_retries = 1;
   Lone c(s, 2047);
   listen(c);
+  FewPorts ports(c);
   Peer old = peer(0);
   ASSERT_TRUE(old.connect(c));
   std::vector<Peer> crowd;
-  for (std::uint32_t n = 1; n < 220; ++n) {
+  ConnectError error{};
+  for (int i = 0; i < 8; ++i) { // every local port towards far_web
+    crowd.push_back(dial(c, error));
+    ASSERT_TRUE(crowd.back().open) << i;
+  }
+  for (std::uint32_t n = 1; n < 212; ++n) { // and every other record
     crowd.push_back(peer(n, n % 2 == 0 ? 81 : 82));
     ASSERT_TRUE(crowd.back().connect(c)) << n;
   }
@@ -303,8 +412,29 @@ TEST(Exhaustion, OfEverythingAtOnceIsSurvivedAndPasses) {
   }
   (void)c.take_sent();
   EXPECT_EQ(c.shard.connections.used(), 220U);
+  EXPECT_EQ(c.shard.syn4.slots.used(), 0U); // no SYN takes a record for which there is no connection
   EXPECT_NE(c.shard.env.scarcity, tcp::Scarcity::none);
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(answers(c, old)) << i;
+  // Each limit says which it is, and is counted.
+  (void)dial(c, error);
+  EXPECT_EQ(error, ConnectError::no_port);
+  (void)dial(c, error, {Ip{Ip4{10, 77, 0, 2}}, Port{443}});
+  EXPECT_EQ(error, ConnectError::no_record);
+  Peer late = peer(900);
+  EXPECT_FALSE(late.connect(c));
+  EXPECT_EQ(c.count(CoreCounter::connect_no_port), 1U);
+  EXPECT_EQ(c.count(CoreCounter::connect_no_record), 1U);
+  EXPECT_GE(c.count(tcp::Counter::accept_queue_full), 2001U);
+  EXPECT_GT(c.count(tcp::Counter::drop_text_scarce), 0U);
+  EXPECT_GE(c.count(CoreCounter::packets_scarce), 1U);
+  // Control segments still find packets: a closed port is refused, a listener's peer is reset.
+  (void)c.take_sent();
+  ASSERT_TRUE(c.arrives(Lone::from(Ip4{10, 9, 9, 9}, 1, 9999), test::linux_syn(Seq{1}, 1)));
+  c.turn();
+  const auto refused = c.take_sent();
+  ASSERT_EQ(refused.size(), 1U);
+  EXPECT_TRUE(refused[0].h.has(flag::rst));
+  EXPECT_EQ(c.count(CoreCounter::drop_control_no_packet), 0U);
   for (Peer& p : crowd) reset(c, p);
   c.run(Duration::seconds(10), Duration::ms(10));
   EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
@@ -316,6 +446,11 @@ TEST(Exhaustion, OfEverythingAtOnceIsSurvivedAndPasses) {
   Peer fresh = peer(999);
   EXPECT_TRUE(fresh.connect(c));
   EXPECT_TRUE(answers(c, fresh));
+  for (int i = 0; i < 8; ++i) { // every port is there again
+    Peer again = dial(c, error);
+    EXPECT_TRUE(again.open) << i;
+    EXPECT_TRUE(answers(c, again)) << i;
+  }
 }
 
 } // namespace
