@@ -35,6 +35,7 @@ Run declare_explain(CLI::App& app);
 Run declare_lb(CLI::App& app);
 Run declare_report(CLI::App& app);
 Run declare_server(CLI::App& app);
+Run declare_ss(CLI::App& app);
 
 // A command whose settings come from a schema, on the command line and from TOML. What the memory cannot hold
 // is `limits`' fault: the option that says how many records there are.

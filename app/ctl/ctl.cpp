@@ -6,7 +6,7 @@
 
 #include "app/command.hpp"
 #include "app/lb/control/commands.hpp"
-#include "app/lb/socket/socket.hpp"
+#include "app/socket/socket.hpp"
 #include "runtime/settings/error.hpp"
 
 namespace tern::app {
@@ -25,7 +25,7 @@ int run(const Options& o) {
       throw settings::ConfigError("tern ctl", "'" + w + "' is no word; write each word by itself");
     line += (line.empty() ? "" : " ") + w;
   }
-  const std::string answer = lb::ask(o.socket, line);
+  const std::string answer = ask(o.socket, line);
   const bool failed = answer.starts_with(o.json ? "{\"ok\":false" : "error: ");
   std::fwrite(answer.data(), 1, answer.size(), failed && !o.json ? stderr : stdout);
   return failed ? 1 : 0;

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "app/command.hpp"
+#include "app/server/control.hpp"
 #include "app/server/handlers.hpp"
 #include "app/server/responder.hpp"
 #include "runtime/node.hpp"
@@ -19,6 +20,7 @@ struct ServerSettings {
   std::uint32_t response_size = 64;
   std::uint32_t requests = 1;
   Http::Closes closes = Http::Closes::WhenAsked;
+  std::string control; // path of the control socket; empty: none
 };
 
 void declare(settings::Schema& s, ServerSettings& v) {
@@ -37,26 +39,28 @@ void declare(settings::Schema& s, ServerSettings& v) {
         settings::Range{1U, Responder::most_counted});
   s.choice<Http::Closes>("close", v.closes, "who ends a connection",
                          {{"client", Http::Closes::WhenAsked}, {"server", Http::Closes::AfterEach}});
+  s.add("control", v.control, "path of a control socket, for tern ss; empty: none");
   declare_serve_options(s, v.serve);
 }
 
 int run(const settings::Schema& schema, const ServerSettings& v) {
+  ServerControl control(v.control);
   switch (v.mode) {
     case Mode::Echo:
-      return serve(schema, v.serve, Echo{});
+      return serve(schema, v.serve, Echo{}, control);
     case Mode::Discard:
-      return serve(schema, v.serve, Discard{});
+      return serve(schema, v.serve, Discard{}, control);
     case Mode::Chargen:
-      return serve(schema, v.serve, Chargen{16'384});
+      return serve(schema, v.serve, Chargen{16'384}, control);
     case Mode::Respond: {
       if (v.response_size == 0 || v.response_size > Responder::most_response)
         schema.fail("response_size", "--mode respond sends 1 to 67108864 bytes");
       const std::string text = response_text(v.response_size);
       const bool closes = v.closes == Http::Closes::AfterEach;
-      return serve(schema, v.serve, Responder{v.request_size, text, closes ? v.requests : 0});
+      return serve(schema, v.serve, Responder{v.request_size, text, closes ? v.requests : 0}, control);
     }
     case Mode::Http:
-      return serve(schema, v.serve, Http{v.response_size, v.closes});
+      return serve(schema, v.serve, Http{v.response_size, v.closes}, control);
   }
   return settings::exit_config;
 }

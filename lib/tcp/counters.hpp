@@ -78,7 +78,6 @@ enum class Counter : std::uint8_t {
   timeout_keepalive,
   timeout_user,
   timeout_fin_wait_2,
-  timeout_close_wait,
   count_
 };
 

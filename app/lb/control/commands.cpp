@@ -193,6 +193,8 @@ constexpr ControlCommand table[] = {
     {"show backends", "[SERVICE]", "where to, in what state, with how many connections", show_backends},
     {"show connections", "[SERVICE] [MOST]", "who is connected through whom to whom (100, or MOST)",
      show_connections},
+    {"show sockets", "[state=S,…] [local=END] [peer=END] [limit=N] [info] [listening] [summary]",
+     "every TCP connection by itself, as tern ss shows it", show_sockets},
     {"show cores", "", "how busy each is, and its counters", show_cores},
     {"show ports", "[SERVICE]", "our ports in use and in TIME-WAIT, by our address and backend", show_ports},
     {"show memory", "", "what is reserved for what, and used", show_memory},

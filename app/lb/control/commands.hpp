@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "app/lb/socket/answer.hpp"
+#include "app/socket/answer.hpp"
 
 namespace tern::app::lb {
 

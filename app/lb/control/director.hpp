@@ -15,8 +15,8 @@
 #include "app/lb/config/schema.hpp"
 #include "app/lb/control/planner.hpp"
 #include "app/lb/path/splice.hpp"
-#include "app/lb/socket/answer.hpp"
-#include "app/lb/socket/socket.hpp"
+#include "app/socket/answer.hpp"
+#include "app/socket/socket.hpp"
 #include "runtime/core_handle.hpp"
 
 namespace tern::app::lb {

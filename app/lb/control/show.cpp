@@ -8,6 +8,7 @@
 #include "app/lb/choose/slow_start.hpp"
 #include "app/lb/config/kinds.hpp"
 #include "app/lb/control/director.hpp"
+#include "app/ss/sockets.hpp"
 #include "flow/arena.hpp"
 
 namespace tern::app::lb {
@@ -198,6 +199,17 @@ Answer show_connections(Director& d, Words words) {
     }
   }
   return a;
+}
+
+Answer show_sockets(Director& d, Words words) {
+  std::vector<CoreHandle*> cores;
+  for (const Directed& core : d.cores()) cores.push_back(core.handle);
+  return answer_sockets(
+      cores,
+      [&d](std::size_t core, std::function<CoreFacts(CoreHandle&)> call) {
+        return d.ask(d.cores()[core], [call = std::move(call)](CoreHandle& h, Splice&) { return call(h); });
+      },
+      words);
 }
 
 Answer show_cores(Director& d, Words) {

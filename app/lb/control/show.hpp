@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "app/lb/socket/answer.hpp"
+#include "app/socket/answer.hpp"
 
 namespace tern::app::lb {
 
@@ -14,6 +14,7 @@ using Words = std::span<const std::string_view>;
 [[nodiscard]] Answer show_services(Director&, Words);
 [[nodiscard]] Answer show_backends(Director&, Words);
 [[nodiscard]] Answer show_connections(Director&, Words);
+[[nodiscard]] Answer show_sockets(Director&, Words);
 [[nodiscard]] Answer show_cores(Director&, Words);
 [[nodiscard]] Answer show_ports(Director&, Words);
 [[nodiscard]] Answer show_memory(Director&, Words);

@@ -10,8 +10,8 @@
 #include <fstream>
 #include <thread>
 
-#include "app/lb/socket/answer.hpp"
-#include "app/lb/socket/socket.hpp"
+#include "app/socket/answer.hpp"
+#include "app/socket/socket.hpp"
 #include "runtime/settings/error.hpp"
 
 namespace tern::app::lb {

@@ -1,8 +1,8 @@
-#include "app/lb/socket/answer.hpp"
+#include "app/socket/answer.hpp"
 
 #include <algorithm>
 
-namespace tern::app::lb {
+namespace tern::app {
 namespace {
 
 std::string cell(const Json& v) {
@@ -66,4 +66,4 @@ std::vector<std::string_view> words_of(std::string_view line) {
   }
 }
 
-} // namespace tern::app::lb
+} // namespace tern::app

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace tern::app::lb {
+namespace tern::app {
 
 class ControlSocket {
  public:
@@ -30,4 +30,4 @@ class ControlSocket {
 // The other end: sends the line, gives back the whole answer. Throws ConfigError where nobody listens.
 [[nodiscard]] std::string ask(const std::string& path, const std::string& line);
 
-} // namespace tern::app::lb
+} // namespace tern::app

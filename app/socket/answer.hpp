@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace tern::app::lb {
+namespace tern::app {
 
 using Json = nlohmann::ordered_json; // columns stay in the order in which they were given
 
@@ -27,4 +27,4 @@ struct Answer {
 
 [[nodiscard]] std::vector<std::string_view> words_of(std::string_view line);
 
-} // namespace tern::app::lb
+} // namespace tern::app

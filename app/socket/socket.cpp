@@ -1,4 +1,4 @@
-#include "app/lb/socket/socket.hpp"
+#include "app/socket/socket.hpp"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -14,7 +14,7 @@
 
 #include "runtime/settings/error.hpp"
 
-namespace tern::app::lb {
+namespace tern::app {
 namespace {
 
 using settings::ConfigError;
@@ -124,9 +124,10 @@ std::string ask(const std::string& path, const std::string& line) {
   const sockaddr_un a = address_of(path);
   const Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (fd.get() < 0 || !connect_to(fd.get(), a))
-    throw ConfigError(path, fmt::format("nobody answers ({}); is tern lb running, with this path as control? "
-                                        "name another with --socket",
-                                        std::strerror(errno)));
+    throw ConfigError(
+        path, fmt::format("nobody answers ({}); is a tern server or tern lb running that was given this "
+                          "path as control? name another with --socket",
+                          std::strerror(errno)));
   const std::string request = line + "\n";
   if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
     throw ConfigError(path, fmt::format("does not take the request ({})", std::strerror(errno)));
@@ -138,8 +139,9 @@ std::string ask(const std::string& path, const std::string& line) {
     if (n <= 0) break;
     answer.append(piece, static_cast<std::size_t>(n));
   }
-  if (answer.empty()) throw ConfigError(path, "hung up without an answer; see what tern lb says");
+  if (answer.empty())
+    throw ConfigError(path, "hung up without an answer; see what the program that listens there says");
   return answer;
 }
 
-} // namespace tern::app::lb
+} // namespace tern::app
