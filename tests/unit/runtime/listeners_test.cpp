@@ -53,9 +53,10 @@ TEST(Listeners, ARangeHoldsBothItsEnds) {
 TEST(Listeners, AnAddressOfItsOwnGoesBeforeTheWildcard) {
   for (const bool wildcard_first : {true, false}) {
     Listeners l;
-    if (wildcard_first) ASSERT_TRUE(l.add(at(Ip{}, 80, 80)));
-    ASSERT_TRUE(l.add(at(one, 1, 65'535)));
-    if (!wildcard_first) ASSERT_TRUE(l.add(at(Ip{}, 80, 80)));
+    const ListenerSettings own_one = at(one, 1, 65'535);
+    const ListenerSettings wildcard = at(Ip{}, 80, 80);
+    ASSERT_TRUE(l.add(wildcard_first ? wildcard : own_one));
+    ASSERT_TRUE(l.add(wildcard_first ? own_one : wildcard));
     const std::uint8_t own = wildcard_first ? 1 : 0;
     EXPECT_EQ(l.find(one, Port{80}), own);
     EXPECT_EQ(l.find(two, Port{80}), 1 - own);

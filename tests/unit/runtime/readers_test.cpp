@@ -127,8 +127,9 @@ class Lives {
     ASSERT_TRUE(s_.flows.replace(hash, s_.ref_of(*r), {FlowKind::time_wait, index}));
     s_.connections.give_back(*r);
     if (n % 4 != 0) return;
-    if (const std::uint32_t moved = streams.restart(now_, index); moved != streams.none)
-      ASSERT_TRUE(s_.flows.replace(hash, {FlowKind::time_wait, index}, {FlowKind::time_wait, moved}));
+    const std::uint32_t moved = streams.restart(now_, index);
+    if (moved == streams.none) return;
+    ASSERT_TRUE(s_.flows.replace(hash, {FlowKind::time_wait, index}, {FlowKind::time_wait, moved}));
   }
   void end_all() {
     s_.time_wait4.streams.evict_oldest(1U << 20, [&](std::uint32_t old, auto& slot) { leave(old, slot); });
