@@ -40,6 +40,10 @@
 // without bound: `fin_wait_2` after it acknowledged our FIN without sending its own, `orphan_retries` tries
 // when it takes nothing, a window held shut included. So it is too once both sides have closed, and after
 // close() by a handler without on_data: that one drains.
+//
+// After on_peer_closed it is the handler's turn: nothing that the peer does can end the connection well. One
+// that is forgotten there, neither sending nor reading for `close_wait` (2 h) to twice that, is reset and
+// counted (`timeout_close_wait`); a handler that still sends has all the time it likes.
 #pragma once
 
 #include <concepts>

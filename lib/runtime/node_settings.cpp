@@ -88,6 +88,13 @@ void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
   s.add("keepalive", t.keepalive_idle,
         "quiet time after which a peer is asked whether it is still there (0: never)",
         Range{Duration{}, Duration::seconds(7 * 86'400)});
+  s.add("close_wait", t.close_wait,
+        "how long a connection whose peer has closed may rest, neither sending nor read, before it is reset "
+        "(0: for ever)",
+        Range{Duration{}, Duration::seconds(86'400)});
+  s.add("user_timeout", t.user_timeout,
+        "how long text may stay unacknowledged before the connection is given up (0: after 15 tries)",
+        Range{Duration{}, Duration::seconds(86'400)});
   s.add("rto_min", t.rto_min, "least retransmission timeout", Range{Duration::ms(1), Duration::seconds(60)});
   s.add("sack", t.sack, "selective acknowledgement");
   s.add("timestamps", t.timestamps, "timestamps option");

@@ -137,7 +137,12 @@ std::string due_timers(const Tcb& t, Instant now) {
         break;
     }
   }
-  if (due(t.idle_at_ms)) add(t.state == State::FinWait2 ? "FIN-WAIT-2 timer" : "keepalive timer");
+  if (due(t.idle_at_ms)) {
+    if (t.state == State::FinWait2)
+      add("FIN-WAIT-2 timer");
+    else
+      add(t.state == State::CloseWait ? "CLOSE-WAIT timer" : "keepalive timer");
+  }
   return s;
 }
 

@@ -78,6 +78,7 @@ enum class Counter : std::uint8_t {
   timeout_keepalive,
   timeout_user,
   timeout_fin_wait_2,
+  timeout_close_wait,
   count_
 };
 

@@ -66,6 +66,8 @@ inline void finish(Tcb& t, CloseReason reason, Outcome& out) {
 // Something was sent or acknowledged: the timer stands for what is now outstanding.
 void set_retransmission_timer(const Env&, Tcb&, Instant now, bool restart);
 void note_progress(Tcb&);
+// CLOSE-WAIT begins: the user's turn, but not for ever.
+void watch_close_wait(const Env&, Tcb&, Instant now);
 
 // ---- ACKs and windows (receive_window.cpp, text.cpp).
 // How far the right edge could move now.
@@ -121,7 +123,7 @@ void doubt_black_hole(Tcb&);               // something got through
 // ---- Arrival's steps that two files share; the fifth's are in ack_inl.hpp.
 // Text, FIN (text.cpp).
 void take_text(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
-void fin_arrives(const Env&, Tcb&, Outcome&); // at rcv.nxt
+void fin_arrives(const Env&, Tcb&, Instant now, Outcome&); // at rcv.nxt
 void take_text_behind_syn(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
 // Refuses everything: RFC 9293 §3.10.7.1's reset for a segment.
 void reply_reset(const Env&, const Segment&, Outcome&);

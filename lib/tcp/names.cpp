@@ -82,7 +82,8 @@ const char* name_of(Counter c) {
                              "timeout_retransmit",
                              "timeout_keepalive",
                              "timeout_user",
-                             "timeout_fin_wait_2"};
+                             "timeout_fin_wait_2",
+                             "timeout_close_wait"};
   static_assert(names.size() == TcpCounters::size);
   return names[static_cast<std::size_t>(c)];
 }

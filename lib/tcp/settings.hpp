@@ -39,7 +39,9 @@ struct Settings {
   // Life.
   Duration time_wait = Duration::seconds(60);  // 2MSL
   Duration fin_wait_2 = Duration::seconds(60); // orphans only
-  Duration keepalive_idle{};                   // zero: off
+  // The peer closed, and the user neither closes nor sends nor reads: forgotten. Zero: for ever.
+  Duration close_wait = Duration::seconds(7200);
+  Duration keepalive_idle{}; // zero: off
   Duration keepalive_interval = Duration::seconds(75);
   std::uint8_t keepalive_probes = 9;
   Duration user_timeout{}; // RFC 5482; zero: off

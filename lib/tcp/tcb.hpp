@@ -83,9 +83,9 @@ enum class BlackHole : std::uint8_t { None, Suspected, Doubted, Believed };
 // cache lines:
 //
 //   line 0 (after key and hook) | una nxt end wnd | rcv.nxt adv | state scales mss flags    every segment
-//   line 1                      | ts, wl1 wl2, cwnd, deadlines, receive buffer, first piece every data
-//   segment line 2                      | side records, RTT, retransmission                         sending,
-//   ACKs that end a sample line 3                      | what opening, losing and closing need
+//   line 1                      | ts, wl1 wl2, cwnd, deadlines, receive buffer, first piece every data segment
+//   line 2                      | side records, RTT, retransmission       sending, ACKs that end a sample
+//   line 3                      | what opening, losing and closing need
 //
 // The arrival of an in-order data segment in ESTABLISHED touches lines 0 and 1 only.
 struct Tcb {
@@ -128,7 +128,7 @@ struct Tcb {
   std::uint32_t timed_at_us = 0;
   std::uint32_t ssthresh = 0xffff'ffff;
   std::uint32_t max_snd_wnd = 0; // RFC 9293 §3.8.6.2.1: the largest window the peer ever offered
-  std::uint32_t idle_at_ms = 0;  // keepalive, FIN-WAIT-2 of orphans
+  std::uint32_t idle_at_ms = 0;  // keepalive, FIN-WAIT-2 of orphans, CLOSE-WAIT
   RtxTimer rtx = RtxTimer::Off;
   std::uint8_t rtx_backoff = 0;
   std::uint8_t rtx_count = 0;  // retransmissions or probes since the peer last acknowledged anything
@@ -136,9 +136,12 @@ struct Tcb {
   std::uint32_t challenge_ms = 0;
   Seq iss;
   // ---- line 3
-  Seq irs;
+  union {
+    Seq irs{};                // until CLOSE-WAIT; nothing reads it once the handshake is done
+    std::uint32_t user_stood; // in CLOSE-WAIT: how far the user had got at stalled_since_ms (timers.cpp)
+  };
   Seq recover;                        // RFC 6582: where the present recovery ends
-  std::uint32_t stalled_since_ms = 0; // flag_backed_off: since when: the user timeout
+  std::uint32_t stalled_since_ms = 0; // since when nothing moves: the user timeout, CLOSE-WAIT's time-out
   Seq dsack_left;                     // flag_dsack: the duplicate to report once (RFC 2883)
   Seq dsack_right;
   std::uint16_t peer_mss = 536;

@@ -42,7 +42,7 @@ void note_ecn(Tcb& t, const Segment& s, Outcome& out) {
 
 } // namespace
 
-void fin_arrives(const Env& env, Tcb& t, Outcome& out) {
+void fin_arrives(const Env& env, Tcb& t, Instant now, Outcome& out) {
   t.rcv_nxt += 1;
   if (t.has(flag_has_reassembly))
     reassembly::release(env, t); // text beyond a FIN is nonsense, and nobody would ever take it
@@ -52,6 +52,7 @@ void fin_arrives(const Env& env, Tcb& t, Outcome& out) {
   switch (t.state) {
     case State::Established:
       t.state = State::CloseWait;
+      watch_close_wait(env, t, now);
       return;
     case State::FinWait1: // our FIN is not acknowledged, or the fifth step would have moved on
       t.state = State::Closing;
@@ -110,7 +111,7 @@ void take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& o
   } else if (c.text != 0) {
     owe_ack(env, t, c.text, now, out);
   }
-  if (fin) fin_arrives(env, t, out);
+  if (fin) fin_arrives(env, t, now, out);
 }
 
 } // namespace tern::tcp::detail

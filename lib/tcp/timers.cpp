@@ -1,5 +1,5 @@
 // Timers: one retransmission deadline (RTO, tail probe, RACK, persist), one for the delayed ACK, one for idle
-// life.
+// life (keepalive, FIN-WAIT-2, CLOSE-WAIT).
 #include "tcp/timers_inl.hpp"
 
 namespace tern::tcp {
@@ -119,13 +119,8 @@ void retransmission_timer_fires(const Env& env, Tcb& t, Instant now, Outcome& ou
   }
 }
 
-// FIN-WAIT-2 of an orphan, or keepalive (RFC 1122 §4.2.3.6).
-void idle_timer_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
-  t.idle_at_ms = 0;
-  if (t.state == State::FinWait2 && t.has(flag_orphan)) {
-    env.count(Counter::timeout_fin_wait_2);
-    return finish(t, CloseReason::TimedOut, out);
-  }
+// RFC 1122 §4.2.3.6.
+void keep_alive(const Env& env, Tcb& t, Instant now, Outcome& out) {
   const Settings& s = env.settings;
   if (s.keepalive_idle <= Duration{}) return;
   const Duration quiet = Duration::ms(now.ms32() - t.heard_ms);
@@ -146,9 +141,63 @@ void idle_timer_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
   out.output = true;
 }
 
+// CLOSE-WAIT is the user's turn, and no peer can end it: who forgets to close would keep a record for ever.
+// Sending and reading are signs of life, so a half-closed connection serves for as long as the user likes;
+// text on its way is the retransmission timer's.
+
+// Grows with every byte that the user sends or reads.
+std::uint32_t user_stands(const Tcb& t) {
+  return t.snd_end.raw() - t.rcv_held;
+}
+
+bool user_forgot(const Env& env, Tcb& t, Instant now) {
+  if (env.settings.close_wait <= Duration{}) return false;
+  if (t.has(flag_backed_off) || t.outstanding() != 0 || t.unsent() != 0) {
+    t.user_stood = user_stands(t) - 1; // it is the peer that is waited for: the user's time begins after that
+    return false;
+  }
+  if (const std::uint32_t stands = user_stands(t); stands != t.user_stood) {
+    t.user_stood = stands;
+    t.stalled_since_ms = now.ms32();
+    return false;
+  }
+  return Duration::ms(now.ms32() - t.stalled_since_ms) >= env.settings.close_wait;
+}
+
+void look_again(const Env& env, Tcb& t, Instant now) {
+  const Duration limit = env.settings.close_wait;
+  if (limit <= Duration{}) return;
+  const Duration still = Duration::ms(now.ms32() - t.stalled_since_ms);
+  const std::uint32_t at = deadline_in(still < limit ? limit - still : limit, now);
+  if (t.idle_at_ms == 0 || static_cast<std::int32_t>(at - t.idle_at_ms) < 0) t.idle_at_ms = at;
+}
+
+// FIN-WAIT-2 of an orphan, CLOSE-WAIT of a user who forgot, keepalive.
+void idle_timer_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
+  t.idle_at_ms = 0;
+  if (t.state == State::FinWait2 && t.has(flag_orphan)) {
+    env.count(Counter::timeout_fin_wait_2);
+    return finish(t, CloseReason::TimedOut, out);
+  }
+  if (t.state == State::CloseWait && user_forgot(env, t, now)) {
+    env.count(Counter::timeout_close_wait);
+    t.set(flag_abort_due); // what the peer sent was not read, or not answered: it may as well know
+    out.output = true;
+    return finish(t, CloseReason::TimedOut, out);
+  }
+  keep_alive(env, t, now, out);
+  if (t.state == State::CloseWait) look_again(env, t, now);
+}
+
 } // namespace
 
 namespace detail {
+
+void watch_close_wait(const Env& env, Tcb& t, Instant now) {
+  t.user_stood = user_stands(t);
+  if (!t.has(flag_backed_off)) t.stalled_since_ms = now.ms32();
+  look_again(env, t, now);
+}
 
 void set_retransmission_timer(const Env& env, Tcb& t, Instant now, bool restart) {
   if (!synchronized(t.state)) {

@@ -111,6 +111,7 @@ void close(const Env&, Tcb& t, Instant, Outcome& out) {
       break;
     case State::CloseWait:
       t.state = State::LastAck;
+      t.idle_at_ms = 0; // from here on the FIN's retransmission is what waits
       break;
     default:
       return;

@@ -173,7 +173,7 @@ void segment(World& w, Input& in) {
   const Seq before = w.t.rcv_nxt;
   const Segment s{.h = h, .payload = text != 0 ? &p : nullptr, .text = text, .ce = (how & 96) == 96};
   segment_arrives(w.env, w.t, s, w.now, out);
-  w.note(out, opening ? w.t.irs + 1 : before);
+  w.note(out, opening ? h.seq + 1 : before);
 }
 
 void send(World& w, Input& in, unsigned how) {
@@ -265,6 +265,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if ((bits & 128) != 0) {
     w.settings.send_buffer = 1 + in.take<std::uint16_t>();
     w.settings.keepalive_idle = tern::Duration::seconds(1);
+    w.settings.close_wait = tern::Duration::seconds(3);
     w.settings.user_timeout = tern::Duration::seconds(in.take());
   }
   open(w, in);

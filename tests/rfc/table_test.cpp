@@ -100,6 +100,7 @@ tcp::Settings settings_for(const Happening& e) {
     s.keepalive_interval = Duration::seconds(1);
     s.keepalive_probes = 3;
   }
+  if (e.timer == "CLOSE-WAIT, forgotten") s.close_wait = Duration::seconds(10);
   if (e.timer == "user timeout") s.user_timeout = Duration::seconds(5);
   return s;
 }
@@ -134,7 +135,7 @@ bool enter_for(Rig& r, State state, const std::string& timer) {
     return true;
   }
   enter(r, state);
-  if (!timer.starts_with("keepalive")) return true;
+  if (!timer.starts_with("keepalive") && !timer.starts_with("CLOSE-WAIT")) return true;
   if (state < State::Established) return false;
   r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_nxt); // a connection that rests
   return r.tcb.state == state;
@@ -151,6 +152,7 @@ bool timer_happens(Rig& r, const std::string& timer) {
     r.user([&] { tcp::orphan(env, r.tcb, tcp::Farewell::Reset, r.now, r.outcome); });
     return r.tcb.state == State::FinWait2 && r.timer_fires();
   }
+  if (timer == "CLOSE-WAIT, forgotten") return r.tcb.state == State::CloseWait && r.timer_fires();
   if (timer == "persist") return r.tcb.rtx == tcp::RtxTimer::Persist && r.timer_fires();
   if (timer == "tail loss probe") return r.tcb.rtx == tcp::RtxTimer::Tlp && r.timer_fires();
   if (timer == "RACK reordering") return r.tcb.rtx == tcp::RtxTimer::Rack && r.timer_fires();

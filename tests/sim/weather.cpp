@@ -49,6 +49,8 @@ tcp::Settings random_settings(sim::Random& r, bool fair) {
     s.keepalive_idle = random_ms(r, 1'000, 30'000);
     s.keepalive_interval = random_ms(r, 500, 5'000);
   }
+  // Shorter than what is left of a run after its patience: an alarm beyond its end would be no rest.
+  s.close_wait = !fair && r.chance(0.2) ? random_ms(r, 500, 30'000) : Duration::seconds(500);
   if (!fair && r.chance(0.1)) s.user_timeout = random_ms(r, 2'000, 30'000);
   if (!fair && r.chance(0.2)) s.data_retries = static_cast<std::uint8_t>(r.between(3, 15));
   return s;

@@ -202,6 +202,122 @@ TEST_F(Parting, AWindowHeldShutDoesNotHoldLastAck) {
   EXPECT_EQ(p.server_handler.reason, CloseReason::TimedOut);
 }
 
+// ---- CLOSE-WAIT: the peer has closed, and it is the handler's turn
+
+struct Caller {
+  void on_data(Connection, Payload& p) {
+    got += p.size();
+    p.drop_all();
+  }
+  void on_peer_closed(Connection) {}
+  void on_closed(Connection, CloseReason r) { reason = r; }
+  std::uint64_t got = 0;
+  CloseReason reason = CloseReason::None;
+};
+
+// Hears that the peer closed, and does nothing of its own accord.
+struct Forgetful {
+  void on_data(Connection c, Payload& p) {
+    last = c;
+    if (reads) p.drop_all();
+  }
+  void on_peer_closed(Connection c) { last = c; }
+  void on_closed(Connection, CloseReason r) { ++closed, reason = r; }
+  bool reads = true;
+  int closed = 0;
+  CloseReason reason = CloseReason::None;
+  Connection last;
+};
+
+class CloseWait : public ::testing::Test {
+ protected:
+  static ShardSettings settings(Duration keepalive = {}) {
+    ShardSettings s;
+    s.tcp.close_wait = Duration::seconds(600);
+    s.tcp.keepalive_idle = keepalive;
+    s.tcp.keepalive_interval = Duration::seconds(1);
+    return s;
+  }
+  explicit CloseWait(const ShardSettings& s = settings()) : p(s) {}
+  // The client says a word and closes.
+  void begin() {
+    ASSERT_TRUE(p.server.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
+    c = p.client.core.connect(p.key(1000)).connection;
+    p.settle();
+    c.send("GET");
+    c.close();
+    p.run(Duration::ms(100));
+    ASSERT_EQ(ours().state(), tcp::State::CloseWait);
+  }
+  Connection& ours() { return p.server_handler.last; }
+  std::uint64_t forgotten() { return p.server.shard.tcp_counters.get(tcp::Counter::timeout_close_wait); }
+
+  test::CorePair<Caller, Forgetful> p;
+  Connection c;
+};
+
+class CloseWaitWithKeepalive : public CloseWait {
+ protected:
+  CloseWaitWithKeepalive() : CloseWait(settings(Duration::seconds(7))) {}
+};
+
+TEST_F(CloseWait, OfAHandlerThatForgetsIsResetAndCounted) {
+  begin();
+  p.run(Duration::seconds(599), Duration::ms(500));
+  EXPECT_EQ(p.server_handler.closed, 0);
+  p.run(Duration::seconds(602), Duration::ms(500)); // at the first look it had read since the FIN came
+  EXPECT_EQ(p.server_handler.reason, CloseReason::TimedOut);
+  EXPECT_EQ(p.client_handler.reason, CloseReason::Reset);
+  EXPECT_EQ(forgotten(), 1U);
+  EXPECT_EQ(p.server.shard.connections.used(), 0U);
+}
+
+TEST_F(CloseWait, WithUnreadTextIsBoundedToo) {
+  p.server_handler.reads = false;
+  begin();
+  p.run(Duration::seconds(601), Duration::ms(500));
+  EXPECT_EQ(forgotten(), 1U);
+  EXPECT_EQ(p.server.shard.connections.used(), 0U);
+}
+
+TEST_F(CloseWait, OfAHandlerThatStillSendsLastsAsLongAsItLikes) {
+  begin();
+  for (int i = 0; i < 20; ++i) {
+    p.run(Duration::seconds(590), Duration::ms(500));
+    ASSERT_EQ(ours().send("more"), 4U) << i;
+  }
+  p.run(Duration::seconds(1));
+  EXPECT_EQ(p.client_handler.got, 80U);
+  ours().close();
+  p.run(Duration::seconds(1));
+  EXPECT_EQ(p.server_handler.reason, CloseReason::Done);
+  EXPECT_EQ(forgotten(), 0U);
+}
+
+TEST_F(CloseWait, WaitsForAPeerThatDoesNotReadAndThenForTheHandlerAnew) {
+  begin();
+  c.pause_reading();
+  static const std::string much(200'000, 'x');
+  (void)ours().send(StaticBytes{std::string_view{much}});
+  p.run(hour, Duration::seconds(1)); // the window is shut: the peer's doing
+  ASSERT_EQ(p.server_handler.closed, 0);
+  c.resume_reading();
+  p.run(Duration::seconds(599), Duration::ms(500));
+  EXPECT_EQ(p.client_handler.got, much.size());
+  EXPECT_EQ(p.server_handler.closed, 0);
+  p.run(Duration::seconds(1300), Duration::ms(500));
+  EXPECT_EQ(forgotten(), 1U);
+}
+
+TEST_F(CloseWaitWithKeepalive, EndsAtItsOwnTime) {
+  begin();
+  p.run(Duration::seconds(590), Duration::ms(500));
+  EXPECT_EQ(p.server_handler.closed, 0);
+  EXPECT_GE(p.server.shard.tcp_counters.get(tcp::Counter::keepalive_probe), 50U);
+  p.run(Duration::seconds(30), Duration::ms(500)); // it looks with every probe
+  EXPECT_EQ(forgotten(), 1U);
+}
+
 TEST(PartingOfADeafHandler, CloseDrains) {
   struct Daytime {
     void on_accept(Connection c) {
