@@ -120,14 +120,6 @@ class Network {
                ? Sending::ready
                : no_room(segment);
   }
-  // The peer behind this hop was heard of through what it acknowledged (RFC 4861 §7.3.1): no need to ask.
-  void confirm(NeighbourRef hop, Instant now) {
-    Neighbour* n = neighbours_.get(hop);
-    if (n != nullptr && n->state != NeighbourState::incomplete) {
-      n->state = NeighbourState::reachable;
-      n->deadline = now + Neighbours::reachable_time;
-    }
-  }
 
   // Tells the link of our addresses (gratuitous ARP, unsolicited advertisements).
   void announce();

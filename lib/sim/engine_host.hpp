@@ -17,9 +17,9 @@
 #include "base/siphash.hpp"
 #include "sim/frame.hpp"
 #include "sim/network.hpp"
-#include "sim/records.hpp"
 #include "tcp/engine.hpp"
 #include "tcp/listen.hpp"
+#include "tcp/side_memory.hpp"
 #include "tcp/syn_received.hpp"
 #include "tcp/time_wait.hpp"
 
@@ -41,11 +41,15 @@ class App {
   virtual void closed(EngineHost&, ConnId, tcp::CloseReason) {}
 };
 
+// Side records of a host that has enough of them.
+inline constexpr tcp::SideCounts usual_records{
+    .recovery = 64, .tx_log = 4096, .reassembly = 64, .ranges = 2048, .send_queues = 64, .pieces = 4096};
+
 struct EngineHostSettings {
   tcp::Settings tcp;
   std::uint16_t mtu = 1500;
-  RecordLimits records;
-  SipKey key{0x5eed, 0x7465'726e}; // ISNs, timestamp offsets, cookies
+  tcp::SideCounts records = usual_records; // 0 of a kind plays a core that has run out
+  SipKey key{0x5eed, 0x7465'726e};         // ISNs, timestamp offsets, cookies
   tcp::CookieMode cookies = tcp::CookieMode::Auto;
   std::uint32_t backlog = 128; // SYN-RECEIVED records a host may have
   // A protocol that believes any SYN: what TCP would be with two segments. For the test that asks why there
@@ -106,7 +110,7 @@ class EngineHost {
   [[nodiscard]] const tcp::TimeWaitRecord* time_wait(Port local, Ip4 remote, Port remote_port) const;
   [[nodiscard]] const tcp::TcpCounters& counters() const { return counters_; }
   [[nodiscard]] std::uint64_t count(tcp::Counter c) const { return counters_.get(c); }
-  [[nodiscard]] const Records& records() const { return records_; }
+  [[nodiscard]] const tcp::SideMemory& records() const { return records_; }
   [[nodiscard]] const tcp::Settings& settings() const { return settings_.tcp; }
   [[nodiscard]] std::uint64_t damaged() const { return damaged_; } // packets that failed a checksum
   [[nodiscard]] Instant now() const { return wire_.now(); }
@@ -145,7 +149,7 @@ class EngineHost {
     Instant expires;
   };
 
-  [[nodiscard]] tcp::Env env() { return {settings_.tcp, counters_, packets_, records_.side()}; }
+  [[nodiscard]] tcp::Env env() { return {settings_.tcp, counters_, packets_, records_.pools()}; }
   [[nodiscard]] std::uint16_t mtu_mss() const { return static_cast<std::uint16_t>(settings_.mtu - 40); }
   [[nodiscard]] tcp::Tuple4 words(const Tuple&) const;
   [[nodiscard]] tcp::Origins origins(const Tuple&) const;
@@ -190,7 +194,7 @@ class EngineHost {
   PacketPool packets_;
   EngineHostSettings settings_;
   tcp::TcpCounters counters_;
-  Records records_;
+  tcp::SideMemory records_;
   Attachment wire_;
   std::map<ConnId, std::unique_ptr<Connection>> connections_;
   std::map<Tuple, ConnId> by_tuple_;

@@ -29,6 +29,7 @@ enum class Counter : std::uint8_t {
   reset_in,
   reset_out,
   window_shrunk_by_peer,
+  mss_raised, // the peer asked for segments smaller than `least_mss`
   // What had to be sent again.
   retransmit_syn,
   retransmit_syn_ack,

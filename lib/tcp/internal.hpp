@@ -7,13 +7,13 @@
 #include "base/time.hpp"
 #include "tcp/engine.hpp"
 #include "tcp/recovery/recovery.hpp"
+#include "tcp/syn_options.hpp"
 #include "tcp/tcb.hpp"
 
 namespace tern::tcp::detail {
 
 namespace flag = wire::tcp_flag;
 
-inline constexpr std::uint16_t least_mss = 88;       // an absurd MSS makes absurd work (CVE-2019-11479)
 inline constexpr std::uint32_t timestamp_bytes = 12; // of every segment, once negotiated
 
 // ---- Deadlines on the wrapping millisecond clock: 0 is none, so a deadline that falls on 0 moves to 1.
@@ -121,9 +121,10 @@ void suspect_black_hole(const Env&, Tcb&); // one more time-out without an answe
 void doubt_black_hole(Tcb&);               // something got through
 
 // ---- Arrival's steps that two files share; the fifth's are in ack_inl.hpp.
-// Text, FIN (text.cpp).
-void take_text(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
-void fin_arrives(const Env&, Tcb&, Instant now, Outcome&); // at rcv.nxt
+// Seventh and eighth (text.cpp). The seventh is true when what now stands at rcv.nxt is the peer's FIN.
+[[nodiscard]] bool seventh_take_text(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
+void eighth_take_fin(const Env&, Tcb&, Instant now, Outcome&);
+// Both, for text that lies on a segment with SYN.
 void take_text_behind_syn(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
 // Refuses everything: RFC 9293 §3.10.7.1's reset for a segment.
 void reply_reset(const Env&, const Segment&, Outcome&);

@@ -115,6 +115,8 @@ ListenVerdict listen_arrives(const Env& env, SynGate& gate, CookieMode mode, con
   // Differs: text on a SYN may be queued until the handshake is done; we have nowhere to keep a stranger's
   // bytes. The SYN-ACK does not acknowledge them, so they come again.
   if (s.text != 0) env.count(Counter::listen_text_dropped);
+  if (absurd_mss(h.options)) [[unlikely]]
+    env.count(Counter::mss_raised);
   if (!room.accept) return drop(env, Counter::accept_queue_full);
   if (mode != CookieMode::Always && room.record && gate.syn_rate.take(now)) [[likely]] {
     Origins origins = gate.isn.both(tuple, now);

@@ -39,6 +39,7 @@ const char* name_of(Counter c) {
                              "reset_in",
                              "reset_out",
                              "window_shrunk_by_peer",
+                             "mss_raised",
                              "retransmit_syn",
                              "retransmit_syn_ack",
                              "retransmit_fin",

@@ -3,7 +3,6 @@
 
 #include "tcp/internal.hpp"
 #include "tcp/recovery/rtt.hpp"
-#include "tcp/syn_options.hpp"
 
 namespace tern::tcp {
 
@@ -63,6 +62,7 @@ void take_syn_options(const Env& env, Tcb& t, const wire::Tcp& h, Instant now) {
   t.rcv_adv = t.rcv_nxt + std::min<std::uint32_t>(t.rcv_limit, 65535);
   t.last_ack_sent = t.rcv_nxt;
   if ((o.has & O::mss_bit) != 0) t.peer_mss = std::max(o.mss, least_mss);
+  if (absurd_mss(o)) env.count(Counter::mss_raised);
   if (s.window_scale && (o.has & O::wscale_bit) != 0) {
     t.set(flag_scaled);
     t.snd_scale = std::min<std::uint8_t>(o.wscale, 14) & 15; // RFC 7323 §2.3

@@ -1,6 +1,22 @@
-// Segment arrival in SYN-RECEIVED and the synchronized states, beside RFC 9293 §3.10.7.4: one function a
-// step, in the RFC's order, called by one short parent. RFC 5961's hardening and RFC 7323's PAWS stand in the
-// steps they amend.
+// Segment arrival, to be read beside RFC 9293 §3.10.7: one function a step, in the RFC's order, called by one
+// short parent, segment_arrives_by_rfc(). RFC 5961's hardening and RFC 7323's PAWS stand in the steps they amend.
+//
+//   §3.10.7.1 CLOSED                 reply_reset(); a port that nobody listens at: listen.cpp, closed_arrives()
+//   §3.10.7.2 LISTEN                 listen.cpp, listen_arrives()
+//   §3.10.7.3 SYN-SENT               syn_sent.cpp, the four checks and what follows
+//   §3.10.7.4 first: sequence number first_check_sequence()
+//             second: RST            second_check_reset()
+//             third: security        there is none
+//             fourth: SYN            fourth_check_syn()
+//             fifth: ACK             fifth_check_ack(); what an acceptable one does: ack_inl.hpp, ack.cpp
+//             sixth: URG             nothing to do
+//             seventh: text          text.cpp, seventh_take_text()
+//             eighth: FIN            text.cpp, eighth_take_fin()
+//   §3.10.8   time-outs              timers.cpp
+//
+// Two states of §3.10.7.4 are records of their own with the same steps, fewer of which can matter there:
+// SYN-RECEIVED of the side that listened (syn_received.cpp) and TIME-WAIT (time_wait.cpp). In front of it all stands
+// segment_arrives(), which does at once what the steps come to for a segment that was predicted.
 #include "tcp/ack_inl.hpp"
 #include "tcp/internal.hpp"
 #include "tcp/text_inl.hpp"
@@ -121,8 +137,8 @@ bool second_check_reset(const Env& env, Tcb& t, const Segment& s, Instant now, O
   return false;
 }
 
-// Fourth, the SYN bit (the third is security): RFC 5961 §4.2, a challenge whatever the sequence number. A
-// peer that did restart answers the challenge with the RST that proves it.
+// Fourth, the SYN bit: RFC 5961 §4.2, a challenge whatever the sequence number. A peer that did restart answers
+// the challenge with the RST that proves it.
 bool fourth_check_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   if (!s.h.has(flag::syn)) [[likely]]
     return true;
@@ -198,15 +214,6 @@ bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outc
   return !fin_acknowledged(t) || our_fin_acknowledged(env, t, now, out);
 }
 
-// Sixth, the URG bit: urgent text is delivered in line (RFC 6093), so the pointer needs nothing. Seventh, the
-// text; eighth, the FIN.
-void sixth_to_eighth(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
-  if (s.text == 0 && !s.h.has(flag::fin)) return;
-  if (s.h.has(flag::syn)) [[unlikely]] // the SYN-ACK of a simultaneous open
-    return take_text_behind_syn(env, t, s, now, out);
-  take_text(env, t, s, now, out);
-}
-
 // The fast path's question: is this the segment that was predicted — a connection that is open, or that it
 // opens; in sequence, inside the window, nothing on it but ACK, PSH and FIN; an ACK of what is outstanding;
 // nothing held out of order, the user there, the options as agreed? All that the first four steps ask is then
@@ -237,9 +244,14 @@ void segment_arrives_by_rfc(const Env& env, Tcb& t, const Segment& s, Instant no
   if (t.state == State::SynSent) return syn_sent_arrives(env, t, s, now, out);
   if (!first_check_sequence(env, t, s, now, out)) return;
   if (!second_check_reset(env, t, s, now, out)) return;
+  // Third, security: there is none.
   if (!fourth_check_syn(env, t, s, now, out)) return;
   if (!fifth_check_ack(env, t, s, now, out)) return;
-  sixth_to_eighth(env, t, s, now, out);
+  // Sixth, the URG bit: urgent text is delivered in line (RFC 6093), so the pointer needs nothing.
+  if (s.text == 0 && !s.h.has(flag::fin)) return;
+  if (s.h.has(flag::syn)) [[unlikely]] // the SYN-ACK of a simultaneous open
+    return take_text_behind_syn(env, t, s, now, out);
+  if (seventh_take_text(env, t, s, now, out)) eighth_take_fin(env, t, now, out);
 }
 
 // What the steps come to for a segment that was predicted; any other goes by them one by one.

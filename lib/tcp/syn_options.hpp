@@ -10,7 +10,11 @@
 
 namespace tern::tcp {
 
-inline constexpr std::uint16_t least_peer_mss = 88; // an absurd MSS makes absurd work (CVE-2019-11479)
+inline constexpr std::uint16_t least_mss = 88; // an absurd MSS makes absurd work (CVE-2019-11479)
+
+[[nodiscard]] inline bool absurd_mss(const wire::TcpOptions& o) {
+  return (o.has & wire::TcpOptions::mss_bit) != 0 && o.mss < least_mss;
+}
 
 struct SynOptions {
   std::uint16_t peer_mss = 536;
@@ -26,7 +30,7 @@ struct SynOptions {
   namespace flag = wire::tcp_flag;
   const O& o = syn.options;
   SynOptions a;
-  if ((o.has & O::mss_bit) != 0) a.peer_mss = std::max(o.mss, least_peer_mss);
+  if ((o.has & O::mss_bit) != 0) a.peer_mss = std::max(o.mss, least_mss);
   a.scaled = s.window_scale && (o.has & O::wscale_bit) != 0;
   if (a.scaled) a.snd_scale = std::min<std::uint8_t>(o.wscale, 14); // RFC 7323 §2.3
   a.sack = s.sack && (o.has & O::sack_permitted_bit) != 0;

@@ -1,4 +1,4 @@
-// The seventh and eighth steps of segment arrival: text and FIN, wherever they lie.
+// Segment arrival's seventh and eighth steps: text and FIN, wherever they lie.
 #include "tcp/text_inl.hpp"
 
 namespace tern::tcp::detail {
@@ -33,6 +33,39 @@ Cut cut_to_window(const Env& env, const Tcb& t, const Segment& s) {
   return c;
 }
 
+// Text at rcv.nxt, or none, where more is held behind it. First bytes win: what was held is handed out, and of the
+// text only what lies in the gaps. `fin`: the peer's FIN comes next.
+void fill_gaps(const Env& env, Tcb& t, Packet text, Instant now, bool& fin, Outcome& out) {
+  for (Seq at = t.rcv_nxt;;) { // where `text` begins
+    bool held_fin = false;
+    const std::uint32_t ready =
+        t.has(flag_has_reassembly) ? reassembly::take_ready(env, t, out.data, held_fin) : 0;
+    if (ready != 0) deliver(env, t, ready, now, out);
+    if (held_fin) return void(fin = true); // and text beyond it is nonsense
+    if (!text) return;
+    if (const std::uint32_t stale = std::min(text.length(), t.rcv_nxt.since(at)); stale != 0) {
+      env.count(Counter::duplicate_bytes_in, stale);
+      if (stale == text.length()) return;
+      text.trim_front(stale);
+      at = t.rcv_nxt;
+    }
+    Packet rest;
+    const ReassemblyRange* held = t.has(flag_has_reassembly) ? t.reassembly->head : nullptr;
+    if (held != nullptr && held->left.before(at + text.length())) {
+      if (!held->left.after(at)) return void(fin = false); // no more can be handed out now: it comes again
+      const std::uint32_t gap = held->left.since(at);
+      rest = text.split(gap, env.packets);
+      if (!rest) text.trim_back(text.length() - gap), fin = false; // no packet for the part behind: likewise
+    }
+    const std::uint32_t n = text.length();
+    if (!out.data.append(std::move(text))) return void(fin = false);
+    t.rcv_nxt += n;
+    deliver(env, t, n, now, out);
+    at = t.rcv_nxt;
+    text = std::move(rest);
+  }
+}
+
 void note_ecn(Tcb& t, const Segment& s, Outcome& out) {
   if (s.h.has(flag::cwr)) t.clear(flag_ece);
   if (!s.ce) return;
@@ -42,7 +75,7 @@ void note_ecn(Tcb& t, const Segment& s, Outcome& out) {
 
 } // namespace
 
-void fin_arrives(const Env& env, Tcb& t, Instant now, Outcome& out) {
+void eighth_take_fin(const Env& env, Tcb& t, Instant now, Outcome& out) {
   t.rcv_nxt += 1;
   if (t.has(flag_has_reassembly))
     reassembly::release(env, t); // text beyond a FIN is nonsense, and nobody would ever take it
@@ -72,46 +105,43 @@ void take_text_behind_syn(const Env& env, Tcb& t, const Segment& s, Instant now,
   wire::Tcp after_syn = s.h;
   after_syn.seq = s.h.seq + 1;
   after_syn.flags = static_cast<std::uint8_t>(s.h.flags & ~flag::syn);
-  take_text(env, t, Segment{.h = after_syn, .payload = s.payload, .text = s.text, .ce = s.ce}, now, out);
+  const Segment rest{.h = after_syn, .payload = s.payload, .text = s.text, .ce = s.ce};
+  if (seventh_take_text(env, t, rest, now, out)) eighth_take_fin(env, t, now, out);
 }
 
-void take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+bool seventh_take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   if (t.has(flag_ecn)) note_ecn(t, s, out);
   if (!may_receive(t.state)) { // the peer already closed: nothing can follow its FIN
     if (s.text != 0) env.count(Counter::drop_after_close);
     if (s.h.has(flag::fin)) ack_now(t, out);
-    return;
+    return false;
   }
   if (t.has(flag_orphan) && !t.has(flag_drains) && s.text != 0 && (s.h.seq + s.text).after(t.rcv_nxt)) {
     // RFC 1122 §4.2.2.13: text for a user who is gone is lost, so say so.
     env.count(Counter::reset_out);
     t.set(flag_abort_due);
     out.output = true;
-    return finish(t, CloseReason::Reset, out);
+    return finish(t, CloseReason::Reset, out), false;
   }
   const Cut c = cut_to_window(env, t, s);
   if (s.text != 0 && c.text == 0) ack_now(t, out); // a probe of a shut window: where it stands is the answer
   if (c.seq != t.rcv_nxt) {                        // a hole before it
     t.quick_acks = 16;
     ack_now(t, out);
-    if (c.text == 0 && !c.fin) return;
-    reassembly::insert(env, t, c.seq, c.text, s.payload, c.fin);
-    return;
+    if (c.text != 0 || c.fin) reassembly::insert(env, t, c.seq, c.text, s.payload, c.fin);
+    return false;
   }
   bool fin = c.fin;
-  if (c.text != 0) {
+  if (t.has(flag_has_reassembly)) {
+    fill_gaps(env, t, c.text != 0 ? std::move(*s.payload) : Packet{}, now, fin, out);
+    ack_now(t, out); // RFC 5681 §4.2: at once when a hole is filled, wholly or in part
+  } else if (c.text != 0) {
     t.rcv_nxt += c.text;
     (void)out.data.append(std::move(*s.payload));
     deliver(env, t, c.text, now, out);
-  }
-  if (t.has(flag_has_reassembly)) {
-    const std::uint32_t more = reassembly::take_ready(env, t, out.data, fin);
-    if (more != 0) deliver(env, t, more, now, out);
-    ack_now(t, out); // RFC 5681 §4.2: at once when a hole is filled, wholly or in part
-  } else if (c.text != 0) {
     owe_ack(env, t, c.text, now, out);
   }
-  if (fin) fin_arrives(env, t, now, out);
+  return fin;
 }
 
 } // namespace tern::tcp::detail

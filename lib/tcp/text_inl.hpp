@@ -44,7 +44,7 @@ inline void deliver(const Env& env, Tcb& t, std::uint32_t n, Instant now, Outcom
     deliver(env, t, s.text, now, out);
     owe_ack(env, t, s.text, now, out);
   }
-  if (s.h.has(flag::fin)) fin_arrives(env, t, now, out);
+  if (s.h.has(flag::fin)) eighth_take_fin(env, t, now, out);
 }
 
 } // namespace tern::tcp::detail

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "sim/invariants.hpp"
-#include "sim/records.hpp"
 #include "support/eal.hpp"
 #include "tcp/engine.hpp"
+#include "tcp/side_memory.hpp"
 #include "wire/tcp_inl.hpp"
 
 namespace tern::rfc {
@@ -39,7 +39,9 @@ struct Sent {
 
 class Rig {
  public:
-  explicit Rig(tcp::Settings s = plain_settings()) : settings(s), records_({}) {}
+  explicit Rig(tcp::Settings s = plain_settings(),
+               const tcp::SideCounts& records = tcp::SideCounts::for_busy(64))
+      : settings(s), records_(records) {}
   Rig(const Rig&) = delete;
   Rig& operator=(const Rig&) = delete;
   ~Rig() {
@@ -58,7 +60,7 @@ class Rig {
     return s;
   }
 
-  [[nodiscard]] tcp::Env env() { return {settings, counters, packets(), records_.side()}; }
+  [[nodiscard]] tcp::Env env() { return {settings, counters, packets(), records_.pools(), scarcity}; }
 
   // A segment arrives. `text` bytes are those of the peer's stream at that place.
   void arrives(Seq seq, std::uint8_t flags, Seq ack, std::uint32_t text = 0, std::uint16_t window = 5000) {
@@ -76,9 +78,9 @@ class Rig {
       p = packets().alloc();
       ASSERT_TRUE(p);
       std::byte* at = p.append(static_cast<std::uint16_t>(text));
-      for (std::uint32_t i = 0; i < text; ++i) at[i] = stream_byte(h.seq + i);
+      for (std::uint32_t i = 0; i < text; ++i) at[i] = stream_byte(h.seq + i) ^ twist;
     }
-    const tcp::Segment s{.h = h, .payload = text != 0 ? &p : nullptr, .text = text};
+    const tcp::Segment s{.h = h, .payload = text != 0 ? &p : nullptr, .text = text, .ce = marked};
     if (by_rfc)
       tcp::segment_arrives_by_rfc(env(), tcb, s, now, outcome);
     else
@@ -113,18 +115,22 @@ class Rig {
   Instant now = Instant{} + Duration::seconds(100);
   bool by_rfc = false;    // arrival and output without their fast paths
   bool user_reads = true; // else text stays with the user and keeps the window down
+  bool marked = false;    // arrives with CE
+  std::byte twist{};      // what arrives is not the stream's text but this away from it
+  tcp::Scarcity scarcity = tcp::Scarcity::none;
   // Of the last event:
   tcp::Outcome outcome;
   std::vector<Sent> sent;
-  std::string received; // text handed to the user, all of it
-  bool stream_intact = true;
-  std::uint32_t delivered = 0;
+  std::vector<std::byte> taken; // handed to the user
+  std::uint32_t delivered = 0;  // its length
+  bool stream_intact = true;    // and always until now what the stream holds
 
  private:
   void begin() {
     outcome.data.clear();
     outcome = tcp::Outcome{};
     sent.clear();
+    taken.clear();
     delivered = 0;
     rcv_before_ = tcb.rcv_nxt;
   }
@@ -132,9 +138,9 @@ class Rig {
     if (outcome.has(tcp::event_data)) {
       Packet p = outcome.data.take();
       delivered = p.length();
-      std::vector<std::byte> bytes(delivered);
-      p.copy_out(0, bytes);
-      for (std::uint32_t i = 0; i < delivered; ++i) stream_intact &= bytes[i] == stream_byte(rcv_before_ + i);
+      taken.resize(delivered);
+      p.copy_out(0, taken);
+      for (std::uint32_t i = 0; i < delivered; ++i) stream_intact &= taken[i] == stream_byte(rcv_before_ + i);
       tcp::Outcome release;
       if (user_reads && tcb.rcv_held >= delivered) tcp::release_received(env(), tcb, delivered, release);
     }
@@ -160,9 +166,25 @@ class Rig {
   }
   [[nodiscard]] bool tcp_over() const { return tcb.state == State::Closed; }
 
-  sim::Records records_;
+  tcp::SideMemory records_;
   Seq rcv_before_;
 };
+
+// What every segment of a test's own begins with: at `seq`, with `ack`.
+inline wire::Tcp header(std::uint8_t flags, Seq seq, Seq ack = Seq{}, std::uint16_t window = 65'535) {
+  wire::Tcp h;
+  h.flags = flags;
+  h.seq = seq;
+  h.ack = ack;
+  h.window = window;
+  return h;
+}
+
+// Queues `n` bytes for the peer.
+void say(Rig&, std::uint32_t n);
+void open_active(Rig&); // → SYN-SENT
+// … and → ESTABLISHED, by a SYN-ACK that comes 10 ms later.
+void open(Rig&, const wire::TcpOptions& = {}, std::uint16_t window = 65'535);
 
 // Brings the connection into `state` as its life would: what was sent lies around the wrap-around, and where
 // the state lets something be outstanding, 200 bytes (and the FIN) are.

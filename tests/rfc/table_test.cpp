@@ -78,11 +78,6 @@ bool synchronized_and_sending(State s) {
   return s >= State::Established && s != State::FinWait2 && s != State::TimeWait;
 }
 
-void say(Rig& r, std::uint32_t n) {
-  static const std::vector<std::byte> bytes(8192, std::byte{'z'});
-  r.user([&] { EXPECT_EQ(tcp::send_static(r.env(), r.tcb, std::span{bytes}.first(n), r.now), n); });
-}
-
 // From ESTABLISHED into another state, with what is unacknowledged or unsent left as it is.
 bool close_to(Rig& r, State state, std::uint16_t window) {
   const auto close = [&] { r.user([&] { tcp::close(r.env(), r.tcb, r.now, r.outcome); }); };

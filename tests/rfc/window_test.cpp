@@ -8,17 +8,11 @@ TEST(SynSent, SynAckHasAnUnscaledWindow) {
   tcp::Settings s = Rig::plain_settings();
   s.window_scale = true;
   Rig r{s};
-  r.user([&] { tcp::open_active(r.env(), r.tcb, our_iss, 0, interface_mss, r.now); });
-  wire::Tcp syn_ack;
-  syn_ack.seq = their_iss;
-  syn_ack.ack = our_iss + 1;
-  syn_ack.flags = flag::syn | flag::ack;
-  syn_ack.window = 50'000;
-  syn_ack.options.has = wire::TcpOptions::mss_bit | wire::TcpOptions::wscale_bit;
-  syn_ack.options.mss = 1460;
-  syn_ack.options.wscale = 4;
-  r.arrives(syn_ack, 0);
-  ASSERT_EQ(r.tcb.state, State::Established);
+  wire::TcpOptions o;
+  o.has = wire::TcpOptions::mss_bit | wire::TcpOptions::wscale_bit;
+  o.mss = 1460;
+  o.wscale = 4;
+  open(r, o, 50'000);
   EXPECT_EQ(r.tcb.snd_wnd, 50'000u);
   EXPECT_EQ(r.tcb.max_snd_wnd, 50'000u);
 }
@@ -27,11 +21,8 @@ TEST(SynReceived, SynAckOfSimultaneousOpenHasAnUnscaledWindow) {
   tcp::Settings s = Rig::plain_settings();
   s.window_scale = true;
   Rig r{s};
-  r.user([&] { tcp::open_active(r.env(), r.tcb, our_iss, 0, interface_mss, r.now); });
-  wire::Tcp syn;
-  syn.seq = their_iss;
-  syn.flags = flag::syn;
-  syn.window = 50'000;
+  open_active(r);
+  wire::Tcp syn = header(flag::syn, their_iss, Seq{}, 50'000);
   syn.options.has = wire::TcpOptions::mss_bit | wire::TcpOptions::wscale_bit;
   syn.options.mss = 1460;
   syn.options.wscale = 4;

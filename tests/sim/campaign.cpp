@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "party.hpp"
-#include "sim/trace.hpp"
+#include "run_log.hpp"
 #include "weather.hpp"
 #include "wire/tcp_inl.hpp"
 
@@ -293,23 +293,14 @@ void World::judge(Result& result) const {
 Result World::run(const Watch& watch) {
   Result result;
   build();
-  sim::Fingerprint print;
-  Instant last;
-  net_.watch = [&](const sim::Sighting& s) {
-    print.add(s);
-    last = s.at;
-    if (watch) watch(net_, s);
-  };
+  RunLog log{net_, watch};
   net_.at(patience, [this] {
     for (auto& f : flows_) f->a->give_up(), f->b->give_up();
   });
   const bool rested = net_.run_to_rest(the_end);
   if (!rested) say(result, "never came to rest");
   judge(result);
-  result.fingerprint = print.value();
-  result.seconds = (last - Instant{}).as_seconds(); // the silence until the last timers is not counted
-  result.events = net_.events();
-  result.frames = net_.frames_sent();
+  log.write(result);
   result.connections = static_cast<std::uint32_t>(flows_.size());
   result.weather =
       fmt::format("{} hosts, {} flows, {} weather", machines_.size(), flows_.size(), fair_ ? "fair" : "foul");

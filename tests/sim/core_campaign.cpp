@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "run_log.hpp"
 #include "sim/invariants.hpp"
-#include "sim/trace.hpp"
 #include "speaker.hpp"
 #include "weather.hpp"
 
@@ -241,23 +241,14 @@ void CoreWorld::judge(Result& r) {
 Result CoreWorld::run(const Watch& watch) {
   Result r;
   build();
-  sim::Fingerprint print;
-  Instant last;
-  net_.watch = [&](const sim::Sighting& s) {
-    print.add(s);
-    last = s.at;
-    if (watch) watch(net_, s);
-  };
+  RunLog log{net_, watch};
   net_.after_event = [this] { check_engines(); };
   net_.at(patience, [this] { end_all(); });
   if (!net_.run_to_rest(the_end)) stage_.say("never came to rest");
   r.weather = fmt::format("{} cores, {} talks, {} weather", machines_.size(), stage_.talks.size(),
                           fair_ ? "fair" : "foul");
   judge(r);
-  r.fingerprint = print.value();
-  r.seconds = (last - Instant{}).as_seconds(); // the silence until the last timers is not counted
-  r.events = net_.events();
-  r.frames = net_.frames_sent();
+  log.write(r);
   return r;
 }
 

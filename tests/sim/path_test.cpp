@@ -17,6 +17,19 @@ class Path : public ::testing::Test {
     s.records.pieces = 20'000;
     return s;
   }
+  static sim::LinkSettings path(Duration delay, std::uint64_t bits_per_second) {
+    sim::LinkSettings l;
+    l.delay = delay;
+    l.bits_per_second = bits_per_second;
+    return l;
+  }
+  // Packets above this vanish, and nobody says so.
+  static sim::LinkSettings black_hole(std::uint16_t mtu) {
+    sim::LinkSettings l = path(Duration::ms(10), 10'000'000);
+    l.mtu = mtu;
+    l.icmp = false;
+    return l;
+  }
   // A transfer from a to b.
   void start(const sim::LinkSettings& both, const sim::EngineHostSettings& s = host_settings()) {
     a = std::make_unique<sim::EngineHost>("a", Ip4{10, 0, 0, 1}, packets(), s);
@@ -50,10 +63,7 @@ class Path : public ::testing::Test {
 
 // 100 Mb/s × 100 ms are 1.25 MB: twenty times the first window.
 TEST_F(Path, LongFatPipeIsFilledByAWindowThatGrows) {
-  sim::LinkSettings l;
-  l.delay = Duration::ms(50);
-  l.bits_per_second = 100'000'000;
-  start(l);
+  start(path(Duration::ms(50), 100'000'000));
   net.run_for(Duration::seconds(3));
   const double full = 100e6 / 8 * 1448 / 1500;
   const double got = rate_over(Duration::seconds(2));
@@ -64,9 +74,7 @@ TEST_F(Path, LongFatPipeIsFilledByAWindowThatGrows) {
 }
 
 TEST_F(Path, WithoutTuningTheFirstWindowIsAllThatPipeGets) {
-  sim::LinkSettings l;
-  l.delay = Duration::ms(50);
-  l.bits_per_second = 100'000'000;
+  sim::LinkSettings l = path(Duration::ms(50), 100'000'000);
   auto s = host_settings();
   s.tcp.receive_buffer_max = s.tcp.receive_buffer;
   start(l, s);
@@ -75,9 +83,7 @@ TEST_F(Path, WithoutTuningTheFirstWindowIsAllThatPipeGets) {
 }
 
 TEST_F(Path, WindowGrowsOnAPathOfCarrierGradeLoss) {
-  sim::LinkSettings l;
-  l.delay = Duration::ms(50);
-  l.bits_per_second = 100'000'000;
+  sim::LinkSettings l = path(Duration::ms(50), 100'000'000);
   l.loss = 0.0001;
   start(l);
   net.run_for(Duration::seconds(10));
@@ -85,9 +91,7 @@ TEST_F(Path, WindowGrowsOnAPathOfCarrierGradeLoss) {
 }
 
 TEST_F(Path, SlowReaderKeepsASmallWindow) {
-  sim::LinkSettings l;
-  l.delay = Duration::ms(50);
-  l.bits_per_second = 100'000'000;
+  sim::LinkSettings l = path(Duration::ms(50), 100'000'000);
   sink.reads_a_second = 200'000; // 20 KB a round trip
   sink.net = &net;
   start(l);
@@ -97,9 +101,7 @@ TEST_F(Path, SlowReaderKeepsASmallWindow) {
 }
 
 TEST_F(Path, ShortPathKeepsASmallWindow) { // 100 Mb/s × 2 ms are 25 KB
-  sim::LinkSettings l;
-  l.delay = Duration::ms(1);
-  l.bits_per_second = 100'000'000;
+  sim::LinkSettings l = path(Duration::ms(1), 100'000'000);
   l.queue_packets = 20;
   start(l);
   net.run_for(Duration::seconds(5));
@@ -107,15 +109,10 @@ TEST_F(Path, ShortPathKeepsASmallWindow) { // 100 Mb/s × 2 ms are 25 KB
   EXPECT_LE(receiver().rcv_limit, 256U * 1024);
 }
 
-// ---- Black holes: packets above 1,400 bytes vanish, and nobody says so.
+// ---- Black holes.
 
 TEST_F(Path, BlackHoleIsFoundAndLived) {
-  sim::LinkSettings l;
-  l.delay = Duration::ms(10);
-  l.bits_per_second = 10'000'000;
-  l.mtu = 1400;
-  l.icmp = false;
-  start(l);
+  start(black_hole(1400));
   net.run_for(Duration::seconds(15)); // two looks of three time-outs each
   EXPECT_EQ(sender().path_mss, 1160U);
   EXPECT_GT(rate_over(Duration::seconds(5)), 0.75 * 10e6 / 8);
@@ -123,22 +120,14 @@ TEST_F(Path, BlackHoleIsFoundAndLived) {
 }
 
 TEST_F(Path, BlackHoleBelowWhatTunnelsLeaveIsFoundToo) {
-  sim::LinkSettings l;
-  l.delay = Duration::ms(10);
-  l.bits_per_second = 10'000'000;
-  l.mtu = 600;
-  l.icmp = false;
-  start(l);
+  start(black_hole(600));
   net.run_for(Duration::seconds(120));
   EXPECT_EQ(sender().path_mss, 536U);
   EXPECT_GT(rate_over(Duration::seconds(5)), 0.8 * 10e6 / 8);
 }
 
 TEST_F(Path, LinkThatWasDownKeepsItsSegments) {
-  sim::LinkSettings l;
-  l.delay = Duration::ms(10);
-  l.bits_per_second = 10'000'000;
-  start(l);
+  start(path(Duration::ms(10), 10'000'000));
   net.run_for(Duration::seconds(2));
   for (int i = 0; i < 2; ++i) net.link(link + static_cast<sim::LinkId>(i)).settings().loss = 1;
   net.run_for(Duration::seconds(4));
@@ -150,10 +139,7 @@ TEST_F(Path, LinkThatWasDownKeepsItsSegments) {
 }
 
 TEST_F(Path, SmallerMtuIsTakenFromIcmp) {
-  sim::LinkSettings l;
-  l.delay = Duration::ms(10);
-  l.bits_per_second = 10'000'000;
-  start(l);
+  start(path(Duration::ms(10), 10'000'000));
   net.run_for(Duration::seconds(2));
   net.link(link).settings().mtu = 1400;
   net.run_for(Duration::seconds(1));

@@ -8,7 +8,7 @@
 
 #include "app/lb/path/splice.hpp"
 #include "guest.hpp"
-#include "sim/trace.hpp"
+#include "run_log.hpp"
 #include "weather.hpp"
 
 namespace tern::campaign {
@@ -303,23 +303,14 @@ void ProxyWorld::judge(Result& r) {
 Result ProxyWorld::run(const Watch& watch) {
   Result r;
   build();
-  sim::Fingerprint print;
-  Instant last;
-  net_.watch = [&](const sim::Sighting& s) {
-    print.add(s);
-    last = s.at;
-    if (watch) watch(net_, s);
-  };
+  RunLog log{net_, watch};
   net_.at(patience, [this] { end_all(); });
   if (!net_.run_to_rest(the_end)) say("never came to rest");
   r.weather = fmt::format("{} clients, {} backends, {} conversations, {} weather", clients_,
                           machines_.size() - clients_, conversations_.size(), fair_ ? "fair" : "foul");
   judge(r);
   r.wrong = wrong_;
-  r.fingerprint = print.value();
-  r.seconds = (last - Instant{}).as_seconds();
-  r.events = net_.events();
-  r.frames = net_.frames_sent();
+  log.write(r);
   return r;
 }
 

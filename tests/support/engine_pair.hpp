@@ -11,59 +11,28 @@
 #include <string>
 #include <vector>
 
-#include "base/pool.hpp"
 #include "support/eal.hpp"
 #include "tcp/engine.hpp"
-#include "tcp/reassembly.hpp"
-#include "tcp/recovery/recovery.hpp"
-
-#include "tcp/recovery/tx_log.hpp"
-#include "tcp/send_queue.hpp"
+#include "tcp/side_memory.hpp"
 #include "wire/tcp_inl.hpp"
 
 namespace tern::test {
-
-// Side records on the heap.
-template <class T>
-class HeapPool {
- public:
-  explicit HeapPool(std::uint32_t n)
-      : memory_(std::make_unique<Storage[]>(Pool<T>::bytes_for(n) / sizeof(Storage) + 1)),
-        pool_(memory_.get(), n) {}
-  ~HeapPool() { unpoison(memory_.get(), Pool<T>::bytes_for(pool_.capacity())); }
-  Pool<T>* get() { return &pool_; }
-
- private:
-  struct alignas(64) Storage {
-    std::byte b[64];
-  };
-  std::unique_ptr<Storage[]> memory_;
-  Pool<T> pool_;
-};
 
 // One host with one connection.
 class Host {
  public:
   explicit Host(PacketPool packets, tcp::Settings how = {}, std::uint32_t records = 64)
       : settings(how),
-        recovery_(records),
-        log_(records * 64),
-        reassembly_(records),
-        ranges_(records * 16),
-        queues_(records),
-        pieces_(records * 64),
-        env{settings,
-            counters,
-            packets,
-            {recovery_.get(), log_.get(), reassembly_.get(), ranges_.get(), queues_.get(), pieces_.get()}} {}
+        side_({.recovery = records,
+               .tx_log = records * 64,
+               .reassembly = records,
+               .ranges = records * 16,
+               .send_queues = records,
+               .pieces = records * 64}),
+        env{settings, counters, packets, side_.pools()} {}
   ~Host() {
     tcp::release(env, tcb);
-    EXPECT_EQ(recovery_.get()->used(), 0U);
-    EXPECT_EQ(log_.get()->used(), 0U);
-    EXPECT_EQ(reassembly_.get()->used(), 0U);
-    EXPECT_EQ(ranges_.get()->used(), 0U);
-    EXPECT_EQ(queues_.get()->used(), 0U);
-    EXPECT_EQ(pieces_.get()->used(), 0U);
+    EXPECT_EQ(side_.used(), 0U);
   }
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
@@ -129,12 +98,7 @@ class Host {
   tcp::Tcb tcb;
 
  private:
-  HeapPool<tcp::Recovery> recovery_;
-  HeapPool<tcp::TxLogBlock> log_;
-  HeapPool<tcp::Reassembly> reassembly_;
-  HeapPool<tcp::ReassemblyRange> ranges_;
-  HeapPool<tcp::SendQueue> queues_;
-  HeapPool<tcp::PieceBlock> pieces_;
+  tcp::SideMemory side_;
 
  public:
   tcp::Env env;

@@ -283,7 +283,7 @@ TEST_F(NetworkTest, AStaleNeighbourInUseIsProbedByUnicast) {
   const auto out = sent();
   ASSERT_EQ(out.size(), 1U);
   EXPECT_EQ(ethernet_of(out[0]).dst, peer_mac);
-  net_.confirm(hop, at(33)); // the peer acknowledged data meanwhile
+  receive(arp(2, peer4, peer_mac, our4, our_mac), at(33));
   for (int s = 34; s < 40; ++s) net_.tick(at(s));
   EXPECT_TRUE(sent().empty());
   EXPECT_NE(net_.neighbours().find(Ip{peer4}), nullptr);

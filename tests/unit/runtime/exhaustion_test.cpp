@@ -240,27 +240,45 @@ TEST(Exhaustion, OfLocalPortsIsAClearErrorTowardsThatPeerAlone) {
   for (std::size_t i = 2; i < all.size(); ++i) EXPECT_TRUE(answers(c, all[i]));
 }
 
-TEST(Exhaustion, OfPacketsByUsersWhoDoNotReadLeavesTheReserve) {
-  ShardSettings s;
-  s.connections = 1024;
-  s.packet_reserve = 256;
-  Lone c(s, 2047);
-  listen(c);
-  Peer old = peer(0);
-  ASSERT_TRUE(old.connect(c));
-  std::vector<Peer> crowd;
-  for (std::uint32_t n = 1; n <= 200; ++n) {
-    crowd.push_back(peer(n, 81));
-    ASSERT_TRUE(crowd.back().connect(c));
+// A core with few packets, a connection from before the trouble, and those that make it.
+struct Crowded {
+  Crowded() {
+    listen(c);
+    EXPECT_TRUE(old.connect(c));
   }
-  EXPECT_GT(pin_by_not_reading(c, crowd), 1500U);
+  static ShardSettings settings() {
+    ShardSettings s;
+    s.connections = 1024;
+    s.packet_reserve = 256;
+    return s;
+  }
+  void join(int n, std::uint16_t to) {
+    for (; n != 0; --n) {
+      crowd.push_back(peer(static_cast<std::uint32_t>(crowd.size() + 1), to));
+      ASSERT_TRUE(crowd.back().connect(c)) << crowd.size();
+    }
+  }
+  void leave() {
+    for (Peer& p : crowd) reset(c, p);
+    c.run(Duration::ms(5));
+  }
+  Lone c{settings(), 2047};
+  Peer old = peer(0);
+  std::vector<Peer> crowd;
+};
+
+TEST(Exhaustion, OfPacketsByUsersWhoDoNotReadLeavesTheReserve) {
+  Crowded x;
+  Lone& c = x.c;
+  x.join(200, 81);
+  EXPECT_GT(pin_by_not_reading(c, x.crowd), 1500U);
   EXPECT_LE(c.pool.pool().free(), 256U);
   EXPECT_GT(c.count(tcp::Counter::drop_text_scarce), 100U);
   EXPECT_GE(c.count(CoreCounter::packets_scarce), 1U);
   EXPECT_GE(c.pool.pool().free(), 256U / 4 - 1); // that much nobody can pin
   // The old goes on, with text both ways; a new one is let in; a closed port refuses; an ARP request is
   // answered.
-  for (int i = 0; i < 50; ++i) ASSERT_TRUE(answers(c, old)) << i;
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(answers(c, x.old)) << i;
   Peer fresh = peer(900);
   EXPECT_TRUE(fresh.connect(c));
   ASSERT_TRUE(c.arrives(Lone::from(Ip4{10, 9, 9, 9}, 1, 9999), test::linux_syn(Seq{1}, 1)));
@@ -269,56 +287,38 @@ TEST(Exhaustion, OfPacketsByUsersWhoDoNotReadLeavesTheReserve) {
   ASSERT_EQ(refused.size(), 1U);
   EXPECT_TRUE(refused[0].h.has(flag::rst));
   // Pressure ends: the crowd is reset, and what was held is free.
-  for (Peer& p : crowd) reset(c, p);
-  c.run(Duration::ms(5));
+  x.leave();
   EXPECT_EQ(c.shard.watch.look(), tcp::Scarcity::none);
   EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
   EXPECT_TRUE(answers(c, fresh));
 }
 
 TEST(Exhaustion, OfPacketsByPeersWhoDoNotAcknowledgeLeavesTheReserve) {
-  ShardSettings s;
-  s.connections = 1024;
-  s.packet_reserve = 256;
-  Lone c(s, 2047);
-  listen(c);
-  Peer old = peer(0);
-  ASSERT_TRUE(old.connect(c));
-  std::vector<Peer> crowd;
-  for (std::uint32_t n = 1; n <= 200; ++n) {
-    crowd.push_back(peer(n, 82));
-    ASSERT_TRUE(crowd.back().connect(c)) << n;
-    ASSERT_TRUE(crowd.back().say(c, "more")) << n; // and 60,000 bytes are queued for it, in 41 packets
+  Crowded x;
+  Lone& c = x.c;
+  for (int n = 0; n < 200; ++n) {
+    x.join(1, 82);
+    ASSERT_TRUE(x.crowd.back().say(c, "more")) << n; // and 60,000 bytes are queued for it, in 41 packets
     c.turn();
     (void)c.take_sent();
   }
   EXPECT_LE(c.pool.pool().free(), 256U);
   EXPECT_GE(c.pool.pool().free(), 256U / 4 - 1);
   EXPECT_GT(c.count(tcp::Counter::no_packet), 0U);
-  for (int i = 0; i < 50; ++i) ASSERT_TRUE(answers(c, old)) << i;
-  for (Peer& p : crowd) reset(c, p);
-  c.run(Duration::ms(5));
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(answers(c, x.old)) << i;
+  x.leave();
   EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
   EXPECT_LT(c.pool.used(), 20U);
-  EXPECT_TRUE(answers(c, old));
+  EXPECT_TRUE(answers(c, x.old));
 }
 
 // Text out of order is the first that is not kept: a hole in each of many streams.
 TEST(Exhaustion, OfPacketsByHolesInStreamsIsStoppedAtTheReserve) {
-  ShardSettings s;
-  s.connections = 1024;
-  s.packet_reserve = 256;
-  Lone c(s, 2047);
-  listen(c);
-  Peer old = peer(0);
-  ASSERT_TRUE(old.connect(c));
-  std::vector<Peer> crowd;
-  for (std::uint32_t n = 1; n <= 200; ++n) {
-    crowd.push_back(peer(n));
-    ASSERT_TRUE(crowd.back().connect(c));
-  }
+  Crowded x;
+  Lone& c = x.c;
+  x.join(200, 80);
   for (int round = 0; round < 20; ++round)
-    for (Peer& p : crowd) {
+    for (Peer& p : x.crowd) {
       p.snd_nxt += 2; // the hole, and one more every time
       ASSERT_TRUE(p.say(c, std::string(900, 'h')));
       c.turn();
@@ -326,11 +326,10 @@ TEST(Exhaustion, OfPacketsByHolesInStreamsIsStoppedAtTheReserve) {
     }
   EXPECT_GE(c.pool.pool().free(), 256U - 40);
   EXPECT_GT(c.count(tcp::Counter::drop_text_scarce), 1000U);
-  for (int i = 0; i < 20; ++i) ASSERT_TRUE(answers(c, old)) << i;
-  for (Peer& p : crowd) reset(c, p);
-  c.run(Duration::ms(5));
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(answers(c, x.old)) << i;
+  x.leave();
   EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
-  EXPECT_TRUE(answers(c, old));
+  EXPECT_TRUE(answers(c, x.old));
 }
 
 // With nothing at all left: nothing arrives, nothing is sent, nothing breaks; and then it goes on.

@@ -1,55 +1,19 @@
 // The engine under what no honest peer, path or user does; and what it once got wrong.
-#include "support/engine_pair.hpp"
-
-#include <algorithm>
-#include <span>
+#include "peer_test.hpp"
 
 namespace tern::tcp {
 namespace {
 
-using test::Host;
-namespace flag = wire::tcp_flag;
 using O = wire::TcpOptions;
 
-class Hostile : public ::testing::Test {
+class Hostile : public PeerTest {
  protected:
-  explicit Hostile(Settings s = {}) : pool(1023), t(pool.pool(), s) {}
-
-  // An ESTABLISHED connection whose peer is this test.
-  void establish(std::uint16_t window = 65535, bool timestamps = false, Seq iss = Seq{0xffff'ff00}) {
-    open_active(t.env, t.tcb, iss, 0, 1460, now);
-    ASSERT_EQ(t.output(now).size(), 1U);
-    wire::Tcp h = segment(flag::syn | flag::ack);
-    h.seq = peer_iss;
-    h.ack = iss + 1;
-    h.window = window;
-    if (timestamps) h.options.has = O::timestamps_bit, h.options.ts_val = 1000, h.options.ts_ecr = now.ms32();
-    t.arrive(h, {}, now);
-    ASSERT_EQ(t.tcb.state, State::Established);
-    (void)t.output(now);
+  using PeerTest::PeerTest;
+  void establish(std::uint16_t window = 65535, bool timestamps = false) {
+    O o;
+    if (timestamps) o.has = O::timestamps_bit, o.ts_val = 1000, o.ts_ecr = now.ms32();
+    open(window, o);
   }
-  // A segment at rcv.nxt that acknowledges everything.
-  wire::Tcp segment(unsigned flags = flag::ack) const {
-    wire::Tcp h;
-    h.header_length = 20;
-    h.seq = t.tcb.rcv_nxt;
-    h.ack = t.tcb.snd_nxt;
-    h.flags = static_cast<std::uint8_t>(flags);
-    h.window = 65535;
-    return h;
-  }
-  Outcome arrive(const wire::Tcp& h, std::string_view text = {}) {
-    Packet p = pool.pool().alloc();
-    std::byte* at = p.append(static_cast<std::uint16_t>(h.header_length + text.size()));
-    std::memset(at, 0, h.header_length);
-    std::ranges::copy(std::as_bytes(std::span{text}), at + h.header_length);
-    return t.arrive(h, std::move(p), now);
-  }
-
-  test::TestPool pool;
-  Host t;
-  Instant now = Instant::at_ns(5'000'000'000);
-  Seq peer_iss{0xffff'fff8};
 };
 
 TEST_F(Hostile, WindowOfASynAckIsNotScaled) {

@@ -1,55 +1,29 @@
 // What a connection holds: charged as it should be, and given back when it is of no more use.
-#include <algorithm>
-#include <span>
-
-#include "support/engine_pair.hpp"
+#include "peer_test.hpp"
+#include "tcp/reassembly.hpp"
 #include "tcp/recovery/rtt.hpp"
 
 namespace tern::tcp {
 namespace {
 
-using test::Host;
-namespace flag = wire::tcp_flag;
-
 constexpr std::uint16_t full = 1460;
 
-class Memory : public ::testing::Test {
+class Memory : public PeerTest {
  protected:
-  Memory() : pool(2047), t(pool.pool(), without_options()) {}
+  Memory() : PeerTest(without_options()) {}
   static Settings without_options() {
     Settings s;
     s.timestamps = false;
     return s;
   }
-
   void establish() {
-    open_active(t.env, t.tcb, Seq{0xffff'ff00}, 0, full, now);
-    ASSERT_EQ(t.output(now).size(), 1U);
-    now = now + Duration::ms(10);
-    wire::Tcp h = segment(flag::syn | flag::ack);
-    h.seq = Seq{0xffff'fff8};
-    h.options.has = wire::TcpOptions::sack_permitted_bit | wire::TcpOptions::mss_bit;
-    h.options.mss = full;
-    t.arrive(h, {}, now);
-    ASSERT_EQ(t.tcb.state, State::Established);
-    (void)t.output(now);
-  }
-  wire::Tcp segment(unsigned flags = flag::ack) const {
-    wire::Tcp h;
-    h.header_length = 20;
-    h.seq = t.tcb.rcv_nxt;
-    h.ack = t.tcb.snd_nxt;
-    h.flags = static_cast<std::uint8_t>(flags);
-    h.window = 65535;
-    return h;
+    wire::TcpOptions o;
+    o.has = wire::TcpOptions::sack_permitted_bit | wire::TcpOptions::mss_bit;
+    o.mss = full;
+    open(65535, o, Duration::ms(10));
   }
   void arrive(const wire::Tcp& h, std::string_view text = {}) {
-    Packet p = pool.pool().alloc();
-    ASSERT_TRUE(p);
-    std::byte* at = p.append(static_cast<std::uint16_t>(h.header_length + text.size()));
-    std::memset(at, 0, h.header_length);
-    std::ranges::copy(std::as_bytes(std::span{text}), at + h.header_length);
-    t.arrive(h, std::move(p), now);
+    (void)PeerTest::arrive(h, text);
     (void)t.output(now);
   }
   // To the next deadline, which fires.
@@ -60,10 +34,6 @@ class Memory : public ::testing::Test {
     t.timer(now);
   }
   void send(std::size_t n) { ASSERT_EQ(t.send(std::string(n, 'x'), now), n); }
-
-  test::TestPool pool;
-  Host t;
-  Instant now = Instant::at_ns(5'000'000'000);
 };
 
 TEST_F(Memory, SingleBytesOutOfOrderAreChargedTheirBuffers) {
@@ -197,12 +167,12 @@ TEST_F(Memory, SmallTextThatVanishesIsNoBlackHole) {
 
 TEST_F(Memory, RtoIsThreeSecondsWhenTheSynAckWasSentAgain) {
   for (std::uint8_t resent = 0; resent < 3; ++resent) {
-    Host host{pool.pool(), without_options()};
-    Handshake hs{.iss = Seq{100}, .irs = Seq{200}, .peer_mss = full, .resent = resent};
+    test::Host host{pool.pool(), without_options()};
+    Handshake hs{.iss = Seq{0xffff'ffff}, .irs = Seq{0xffff'fffe}, .peer_mss = full, .resent = resent};
     open_passive(host.env, host.tcb, hs, full, now);
     wire::Tcp h;
-    h.seq = Seq{201};
-    h.ack = Seq{101};
+    h.seq = hs.irs + 1;
+    h.ack = hs.iss + 1;
     h.flags = flag::ack;
     h.window = 65535;
     host.arrive(h, {}, now);

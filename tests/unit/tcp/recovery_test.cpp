@@ -309,50 +309,58 @@ TEST(Recovery, UnusedWindowDoesNotGrow) {
   EXPECT_EQ(rig.t.cwnd, 50U * Rig::mss);
 }
 
+// A recovery record by itself: the test says what is sent and acknowledged.
+struct Alone {
+  Alone(std::uint32_t flags, std::uint16_t mss, std::uint32_t cwnd, Settings s = {})
+      : settings(s), r(settings, prepared(t, flags, mss, cwnd), Instant::at_ns(0)) {}
+  ~Alone() { r.release(env); }
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+  static Tcb& prepared(Tcb& t, std::uint32_t flags, std::uint16_t mss, std::uint32_t cwnd) {
+    t.flags = flags;
+    t.mss = mss;
+    t.cwnd = cwnd;
+    t.snd_una = t.snd_nxt = Seq{0xffff'fff0};
+    return t;
+  }
+  void send(int segments) {
+    for (; segments != 0; --segments) {
+      const Seq at = t.snd_nxt;
+      t.snd_nxt += t.mss;
+      r.on_transmit(env, t, {at, t.mss}, false, Instant::at_ns(0));
+    }
+  }
+
+  Settings settings;
+  SideMemory side{{.recovery = 1, .tx_log = 8}};
+  TcpCounters counters;
+  Env env{.settings = settings, .counters = counters, .packets = {}, .side = side.pools()};
+  Tcb t;
+  Recovery r;
+};
+
 // A peer that splits its ACKs gains nothing (RFC 3465): growth counts bytes.
 TEST(Recovery, DividedAcksDoNotGrowTheWindow) {
   Settings s;
   s.congestion = CongestionControl::NewReno;
   s.hystart = false;
-  SideMemory side({.recovery = 1, .tx_log = 8});
-  TcpCounters counters;
-  const Env env{.settings = s, .counters = counters, .packets = {}, .side = side.pools()};
-  Tcb t;
-  t.mss = 1000;
-  t.flags = flag_sack;
-  t.cwnd = 10'000;
-  t.snd_una = t.snd_nxt = Seq{0xffff'fff0};
-  Recovery r(s, t, Instant::at_ns(0));
-  for (int i = 0; i < 10; ++i) {
-    const Seq at = t.snd_nxt;
-    t.snd_nxt += 1000;
-    r.on_transmit(env, t, {at, 1000}, false, Instant::at_ns(0));
-  }
+  Alone alone(flag_sack, 1000, 10'000, s);
+  Tcb& t = alone.t;
+  Recovery& r = alone.r;
+  alone.send(10);
   for (int i = 0; i < 1000; ++i) {
     const AckInfo info{.una_before = t.snd_una, .acked = 1};
     t.snd_una += 1;
-    (void)r.on_ack(env, t, info, Instant::at_ns(100'000'000));
+    (void)r.on_ack(alone.env, t, info, Instant::at_ns(100'000'000));
   }
   EXPECT_EQ(t.cwnd, 11'000U);
-  r.release(env);
 }
 
 TEST(Recovery, AbsurdSackBlocksAreIgnored) {
-  SideMemory side({.recovery = 1, .tx_log = 8});
-  Settings s;
-  TcpCounters counters;
-  const Env env{.settings = s, .counters = counters, .packets = {}, .side = side.pools()};
-  Tcb t;
-  t.mss = 1000;
-  t.flags = flag_sack;
-  t.cwnd = 10'000;
-  t.snd_una = t.snd_nxt = Seq{0xffff'fff0};
-  Recovery r(s, t, Instant::at_ns(0));
-  for (int i = 0; i < 10; ++i) {
-    const Seq at = t.snd_nxt;
-    t.snd_nxt += 1000;
-    r.on_transmit(env, t, {at, 1000}, false, Instant::at_ns(0));
-  }
+  Alone alone(flag_sack, 1000, 10'000);
+  Tcb& t = alone.t;
+  Recovery& r = alone.r;
+  alone.send(10);
   const Seq u = t.snd_una;
   const std::vector<wire::SackBlock> blocks = {
       {u + 2000, u + 1000},      // the wrong way round
@@ -363,73 +371,47 @@ TEST(Recovery, AbsurdSackBlocksAreIgnored) {
   };
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const AckInfo info{.una_before = u, .sack = std::span(blocks).subspan(i, 1)};
-    (void)r.on_ack(env, t, info, Instant::at_ns(1000));
+    (void)r.on_ack(alone.env, t, info, Instant::at_ns(1000));
     EXPECT_EQ(r.log().sacked(), 0U) << i;
   }
   EXPECT_EQ(r.in_flight(t), 10'000U);
-  r.release(env);
 }
 
 // A peer that drops what it said it held (RFC 2018 §8): the time-out forgets it, and sends it again.
 TEST(Recovery, RenegedSackIsSentAgainAfterTimeout) {
-  SideMemory side({.recovery = 1, .tx_log = 8});
-  Settings s;
-  TcpCounters counters;
-  const Env env{.settings = s, .counters = counters, .packets = {}, .side = side.pools()};
-  Tcb t;
-  t.mss = 1000;
-  t.flags = flag_sack;
-  t.cwnd = 10'000;
-  t.snd_una = t.snd_nxt = Seq{0xffff'fff0};
-  Recovery r(s, t, Instant::at_ns(0));
-  for (int i = 0; i < 4; ++i) {
-    const Seq at = t.snd_nxt;
-    t.snd_nxt += 1000;
-    r.on_transmit(env, t, {at, 1000}, false, Instant::at_ns(0));
-  }
+  Alone alone(flag_sack, 1000, 10'000);
+  Tcb& t = alone.t;
+  Recovery& r = alone.r;
+  alone.send(4);
   const Seq u = t.snd_una;
   const std::vector<wire::SackBlock> held = {{u + 1000, u + 4000}};
-  (void)r.on_ack(env, t, {.una_before = u, .sack = held}, Instant::at_ns(1'000'000));
+  (void)r.on_ack(alone.env, t, {.una_before = u, .sack = held}, Instant::at_ns(1'000'000));
   t.snd_una += 1000;
-  (void)r.on_ack(env, t, {.una_before = u, .acked = 1000}, Instant::at_ns(2'000'000));
+  (void)r.on_ack(alone.env, t, {.una_before = u, .acked = 1000}, Instant::at_ns(2'000'000));
   ASSERT_EQ(r.in_flight(t), 0U); // all held, none acknowledged
-  r.on_rto(env, t, Instant::at_ns(500'000'000));
+  r.on_rto(alone.env, t, Instant::at_ns(500'000'000));
   ASSERT_TRUE(r.next_lost(t).has_value());
   EXPECT_EQ(r.next_lost(t)->seq, u + 1000);
   EXPECT_EQ(r.log().sacked(), 0U);
   EXPECT_EQ(r.log().lost(), 3000U);
-  r.release(env);
 }
 
 // RFC 6582 §3.2 step 2, and its bug of old: what a time-out sent in vain comes back as duplicates, which must
 // not be taken for a loss.
 TEST(Recovery, DuplicatesAtRecoverAfterTimeoutRetransmitNothing) {
-  SideMemory side({.recovery = 1, .tx_log = 8});
-  Settings s;
-  TcpCounters counters;
-  const Env env{.settings = s, .counters = counters, .packets = {}, .side = side.pools()};
-  Tcb t;
-  t.mss = 1000;
-  t.cwnd = 20'000;
-  t.snd_una = t.snd_nxt = Seq{0xffff'fff0};
-  Recovery r(s, t, Instant::at_ns(0));
-  const auto send = [&](int n) {
-    for (; n != 0; --n) {
-      const Seq at = t.snd_nxt;
-      t.snd_nxt += 1000;
-      r.on_transmit(env, t, {at, 1000}, false, Instant::at_ns(0));
-    }
-  };
+  Alone alone(0, 1000, 20'000);
+  Tcb& t = alone.t;
+  Recovery& r = alone.r;
   const auto ack = [&](std::uint32_t segments) {
     const AckInfo info{.una_before = t.snd_una, .acked = segments * 1000, .pure = true};
     t.snd_una += segments * 1000;
-    return r.on_ack(env, t, info, Instant::at_ns(1'000'000'000));
+    return r.on_ack(alone.env, t, info, Instant::at_ns(1'000'000'000));
   };
-  send(4);
-  r.on_rto(env, t, Instant::at_ns(900'000'000));
+  alone.send(4);
+  r.on_rto(alone.env, t, Instant::at_ns(900'000'000));
   (void)ack(4); // snd.una is recover now
   t.cwnd = 20'000;
-  send(8);
+  alone.send(8);
   for (int i = 0; i < 3; ++i) EXPECT_FALSE(ack(0).lost);
   (void)ack(1);
   (void)ack(0);
@@ -437,36 +419,23 @@ TEST(Recovery, DuplicatesAtRecoverAfterTimeoutRetransmitNothing) {
   EXPECT_FALSE(r.in_recovery());
   EXPECT_TRUE(ack(0).lost); // past recover, three are three
   EXPECT_TRUE(r.in_recovery());
-  r.release(env);
 }
 
 TEST(Recovery, SmallerPathCostsNoWindow) {
-  SideMemory side({.recovery = 1, .tx_log = 8});
-  Settings s;
-  TcpCounters counters;
-  const Env env{.settings = s, .counters = counters, .packets = {}, .side = side.pools()};
-  Tcb t;
-  t.mss = 1400;
-  t.flags = flag_sack;
-  t.cwnd = 14'000;
-  t.snd_una = t.snd_nxt = Seq{0xffff'fff0};
-  Recovery r(s, t, Instant::at_ns(0));
-  for (int i = 0; i < 3; ++i) {
-    const Seq at = t.snd_nxt;
-    t.snd_nxt += 1400;
-    r.on_transmit(env, t, {at, 1400}, false, Instant::at_ns(0));
-  }
+  Alone alone(flag_sack, 1400, 14'000);
+  Tcb& t = alone.t;
+  Recovery& r = alone.r;
+  alone.send(3);
   t.mss = 1000;
-  r.on_path_mtu(env, t, Instant::at_ns(10));
+  r.on_path_mtu(alone.env, t, Instant::at_ns(10));
   EXPECT_EQ(t.cwnd, 14'000U);
   std::uint32_t bytes = 0;
   for (auto lost = r.next_lost(t); lost; lost = r.next_lost(t)) {
     EXPECT_LE(lost->length, 1000U);
     bytes += lost->length;
-    r.on_transmit(env, t, *lost, true, Instant::at_ns(10));
+    r.on_transmit(alone.env, t, *lost, true, Instant::at_ns(10));
   }
   EXPECT_EQ(bytes, 4200U);
-  r.release(env);
 }
 
 // ---- Random paths: everything arrives whatever is lost, with SACK and without, and with hardly any memory.

@@ -1,0 +1,340 @@
+// What a peer may try: each costs bounded work and memory, is counted, and moves nothing that it should not.
+// The rig checks the engine's invariants after every segment.
+#include <random>
+
+#include "rig.hpp"
+#include "tcp/reassembly.hpp"
+
+namespace tern::rfc {
+namespace {
+
+using tcp::Counter;
+using O = wire::TcpOptions;
+
+class Attack : public ::testing::Test {
+ protected:
+  explicit Attack(const tcp::Settings& s = Rig::plain_settings(),
+                  const tcp::SideCounts& c = tcp::SideCounts::for_busy(64))
+      : r(s, c) {}
+  void SetUp() override {
+    enter(r, State::Established); // 200 bytes in flight
+    nxt = r.tcb.rcv_nxt;
+    una = r.tcb.snd_una;
+  }
+  [[nodiscard]] std::uint64_t count(Counter c) const { return r.counters.get(c); }
+  Rig r;
+  Seq nxt;
+  Seq una;
+};
+
+// ---- ACKs.
+
+TEST_F(Attack, AckOfWhatWasNotSentIsChallenged) { // RFC 5961 §5
+  r.arrives(nxt, flag::ack, r.tcb.snd_nxt + 1, 10);
+  EXPECT_EQ(r.delivered, 0u);
+  EXPECT_EQ(r.tcb.snd_una, una);
+  EXPECT_EQ(count(Counter::drop_ack_of_unsent), 1u);
+  r.arrives(nxt, flag::ack, una - r.tcb.max_snd_wnd - 1, 10);
+  EXPECT_EQ(r.delivered, 0u);
+  EXPECT_EQ(count(Counter::drop_ack_too_old), 1u);
+  EXPECT_EQ(count(Counter::challenge_ack), 2u);
+}
+
+TEST_F(Attack, AckInTwoHundredPiecesGrowsTheWindowAsOneDoes) { // RFC 3465: bytes count, not ACKs
+  const std::uint32_t before = r.tcb.cwnd;
+  for (std::uint32_t i = 1; i <= 200; ++i) r.arrives(nxt, flag::ack, una + i);
+  EXPECT_LE(r.tcb.cwnd, before + 200);
+  EXPECT_EQ(r.tcb.outstanding(), 0u);
+}
+
+// ---- Windows.
+
+TEST_F(Attack, WindowThatShrinksToNothingAndComesBackLosesNothing) {
+  r.arrives(nxt, flag::ack, una, 0, 0); // left of what is in flight
+  EXPECT_EQ(count(Counter::window_shrunk_by_peer), 1u);
+  say(r, 3000);
+  EXPECT_TRUE(r.sent.empty());
+  ASSERT_TRUE(r.timer_fires()); // what is in flight is sent again, nothing new
+  for (const Sent& s : r.sent) EXPECT_TRUE((s.h.seq + s.text).at_or_before(una + 200));
+  r.arrives(nxt, flag::ack, una + 200, 0, 5000);
+  std::uint32_t sent = 0;
+  for (int i = 0; i < 20 && r.tcb.snd_una != r.tcb.snd_end; ++i) {
+    for (const Sent& s : r.sent) sent += s.text;
+    r.arrives(nxt, flag::ack, r.tcb.snd_nxt, 0, 5000);
+  }
+  EXPECT_EQ(sent, 3000u);
+}
+
+TEST_F(Attack, TextBeyondTheWindowIsCutOff) {
+  const std::uint32_t window = r.tcb.rcv_adv.since(nxt);
+  r.arrives(r.tcb.rcv_adv - 10, flag::ack, una, 100);
+  EXPECT_EQ(count(Counter::drop_beyond_window), 1u);
+  ASSERT_NE(r.tcb.reassembly, nullptr);
+  EXPECT_EQ(r.tcb.reassembly->tail->right, nxt + window);
+}
+
+// ---- Options.
+
+TEST(AttackOnSyn, AbsurdSegmentSizeIsRaised) { // CVE-2019-11479
+  Rig r;
+  O o;
+  o.has = O::mss_bit;
+  o.mss = 1;
+  open(r, o);
+  EXPECT_EQ(r.tcb.mss, 88u);
+  EXPECT_EQ(r.counters.get(Counter::mss_raised), 1u);
+}
+
+struct AttackOnTimestamps : Attack {
+  static tcp::Settings timestamps() {
+    tcp::Settings s = Rig::plain_settings();
+    s.timestamps = true;
+    return s;
+  }
+  AttackOnTimestamps() : Attack(timestamps()) {}
+  void SetUp() override {
+    O o;
+    o.has = O::timestamps_bit;
+    o.ts_val = 1;
+    o.ts_ecr = r.now.ms32();
+    open(r, o, 5000);
+    ASSERT_TRUE(r.tcb.has(tcp::flag_timestamps));
+  }
+  [[nodiscard]] wire::Tcp stamped(std::uint32_t val, std::uint32_t ecr) const {
+    wire::Tcp h = header(flag::ack, r.tcb.rcv_nxt, r.tcb.snd_una, 5000);
+    h.options.has = O::timestamps_bit;
+    h.options.ts_val = val;
+    h.options.ts_ecr = ecr;
+    return h;
+  }
+};
+
+TEST_F(AttackOnTimestamps, EchoFromTheFutureMeasuresNothing) {
+  const std::uint32_t srtt = r.tcb.srtt_us;
+  say(r, 10);
+  r.tcb.clear(tcp::flag_timing); // as after a retransmission: the echo alone could tell
+  wire::Tcp h = stamped(2, r.now.ms32() + 5000);
+  h.ack = r.tcb.snd_nxt;
+  r.arrives(h, 0);
+  EXPECT_EQ(r.tcb.outstanding(), 0u);
+  EXPECT_EQ(r.tcb.srtt_us, srtt);
+}
+
+// Who cannot see the connection cannot have its true segments refused by a timestamp from the future.
+TEST_F(AttackOnTimestamps, ValueFromTheFutureOnWhatIsRefusedIsNotKept) {
+  wire::Tcp h = stamped(0x7000'0000, 0);
+  h.ack = r.tcb.snd_nxt + 1000; // a guess
+  r.arrives(h, 10);
+  h = stamped(0x7000'0000, 0);
+  h.seq += 100'000; // another
+  r.arrives(h, 10);
+  r.arrives(stamped(2, 0), 10);
+  EXPECT_EQ(r.delivered, 10u);
+  EXPECT_EQ(count(Counter::drop_paws), 0u);
+}
+
+// ---- Text.
+
+// Against a model: a byte that was taken is never changed by another that comes for its place.
+TEST_F(Attack, ContradictingRetransmissionsFirstBytesWin) {
+  std::mt19937 random{7}; // NOLINT: the same each time
+  constexpr std::uint32_t size = 4000;
+  for (int round = 0; round < 50; ++round) {
+    const Seq from = r.tcb.rcv_nxt;
+    std::vector<int> held(size, -1);
+    std::vector<std::byte> got;
+    const auto arrive = [&](std::uint32_t at, std::uint32_t text, int lie) {
+      for (std::uint32_t i = at; i < at + text; ++i)
+        if (held[i] < 0) held[i] = lie;
+      r.twist = static_cast<std::byte>(lie);
+      r.arrives(from + at, flag::ack, r.tcb.snd_una, text);
+      got.insert(got.end(), r.taken.begin(), r.taken.end());
+    };
+    for (int i = 1; i <= 20; ++i) {
+      const auto at = static_cast<std::uint32_t>(1 + random() % (size - 500));
+      arrive(at, static_cast<std::uint32_t>(1 + random() % 499), i);
+    }
+    for (std::uint32_t at = 0; at < size; at += 500) arrive(at, 500, 99);
+    ASSERT_EQ(got.size(), size);
+    for (std::uint32_t i = 0; i < size; ++i)
+      ASSERT_EQ(got[i], Rig::stream_byte(from + i) ^ static_cast<std::byte>(held[i])) << i;
+  }
+  EXPECT_GT(count(Counter::duplicate_bytes_in), 0u);
+  EXPECT_EQ(count(Counter::drop_reassembly_full), 0u);
+}
+
+TEST_F(Attack, TenThousandHolesOfOneByteHoldNoMoreThanTheirShare) {
+  for (std::uint32_t i = 1; i <= 10'000; ++i) r.arrives(nxt + 2 * i, flag::ack, una, 1);
+  ASSERT_NE(r.tcb.reassembly, nullptr);
+  EXPECT_LE(r.tcb.reassembly->ranges, tcp::Reassembly::most_ranges);
+  EXPECT_LE(r.tcb.reassembly->pinned, tcp::Reassembly::most_pinned(r.tcb));
+  EXPECT_GT(count(Counter::drop_reassembly_full), 0u);
+  r.arrives(nxt, flag::ack, una, 2); // and what is true goes on
+  EXPECT_GE(r.delivered, 2u);
+}
+
+TEST_F(Attack, FinBeforeItsTextEndsNothingUntilTheTextIsThere) {
+  r.arrives(nxt + 100, flag::fin | flag::ack, una);
+  EXPECT_EQ(r.tcb.state, State::Established);
+  r.arrives(nxt + 50, flag::ack, una, 50);
+  EXPECT_EQ(r.tcb.state, State::Established);
+  r.arrives(nxt, flag::ack, una, 50);
+  EXPECT_EQ(r.tcb.state, State::CloseWait);
+  EXPECT_EQ(r.delivered, 100u);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt + 101);
+}
+
+TEST_F(Attack, TextAfterTheFinIsDropped) {
+  r.arrives(nxt, flag::fin | flag::ack, una, 10);
+  ASSERT_EQ(r.tcb.state, State::CloseWait);
+  r.arrives(r.tcb.rcv_nxt, flag::ack, una, 100);
+  EXPECT_EQ(r.delivered, 0u);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt + 11);
+  EXPECT_EQ(count(Counter::drop_after_close), 1u);
+}
+
+// ---- Sprays. Ten answers a second, each connection its own (CVE-2016-5696).
+
+TEST_F(Attack, ResetsAllOverTheWindowDrawTenChallengesASecond) { // RFC 5961 §3.2, §7
+  const std::uint32_t window = r.tcb.rcv_adv.since(nxt);
+  std::size_t answers = 0;
+  std::uint64_t inside = 0;
+  for (std::uint32_t i = 1; i <= 1000; ++i, ++inside) {
+    r.arrives(nxt + i * (window / 1001), flag::rst, Seq{});
+    answers += r.sent.size();
+  }
+  EXPECT_EQ(r.tcb.state, State::Established);
+  EXPECT_EQ(answers, 10u);
+  EXPECT_EQ(count(Counter::drop_rst_not_exact), inside);
+  EXPECT_EQ(count(Counter::challenge_ack_limited), inside - 10);
+  r.pass(Duration::seconds(1));
+  r.arrives(nxt + 1, flag::rst, Seq{});
+  EXPECT_EQ(r.sent.size(), 1u);
+}
+
+TEST_F(Attack, SynsWhereverTheyLieDrawTenChallengesASecond) { // RFC 5961 §4.2
+  std::size_t answers = 0;
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    r.arrives(Seq{i * 4'294'967U}, flag::syn, Seq{});
+    answers += r.sent.size();
+  }
+  EXPECT_EQ(r.tcb.state, State::Established);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt);
+  EXPECT_EQ(answers, 10u);
+  EXPECT_EQ(count(Counter::challenge_ack) + count(Counter::challenge_ack_limited), 1000u);
+}
+
+// ---- ICMP that anyone can forge (RFC 5927 §4, §7; RFC 5461 §4).
+
+TEST_F(Attack, IcmpTooBigIsHeardOnlyAboutWhatIsInFlight) {
+  const auto icmp = [&](Seq quoted, std::uint16_t mss) {
+    r.user([&] { tcp::path_mtu_reduced(r.env(), r.tcb, quoted, mss, r.now, r.outcome); });
+  };
+  const std::uint16_t before = r.tcb.path_mss;
+  icmp(una - 1, 600);       // acknowledged long ago
+  icmp(r.tcb.snd_nxt, 600); // not sent yet
+  icmp(una + 5000, 600);
+  icmp(una, before); // says nothing new
+  EXPECT_EQ(r.tcb.path_mss, before);
+  EXPECT_EQ(count(Counter::pmtu_ignored), 4u);
+  icmp(una, 1);
+  EXPECT_EQ(r.tcb.path_mss, 536u); // RFC 1191 §3: no path carries less
+  EXPECT_EQ(count(Counter::pmtu_reduced), 1u);
+  ASSERT_FALSE(r.sent.empty()); // and what did not fit is sent again, without waiting for a timer
+  EXPECT_EQ(r.sent[0].h.seq, una);
+}
+
+TEST_F(Attack, IcmpUnreachableEndsNoConnectionThatStands) {
+  r.user([&] { tcp::icmp_unreachable(r.env(), r.tcb, una, r.outcome); });
+  EXPECT_EQ(r.tcb.state, State::Established);
+}
+
+TEST(AttackOnSyn, IcmpUnreachableEndsAnOpeningIfItQuotesTheSyn) {
+  Rig r;
+  enter(r, State::SynSent);
+  r.user([&] { tcp::icmp_unreachable(r.env(), r.tcb, our_iss + 1, r.outcome); });
+  EXPECT_EQ(r.tcb.state, State::SynSent);
+  r.user([&] { tcp::icmp_unreachable(r.env(), r.tcb, our_iss, r.outcome); });
+  EXPECT_EQ(r.tcb.state, State::Closed);
+  EXPECT_EQ(r.tcb.reason, tcp::CloseReason::Refused);
+}
+
+// ---- Memory that others have used up.
+
+struct WithoutRecords : Attack {
+  WithoutRecords() : Attack(Rig::plain_settings(), tcp::SideCounts{}) {}
+};
+
+TEST_F(WithoutRecords, TextOutOfOrderIsDroppedAndCounted) {
+  r.arrives(nxt + 100, flag::ack, una, 100);
+  EXPECT_EQ(r.delivered, 0u);
+  EXPECT_EQ(r.sent.size(), 1u); // the peer hears where the hole is
+  EXPECT_EQ(count(Counter::drop_no_memory), 1u);
+  r.arrives(nxt, flag::ack, una, 200);
+  EXPECT_EQ(r.delivered, 200u);
+}
+
+TEST_F(WithoutRecords, LossIsMendedByTheTimerAlone) {
+  r.arrives(nxt, flag::ack, r.tcb.snd_nxt); // one piece is all it may queue
+  say(r, 3U * r.tcb.mss);
+  EXPECT_GT(count(Counter::no_recovery_record), 0u);
+  const Seq end = r.tcb.snd_nxt;
+  for (int i = 0; i < 20 && r.tcb.snd_una != end; ++i) { // all of it was lost, and comes again from its head
+    if (r.sent.empty()) {
+      ASSERT_TRUE(r.timer_fires());
+    }
+    ASSERT_FALSE(r.sent.empty());
+    const Sent& last = r.sent.back();
+    if (r.counters.get(Counter::retransmit_rto) == 0) {
+      r.sent.clear();
+      continue;
+    }
+    r.arrives(nxt, flag::ack, last.h.seq + last.text);
+  }
+  EXPECT_EQ(r.tcb.snd_una, end);
+}
+
+TEST_F(WithoutRecords, SecondPieceToSendIsRefusedAndCounted) {
+  static const std::vector<std::byte> bytes(10, std::byte{'x'});
+  r.user([&] { EXPECT_EQ(tcp::send_static(r.env(), r.tcb, bytes, r.now), 0u); });
+  EXPECT_GT(count(Counter::no_queue_record), 0u);
+  r.arrives(nxt, flag::ack, r.tcb.snd_nxt); // the first is acknowledged: there is room
+  r.user([&] { EXPECT_EQ(tcp::send_static(r.env(), r.tcb, bytes, r.now), 10u); });
+}
+
+// The last packets are for control segments, whichever way a segment goes out.
+class LastPackets : public ::testing::TestWithParam<bool> {};
+
+TEST_P(LastPackets, CarryNoText) {
+  tcp::Settings s = Rig::plain_settings();
+  s.sack = true;
+  Rig r{s};
+  r.by_rfc = GetParam();
+  O o;
+  o.has = O::sack_permitted_bit;
+  open(r, o, 5000);
+  r.scarcity = tcp::Scarcity::last;
+  say(r, 100);
+  EXPECT_TRUE(r.sent.empty());
+  EXPECT_GT(r.counters.get(Counter::no_packet), 0u);
+  r.arrives(their_iss + 1, flag::ack, our_iss + 1, 10); // an ACK of ours is owed
+  for (const Sent& one : r.sent) EXPECT_EQ(one.text, 0u);
+  r.scarcity = tcp::Scarcity::none;
+  r.arrives(r.tcb.rcv_nxt + 100, flag::ack, our_iss + 1, 10); // a hole: segments carry SACK now
+  r.scarcity = tcp::Scarcity::last;
+  say(r, 100);
+  for (const Sent& one : r.sent) EXPECT_EQ(one.text, 0u);
+  r.scarcity = tcp::Scarcity::none;
+  std::uint32_t text = 0;
+  for (int i = 0; i < 5 && r.tcb.unsent() != 0; ++i) {
+    ASSERT_TRUE(r.timer_fires());
+    for (const Sent& one : r.sent) text += one.text;
+  }
+  EXPECT_EQ(r.tcb.unsent(), 0u) << text;
+}
+
+INSTANTIATE_TEST_SUITE_P(Output, LastPackets, ::testing::Bool(),
+                         [](const auto& i) { return i.param ? "ByTheSteps" : "AsPredicted"; });
+
+} // namespace
+} // namespace tern::rfc
