@@ -200,16 +200,25 @@ std::string Crew::no_way() const {
   std::uint64_t refused = 0;
   std::uint64_t unresolved = 0;
   std::uint64_t routeless = 0;
+  std::uint64_t wrong_sum = 0;
   std::int64_t began = INT64_MAX;
   for (const auto& m : members_) {
     if (m->stats.load.get(Load::established) != 0) return {};
     refused += m->stats.load.get(Load::refused);
     unresolved += m->net->get(net::NetCounter::drop_unresolved);
     routeless += m->net->get(net::NetCounter::drop_no_route);
+    wrong_sum += m->net->get(net::NetCounter::drop_tcp_checksum);
     began = std::min(began, m->station.began_ns.load(std::memory_order_relaxed));
   }
   if (refused != 0) return fmt::format("{} refused: nothing listens there, or a firewall says no", to);
   if (routeless != 0) return fmt::format("no way to {}: it is on no network of --ip; name a --gateway", to);
+  // Three: one may be an accident of the wire.
+  if (wrong_sum > 2)
+    return fmt::format(
+        "what comes back has wrong TCP checksums ({} segments): the other end leaves them to hardware that "
+        "is not "
+        "there; on its device: ethtool -K DEVICE tx off tso off gso off",
+        wrong_sum);
   if (unresolved != 0)
     return fmt::format(
         "nobody answers ARP or neighbour discovery on the way to {}; check the address, the "

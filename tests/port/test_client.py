@@ -101,7 +101,17 @@ def against_nginx():
         lib.check(len(s["cores"]) == 2 and all(c["completed"] > 0 for c in s["cores"]), f"{s['cores']}")
         ok("two cores, each with connections of its own")
         cannot(far)
+        wrong_sums(near, far)
         device_dies(far)
+
+
+def wrong_sums(near, far):
+    """The kernel's end leaves checksums to hardware that a veth does not have: the commonest mistake of all is told with its cure."""
+    near.run("ethtool", "-K", "peer0", "tx", "on")
+    line = refused(client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--quiet", "--target", f"{KERNEL}:80"), far, 40)
+    lib.check("checksums" in line and "ethtool" in line, line)
+    near.run("ethtool", "-K", "peer0", "tx", "off")
+    ok("a peer whose checksums are left to hardware: one line with the cure, exit 2")
 
 
 def device_dies(far):
