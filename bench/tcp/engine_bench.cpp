@@ -98,7 +98,8 @@ bool open_and_ask(End& client, End& server, SynGate& gate, const Tuple4& tuple, 
       listen_arrives(server.env, gate, CookieMode::Auto, ListenRoom{}, tuple, Segment{.h = syn}, now, heard);
   if (v != ListenVerdict::Record) return false;
   SynRecord record = heard.record;
-  client.take(build(heard.reply, packets(), server.counters), now);
+  wire::SummedFront front;
+  client.take(build_syn_ack(server.env, record, 1460, now, front), now);
   (void)send_static(client.env, client.tcb, std::span{text}.first(64), now);
   client.put(now);
   Packet third = std::move(client.burst[0]);

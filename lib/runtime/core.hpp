@@ -80,14 +80,13 @@ class Core {
     rte_mbuf* frame; // owned
     std::uint32_t l4_length;
     std::uint16_t l4_offset;
-    std::uint16_t addresses_offset; // of the IPv4 header's source and destination
     std::uint8_t tos;
   };
 
   [[nodiscard]] std::uint16_t receive_burst();
   void receive(std::uint16_t count);
   [[nodiscard, gnu::always_inline]] bool receive_lean(Arrived& a);
-  [[nodiscard, gnu::noinline]] bool receive_other(Arrived& a);
+  [[nodiscard, gnu::noinline]] bool receive_other(Arrived& a, std::uint16_t& l3);
   [[nodiscard]] FlowRef revalidated(FlowRef hint, std::uint16_t i) const;
   // ---- Of several cores on a port (io/shared_port.hpp): what is another's, or everybody's.
   [[nodiscard]] bool passed_on(Packet& p, const net::Classified& c);
@@ -137,10 +136,14 @@ class Core {
   [[nodiscard]] static bool let_go(const R& r) {
     return r.tcb.has(tcp::flag_orphan) || (r.has(R::over) && r.tcb.reason == CloseReason::Aborted);
   }
-  void tell(R& r, tcp::Outcome& out);
+  [[gnu::always_inline]] void tell(R& r, tcp::Outcome& out); // in two places
+  [[gnu::noinline]] void reply_reset(R& r, const tcp::Outcome& out);
   [[nodiscard]] bool queue_unread(Packet& first, Packet& fresh);
   void hand_over(R& r, Packet fresh);
-  void tell_end(R& r);
+  void tell_end(R& r) {
+    if (r.has(R::end_untold)) end_comes(r);
+  }
+  void end_comes(R& r);
 
   void flush();
   void flush_one(R& r);
@@ -153,6 +156,8 @@ class Core {
 
   template <class Key>
   void reply(const wire::Tcp& h, const Key& key, std::uint16_t& hop);
+  template <class Key>
+  void send_syn_ack(const tcp::SynRecord& r, const Key& key, std::uint16_t& hop);
   template <class Key>
   void send(Packet&& p, const Key& key, bool ect, std::uint16_t& hop, const wire::SummedFront& front);
   void queue_frame(rte_mbuf* m) {

@@ -121,7 +121,7 @@ void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t l
   const Duration first = tcp::first_syn_ack_timeout(shard_.env.settings);
   table.wheel.arm(*slot, (shard_.now + first).ms32());
   std::uint16_t& hop = hops_.towards(key.remote);
-  reply(listen_out_.reply, key, hop);
+  send_syn_ack(slot->facts, key, hop);
   slot->hop = hop;
 }
 
@@ -219,7 +219,7 @@ void Core<Port, Handler>::arrive_at_time_wait(std::uint32_t index, const tcp::Se
 // ---- What the engine says, told to the handler on the spot
 
 template <io::PacketPort Port, class Handler>
-void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
+inline void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
   if (out.events != 0) {
     const Connection c = shard_.handle(r);
     if (out.has(tcp::event_established)) {
@@ -237,17 +237,21 @@ void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
     if (out.has(tcp::event_writable) && !let_go(r)) handler::writable(handler_, c);
     tell_end(r);
   }
-  if (out.reply_reset) {
-    wire::Tcp h;
-    h.seq = out.reset_seq;
-    h.ack = out.reset_ack;
-    h.flags = static_cast<std::uint8_t>(wire::tcp_flag::rst | (out.reset_has_ack ? wire::tcp_flag::ack : 0));
-    if (r.has(R::v6))
-      reply(h, shard_.key6(r), r.hop);
-    else
-      reply(h, r.key, r.hop);
-  }
+  if (out.reply_reset) [[unlikely]]
+    reply_reset(r, out);
   shard_.note(r, out);
+}
+
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::reply_reset(R& r, const tcp::Outcome& out) {
+  wire::Tcp h;
+  h.seq = out.reset_seq;
+  h.ack = out.reset_ack;
+  h.flags = static_cast<std::uint8_t>(wire::tcp_flag::rst | (out.reset_has_ack ? wire::tcp_flag::ack : 0));
+  if (r.has(R::v6))
+    reply(h, shard_.key6(r), r.hop);
+  else
+    reply(h, r.key, r.hop);
 }
 
 // Small text is copied into the last buffer's room: a peer that sends a byte at a time to a handler that does
@@ -293,8 +297,7 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
 
 // The peer's end comes after its text: as long as unread text will come again, the end waits behind it.
 template <io::PacketPort Port, class Handler>
-void Core<Port, Handler>::tell_end(R& r) {
-  if (!r.has(R::end_untold)) return;
+void Core<Port, Handler>::end_comes(R& r) {
   if (let_go(r)) return r.clear(R::end_untold);
   const bool comes_again =
       r.has(R::deliver_again) || r.tcb.has(tcp::flag_want_writable) || r.tcb.has(tcp::flag_reading_paused);
@@ -403,6 +406,15 @@ void Core<Port, Handler>::reply(const wire::Tcp& h, const Key& key, std::uint16_
   send(std::move(p), key, false, hop, front);
 }
 
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::send_syn_ack(const tcp::SynRecord& r, const Key& key, std::uint16_t& hop) {
+  wire::SummedFront front;
+  Packet p = tcp::build_syn_ack(shard_.env, r, shard_.template mtu_mss<Key>(), shard_.now, front);
+  if (!p) return shard_.counters.add(CoreCounter::drop_control_no_packet);
+  send(std::move(p), key, false, hop, front);
+}
+
 // Ports, IP and Ethernet around a segment, and into the transmit burst.
 template <io::PacketPort Port, class Handler>
 template <class Key>
@@ -438,8 +450,7 @@ bool Core<Port, Handler>::run_family_timers(Tick tick) {
     const auto next = tcp::syn_ack_timer_fires(shard_.env, slot.facts);
     if (!next) return give_up_syn(slot, shard_.hasher(slot.key));
     table.wheel.arm(slot, (shard_.now + *next).ms32());
-    reply(tcp::syn_ack(shard_.env.settings, slot.facts, shard_.template mtu_mss<Key>(), shard_.now), slot.key,
-          slot.hop);
+    send_syn_ack(slot.facts, slot.key, slot.hop);
   });
   auto& streams = shard_.template time_waits<Key>().streams;
   // The table's lines are fetched for a batch before the first is written.

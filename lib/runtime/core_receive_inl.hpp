@@ -42,13 +42,21 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
   for (std::uint16_t i = 0; i < count; ++i) {
     Arrived& a = arrived_[n];
     a.frame = rx_[i];
-    if (!receive_lean(a) && !receive_other(a)) continue;
     // The key is the packet's own bytes, moved in as few words as they are read in later.
-    const auto* data = rte_pktmbuf_mtod(a.frame, const std::byte*);
     std::uint64_t addresses;
     std::uint32_t ports;
-    std::memcpy(&addresses, data + a.addresses_offset, sizeof addresses);
-    std::memcpy(&ports, data + a.l4_offset, sizeof ports);
+    const auto read_key = [&](std::size_t l3, std::size_t l4) {
+      const auto* data = rte_pktmbuf_mtod(a.frame, const std::byte*);
+      std::memcpy(&addresses, data + l3 + 12, sizeof addresses);
+      std::memcpy(&ports, data + l4, sizeof ports);
+    };
+    if (receive_lean(a)) [[likely]] {
+      read_key(net::LeanTcp::l3_offset, net::LeanTcp::l4_offset);
+    } else {
+      std::uint16_t l3 = 0;
+      if (!receive_other(a, l3)) continue;
+      read_key(l3, a.l4_offset);
+    }
     auto* key = reinterpret_cast<std::byte*>(&keys_[n]);
     std::memcpy(key, &addresses, sizeof addresses);
     std::memcpy(key + sizeof addresses, &ports, sizeof ports);
@@ -85,16 +93,16 @@ inline bool Core<Port, Handler>::receive_lean(Arrived& a) {
   if (is) [[likely]] {
     a.l4_length = lean.l4_length;
     a.l4_offset = net::LeanTcp::l4_offset;
-    a.addresses_offset = net::LeanTcp::l3_offset + 12;
     a.tos = lean.tos;
   }
   (void)p.release();
   return is;
 }
 
-// What is not of the lean kind. False: it went its whole way here, TCP over IPv6 too.
+// What is not of the lean kind: whose IP header begins where. False: it went its whole way here, TCP over IPv6
+// too.
 template <io::PacketPort Port, class Handler>
-bool Core<Port, Handler>::receive_other(Arrived& a) {
+bool Core<Port, Handler>::receive_other(Arrived& a, std::uint16_t& l3) {
   Packet p{a.frame};
   const net::Classified c = net_.classify(p);
   if (c.kind == net::Kind::drop) return false;
@@ -102,7 +110,8 @@ bool Core<Port, Handler>::receive_other(Arrived& a) {
     if (!passed_on(p, c)) net_.control(std::move(p), c, shard_.now);
     return false;
   }
-  a = {nullptr, c.l4_length, c.l4_offset, static_cast<std::uint16_t>(c.l3_offset + 12), c.tos};
+  a = {nullptr, c.l4_length, c.l4_offset, c.tos};
+  l3 = c.l3_offset;
   if (!c.v6) return a.frame = p.release(), true;
   FlowKey6 key{c.source(p), c.destination(p), {}, {}};
   std::memcpy(&key.remote_port, p.data() + c.l4_offset, 4);

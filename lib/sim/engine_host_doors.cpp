@@ -84,15 +84,13 @@ void EngineHost::take_verdict(const Tuple& t, const TcpView& tcp, bool ce, tcp::
     case tcp::ListenVerdict::Reply:
       return emit(t, out.reply);
     case tcp::ListenVerdict::Record: {
-      if (choose_isn) { // a story's numbers, or a test's beside the wrap-around
-        out.record.iss = origins(t).iss;
-        out.reply.seq = out.record.iss;
-      }
+      if (choose_isn)
+        out.record.iss = origins(t).iss; // a story's numbers, or a test's beside the wrap-around
       const Instant at = now() + tcp::first_syn_ack_timeout(settings_.tcp);
       syns_.insert_or_assign(t, HalfOpen{out.record, at});
       wire_.wake_at(at);
       say_state(State::Listen, State::SynReceived);
-      emit(t, out.reply);
+      emit(t, tcp::syn_ack(settings_.tcp, out.record, mtu_mss(), now()));
       if (settings_.two_way_handshake) believe(t, out.record);
       return;
     }
@@ -160,7 +158,7 @@ void EngineHost::time_wait_arrives(const Tuple& t, Waiting& w, const TcpView& tc
       syns_.insert_or_assign(t, HalfOpen{out.record, at});
       wire_.wake_at(at);
       say_state(State::TimeWait, State::SynReceived);
-      return emit(t, out.reply);
+      return emit(t, tcp::syn_ack(settings_.tcp, out.record, mtu_mss(), now()));
     }
   }
 }

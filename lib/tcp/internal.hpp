@@ -107,6 +107,9 @@ void challenge(const Env&, Tcb&, Instant now, Outcome&);
 }
 
 // ---- Options (open.cpp).
+[[nodiscard]] inline std::uint16_t syn_window(const Tcb& t) { // never scaled
+  return static_cast<std::uint16_t>(std::min<std::uint32_t>(t.rcv_limit, 65535));
+}
 void fill_syn(const Env&, const Tcb&, wire::Tcp&, Instant now);
 // The peer's SYN or SYN-ACK: what both sides now agree on.
 void take_syn_options(const Env&, Tcb&, const wire::Tcp&, Instant now);

@@ -21,10 +21,9 @@ ListenVerdict reset(const Env& env, SynGate& gate, const Segment& s, Instant now
   return ListenVerdict::Reply;
 }
 
-ListenVerdict make_record(const Env& env, const ListenRoom& room, const Segment& s, Origins origins,
-                          Instant now, ListenOutcome& out) {
+ListenVerdict make_record(const Env& env, const Segment& s, Origins origins, Instant now,
+                          ListenOutcome& out) {
   out.record = make_syn_record(env.settings, s.h, origins, now);
-  out.reply = syn_ack(env.settings, out.record, room.mtu_mss, now);
   return ListenVerdict::Record;
 }
 
@@ -125,7 +124,7 @@ ListenVerdict listen_arrives(const Env& env, SynGate& gate, CookieMode mode, con
     // record, and RST).
     if (gate.cookies_out && gate.cookies_live(mode)) [[unlikely]]
       origins.iss = cookie_for(env, gate, tuple, s.h).iss;
-    return make_record(env, room, s, origins, now, out);
+    return make_record(env, s, origins, now, out);
   }
   if (mode == CookieMode::Never) return drop(env, Counter::syn_limit_drop);
   return send_cookie(env, gate, room, tuple, s, now, out);
@@ -137,7 +136,7 @@ ListenVerdict listen_reuses(const Env& env, SynGate& gate, const ListenRoom& roo
   env.count(Counter::syn_in);
   if (!room.accept) return drop(env, Counter::accept_queue_full);
   if (!room.record || !gate.syn_rate.take(now)) return drop(env, Counter::syn_limit_drop);
-  return make_record(env, room, s, {iss, gate.isn.ts_offset(tuple)}, now, out);
+  return make_record(env, s, {iss, gate.isn.ts_offset(tuple)}, now, out);
 }
 
 ListenVerdict closed_arrives(const Env& env, SynGate& gate, const Segment& s, Instant now, wire::Tcp& reply) {

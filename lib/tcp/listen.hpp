@@ -51,7 +51,7 @@ struct SynGate {
 enum class ListenVerdict : std::uint8_t {
   Drop,
   Reply,    // send `reply` (RST, or SYN-ACK with a cookie); nothing else to do
-  Record,   // keep `record`, arm first_syn_ack_timeout(), send `reply` (its SYN-ACK)
+  Record,   // keep `record`, arm first_syn_ack_timeout(), send its SYN-ACK
   Complete, // a cookie came back: `handshake` to open_passive(), this segment to segment_arrives()
 };
 // Each field means something only under the verdict that names it, so one object serves a whole burst.

@@ -50,7 +50,7 @@ void fill_syn(const Env& env, const Tcb& t, wire::Tcp& h, Instant now) {
   // RFC 3168 §6.1.1: the SYN says ECE and CWR, its answer ECE alone.
   if (answering ? t.has(flag_ecn) : t.has(flag_ecn_setup))
     h.flags |= answering ? flag::ece : flag::ece | flag::cwr;
-  h.window = static_cast<std::uint16_t>(std::min<std::uint32_t>(t.rcv_limit, 65535)); // never scaled on a SYN
+  h.window = syn_window(t);
 }
 
 void take_syn_options(const Env& env, Tcb& t, const wire::Tcp& h, Instant now) {

@@ -3,6 +3,7 @@
 #include "tcp/internal.hpp"
 #include "tcp/reassembly.hpp"
 #include "tcp/send_queue.hpp"
+#include "tcp/syn_options.hpp"
 #include "tcp/timers_inl.hpp"
 #include "wire/tcp_inl.hpp"
 
@@ -99,7 +100,7 @@ bool emit(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t flag
   return true;
 }
 
-bool emit_syn(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+bool push_syn(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   wire::Tcp h;
   h.seq = t.iss;
   h.flags = flag::syn;
@@ -108,7 +109,24 @@ bool emit_syn(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
     h.ack = t.rcv_nxt;
   }
   fill_syn(env, t, h, now);
-  if (!push(env, t, h, 0, false, burst)) return false;
+  return push(env, t, h, 0, false, burst);
+}
+
+// What comes of it for an active open with the settings as they mostly are.
+bool push_full_syn(const Env& env, const Tcb& t, Instant now, TxBurst& burst) {
+  Packet p = env.packets.alloc(wire::full_syn_header);
+  if (!p) return env.count(Counter::no_packet), false;
+  const wire::FullOffer offer{t.path_mss, own_scale(env.settings), {now.ms32() + t.ts_offset, 0}};
+  const wire::SummedFront front =
+      wire::emit_full_syn(p.data(), t.iss, Seq{}, flag::syn, syn_window(t), offer);
+  burst.push(std::move(p), false, front);
+  return true;
+}
+
+bool emit_syn(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
+  const Settings& s = env.settings;
+  const bool full = t.state == State::SynSent && s.sack && s.timestamps && s.window_scale && !s.ecn;
+  if (!(full ? push_full_syn(env, t, now, burst) : push_syn(env, t, now, burst))) return false;
   if (t.rtx_count != 0) {
     env.count(t.state == State::SynSent ? Counter::retransmit_syn : Counter::retransmit_syn_ack);
     t.clear(flag_timing); // Karn

@@ -5,7 +5,6 @@
 namespace tern::tcp {
 
 namespace flag = wire::tcp_flag;
-using O = wire::TcpOptions;
 
 wire::Tcp reset_for(const Segment& s) {
   wire::Tcp r;
@@ -26,7 +25,7 @@ wire::Tcp ack_segment(Seq seq, Seq ack, std::uint16_t window, const Timestamps* 
   r.flags = flag::ack;
   r.window = window;
   if (ts != nullptr) {
-    r.options.has = O::timestamps_bit;
+    r.options.has = wire::TcpOptions::timestamps_bit;
     r.options.ts_val = ts->val;
     r.options.ts_ecr = ts->ecr;
   }
@@ -41,15 +40,15 @@ wire::Tcp syn_ack_segment(const Settings& settings, std::uint16_t mtu_mss, Seq i
   r.flags =
       static_cast<std::uint8_t>(flag::syn | flag::ack | (agreed.ecn ? flag::ece : 0)); // RFC 3168 §6.1.1
   r.window = first_window(settings);
-  r.options.has = O::mss_bit;
+  r.options.has = wire::TcpOptions::mss_bit;
   r.options.mss = mtu_mss;
-  if (agreed.sack) r.options.has |= O::sack_permitted_bit;
+  if (agreed.sack) r.options.has |= wire::TcpOptions::sack_permitted_bit;
   if (agreed.scaled) {
-    r.options.has |= O::wscale_bit;
+    r.options.has |= wire::TcpOptions::wscale_bit;
     r.options.wscale = own_scale(settings);
   }
   if (agreed.timestamps) {
-    r.options.has |= O::timestamps_bit;
+    r.options.has |= wire::TcpOptions::timestamps_bit;
     r.options.ts_val = ts.val;
     r.options.ts_ecr = ts.ecr;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tcp/reply.hpp"
+#include "wire/tcp_inl.hpp"
 
 namespace tern::tcp {
 
@@ -85,6 +86,19 @@ SynRecord make_syn_record(const Settings& settings, const wire::Tcp& syn, Origin
 wire::Tcp syn_ack(const Settings& settings, const SynRecord& r, std::uint16_t mtu_mss, Instant now) {
   return syn_ack_segment(settings, mtu_mss, r.iss, r.irs, r.agreed(),
                          {now.ms32() + r.ts_offset, r.ts_recent});
+}
+
+Packet build_syn_ack(const Env& env, const SynRecord& r, std::uint16_t mtu_mss, Instant now,
+                     wire::SummedFront& front) {
+  const bool full = r.scaled != 0 && r.sack != 0 && r.timestamps != 0 && r.ecn == 0;
+  if (!full) [[unlikely]]
+    return build(syn_ack(env.settings, r, mtu_mss, now), env.packets, env.counters, front);
+  Packet p = env.packets.alloc(wire::full_syn_header);
+  if (!p) return env.count(Counter::no_packet), Packet{};
+  const wire::FullOffer offer{mtu_mss, own_scale(env.settings), {now.ms32() + r.ts_offset, r.ts_recent}};
+  front = wire::emit_full_syn(p.data(), r.iss, r.irs + 1, flag::syn | flag::ack, first_window(env.settings),
+                              offer);
+  return p;
 }
 
 Handshake handshake_of(const Settings& settings, const SynRecord& r) {

@@ -56,6 +56,9 @@ static_assert(12 + 8 + 4 + sizeof(SynRecord) <= 64, "key, hook, deadline and fac
 [[nodiscard]] SynRecord make_syn_record(const Settings&, const wire::Tcp& syn, Origins, Instant now);
 // The SYN-ACK, first or again.
 [[nodiscard]] wire::Tcp syn_ack(const Settings&, const SynRecord&, std::uint16_t mtu_mss, Instant now);
+// The same as a packet that begins at its TCP header, whose sum `front` is. Empty, and counted, when the pool is.
+[[nodiscard]] Packet build_syn_ack(const Env&, const SynRecord&, std::uint16_t mtu_mss, Instant now,
+                                   wire::SummedFront& front);
 [[nodiscard]] Handshake handshake_of(const Settings&, const SynRecord&);
 
 // When the first SYN-ACK is to be sent again.

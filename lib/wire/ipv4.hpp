@@ -117,7 +117,7 @@ inline void read_ipv4(const std::byte* p, Ipv4& out) {
 }
 // A header without options and of no fragment, for the way out: 20 bytes, with the checksum or, for a port
 // that computes it, with 0 there. `header_length` and the fields of fragments and options are not looked at.
-inline void emit_plain_ipv4(const Ipv4& h, bool with_checksum, std::byte* to) {
+[[gnu::always_inline]] inline void emit_plain_ipv4(const Ipv4& h, bool with_checksum, std::byte* to) {
   const std::uint32_t w0 = byteswap(0x45000000U | std::uint32_t{h.traffic_class} << 16 | h.total_length);
   const std::uint32_t w1 = byteswap(std::uint32_t{h.identification} << 16 | (h.dont_fragment ? 0x4000U : 0U));
   std::uint32_t w2 = byteswap(std::uint32_t{h.ttl} << 24 | std::uint32_t{h.protocol} << 16);

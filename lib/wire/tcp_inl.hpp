@@ -175,6 +175,33 @@ inline SummedFront emit_lean(std::byte* to, Seq seq, Seq ack, std::uint8_t flags
   return {sum, length};
 }
 
+// The same of a SYN that offers all that Linux, and we, do.
+struct FullOffer {
+  std::uint16_t mss;
+  std::uint8_t wscale;
+  Stamp stamp;
+};
+inline constexpr std::uint32_t full_syn_header = 40;
+inline SummedFront emit_full_syn(std::byte* to, Seq seq, Seq ack, std::uint8_t flags, std::uint16_t window,
+                                 const FullOffer& offer) {
+  std::uint64_t sum = 0;
+  const auto put = [&](std::size_t at, std::uint32_t raw) {
+    std::memcpy(to + at, &raw, sizeof raw);
+    sum += raw;
+  };
+  put(0, 0);
+  put(4, byteswap(seq.raw()));
+  put(8, byteswap(ack.raw()));
+  put(12, full_syn_header / 4 << 4 | std::uint32_t{flags} << 8 | std::uint32_t{byteswap(window)} << 16);
+  put(16, 0);
+  put(20, byteswap(detail::mss_option | offer.mss));
+  put(24, byteswap(detail::sack_timestamp));
+  put(28, byteswap(offer.stamp.val));
+  put(32, byteswap(offer.stamp.ecr));
+  put(36, byteswap(detail::nop_wscale | offer.wscale));
+  return {sum, full_syn_header};
+}
+
 inline std::size_t emit_tcp(const Tcp& t, std::byte* to) {
   SummedFront unused;
   return emit_tcp(t, to, unused);

@@ -117,7 +117,7 @@ void take_record(World& w, const Segment& s) {
   w.syn = w.out.record;
   TERN_CHECK(w.syn.irs == s.h.seq);
   check_handshake(handshake_of(w.settings, w.syn));
-  check_reply(w, s.h, w.out.reply);
+  check_reply(w, s.h, syn_ack(w.settings, w.out.record, w.room.mtu_mss, w.now));
   w.second = -1;
   w.in = World::In::SynReceived;
 }

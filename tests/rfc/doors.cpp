@@ -74,7 +74,7 @@ std::string at_listener(Doors& d, const tcp::Segment& s) {
     case tcp::ListenVerdict::Reply:
       return d.say(out.reply, s);
     case tcp::ListenVerdict::Record:
-      return "→ SYN-RCVD " + d.say(out.reply, s);
+      return "→ SYN-RCVD " + d.say(tcp::syn_ack(d.env.settings, out.record, interface_mss, d.now), s);
     case tcp::ListenVerdict::Complete:
       break;
   }

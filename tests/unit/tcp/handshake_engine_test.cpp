@@ -15,7 +15,9 @@ struct IntoTheEngine : testing::Test, Host {
   ListenOutcome out;
 
   ListenVerdict at_listen(const wire::Tcp& h, CookieMode mode) {
-    return listen_arrives(env, gate, mode, room, tuple4(), Segment{.h = h}, t0, out);
+    const ListenVerdict v = listen_arrives(env, gate, mode, room, tuple4(), Segment{.h = h}, t0, out);
+    if (v == ListenVerdict::Record) out.reply = syn_ack(settings, out.record, room.mtu_mss, t0);
+    return v;
   }
   wire::Tcp ack_of_reply() const {
     return stamped(header(flag::ack, irs + 1, out.reply.seq + 1), 0xffff'fff3, out.reply.options.ts_val);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "machines.hpp"
@@ -29,6 +30,63 @@ TEST(Reply, PacketHoldsTheHeaderAndNothingElse) {
     wire::Tcp expected = h;
     expected.header_length = back.header_length;
     EXPECT_EQ(back, expected);
+  }
+}
+
+// build_syn_ack() writes the usual layout from the record: what the general way makes of it, whatever was agreed.
+TEST(Reply, SynAckOfARecordIsWhatTheGeneralWayWrites) {
+  tern::test::TestPool pool{15};
+  Host host;
+  const Env env{host.settings, host.counters, pool.pool(), {}};
+  for (unsigned agreed = 0; agreed < 16; ++agreed) {
+    SynRecord r = make_syn_record(host.settings, full_syn(), {.iss = iss, .ts_offset = 7}, t0);
+    r.scaled = agreed & 1;
+    r.sack = agreed >> 1 & 1;
+    r.timestamps = agreed >> 2 & 1;
+    r.ecn = agreed >> 3 & 1;
+    if (r.timestamps == 0) r.ts_recent = 0;
+    wire::SummedFront front;
+    const Packet p = build_syn_ack(env, r, 1400, t0, front);
+    const Packet general = build(syn_ack(host.settings, r, 1400, t0), pool.pool(), host.counters);
+    ASSERT_TRUE(p && general);
+    EXPECT_TRUE(std::ranges::equal(p.bytes(), general.bytes())) << agreed;
+    EXPECT_EQ(front.bytes, p.length());
+    EXPECT_EQ(wire::fold(front.sum), wire::fold(wire::sum_bytes(p.bytes()))) << agreed;
+  }
+}
+
+// Our own SYN has a layout written at one go and a general way too.
+TEST(Reply, SynOffersWhatTheSettingsSay) {
+  tern::test::TestPool pool{15};
+  for (unsigned on = 0; on < 16; ++on) {
+    Host host;
+    host.settings.window_scale = (on & 1) != 0;
+    host.settings.sack = (on & 2) != 0;
+    host.settings.timestamps = (on & 4) != 0;
+    host.settings.ecn = (on & 8) != 0;
+    const Env env{host.settings, host.counters, pool.pool(), {}};
+    Tcb t;
+    open_active(env, t, iss, 7, 1400, t0);
+    TxBurst burst;
+    EXPECT_FALSE(output(env, t, t0, burst));
+    ASSERT_EQ(burst.size(), 1U);
+    wire::Tcp h;
+    ASSERT_EQ(wire::parse_tcp(burst[0].bytes(), h), wire::Verdict::ok);
+    EXPECT_EQ(burst[0].length(), h.header_length);
+    EXPECT_EQ(h.flags, flag::syn | ((on & 8) != 0 ? flag::ece | flag::cwr : 0)) << on;
+    EXPECT_EQ(h.seq, iss);
+    EXPECT_EQ(h.ack, Seq{});
+    EXPECT_EQ(h.window, 65535);
+    EXPECT_EQ(h.options.has, O::mss_bit | ((on & 1) != 0 ? O::wscale_bit : 0) |
+                                 ((on & 2) != 0 ? O::sack_permitted_bit : 0) |
+                                 ((on & 4) != 0 ? O::timestamps_bit : 0))
+        << on;
+    EXPECT_EQ(h.options.mss, 1400);
+    EXPECT_TRUE((on & 1) == 0 || h.options.wscale == own_scale(host.settings));
+    EXPECT_TRUE((on & 4) == 0 || (h.options.ts_val == t0.ms32() + 7 && h.options.ts_ecr == 0));
+    EXPECT_EQ(wire::fold(burst.front(0).sum), wire::fold(wire::sum_bytes(burst[0].bytes())));
+    burst.clear();
+    release(env, t);
   }
 }
 

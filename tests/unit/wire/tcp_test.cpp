@@ -57,6 +57,24 @@ TEST(TcpParse, FixedHeaderFieldsAreRead) {
   EXPECT_EQ(t.options.sack_count, 0);
 }
 
+// parse_lean() reads all of a header but its ports, checksum and urgent pointer, whatever the header is.
+TEST(TcpParse, LeanParseSaysWhatTheWholeOneSays) {
+  const Bytes stamp = bytes({1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8});
+  const Bytes stamp_apart = bytes({8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1});
+  Bytes cut = header_with(stamp);
+  cut.resize(30);
+  for (const Bytes& b : {header_with(stamp), header_with(stamp_apart), header_with({}), linux_syn, cut}) {
+    Tcp whole, lean;
+    lean.options.sack_count = 3;
+    const Verdict v = parse_tcp(b, whole);
+    ASSERT_EQ(parse_lean(b, lean), v);
+    if (v != Verdict::ok) continue;
+    whole.src = lean.src, whole.dst = lean.dst;
+    whole.checksum = lean.checksum, whole.urgent = lean.urgent;
+    EXPECT_EQ(lean, whole);
+  }
+}
+
 TEST(TcpParse, StaleOptionsOfAnEarlierParseAreForgotten) {
   Tcp t;
   ASSERT_EQ(parse_tcp(linux_syn, t), Verdict::ok);
