@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 import lib
 import server
@@ -168,7 +167,7 @@ def shut(ask):
     s.close()
 
 
-def meanwhile(ask):
+def meanwhile(peer, ask):
     """Connections come and go on two cores while others ask without pause."""
     stop = threading.Event()
     trouble = []
@@ -191,10 +190,13 @@ def meanwhile(ask):
     for t in threads:
         t.join(20)
     lib.check(not trouble, f"{trouble[:3]}")
-    lib.wait_until(lambda: ask.states("--limit", "1000") == {"TIME-WAIT": 200}, "200 in TIME-WAIT")
+    # A port that the kernel takes again leaves TIME-WAIT for the new connection: some may be fewer, none may be open.
+    lib.wait_until(lambda: set(ask.states("--limit", "1000")) == {"TIME-WAIT"}, "nothing but TIME-WAIT", seconds=30)
     per_core = {row["core"]: row["TIME-WAIT"] for row in ask.rows("--summary")}
-    lib.check(sum(per_core.values()) == 200 and min(per_core.values()) > 0 and set(per_core) == {0, 1}, f"{per_core}")
-    ok("200 connections on two cores, asked about all the while: each is served, each is seen in TIME-WAIT")
+    lib.check(150 <= sum(per_core.values()) <= 200 and min(per_core.values()) > 0 and set(per_core) == {0, 1}, f"{per_core}")
+    counters = peer.finish(30)
+    lib.check(counters["accepted"] == 200, f"{counters}")
+    ok("200 connections on two cores, asked about all the while: each is served, and seen in TIME-WAIT")
 
 
 def mistakes(folder):
@@ -233,8 +235,7 @@ def test():
             peer.finish(30)
         with server.over_veth("--mode", "http", "--close", "server", "--cores", "0,1", *control, tag="ssm") as peer, \
              server.inside(peer.ns):
-            meanwhile(ask)
-            peer.finish(30)
+            meanwhile(peer, ask)
 
 
 if __name__ == "__main__":
