@@ -1,12 +1,16 @@
 #include "io/eth_port.hpp"
 
 #include <fmt/format.h>
+#include <net/if.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "io/eal.hpp"
@@ -21,6 +25,38 @@ constexpr std::uint64_t rss_types =
 
 bool has(std::uint64_t flags, std::uint64_t all) {
   return (flags & all) == all;
+}
+
+constexpr std::string_view packet_socket = "net_af_packet";
+
+// The value of one of a vdev's arguments: "iface=" of "net_af_packet0,iface=tern0". Empty: it is not there.
+std::string argument(const std::string& name, std::string_view key) {
+  const std::size_t at = name.find(key);
+  if (at == std::string::npos) return {};
+  const std::size_t from = at + key.size();
+  return name.substr(from, name.find(',', from) - from);
+}
+
+// net_af_packet says that it carries usual frames, whatever its ring holds, and DPDK believes it; but nothing
+// on the packet path asks. What it carries is what a ring's frame holds beside the kernel's own header and two
+// tags, and what the interface allows.
+std::uint16_t packet_socket_mtu(const std::string& name) {
+  const std::string frame = argument(name, "framesz=");
+  const unsigned long bytes = frame.empty() ? 2048 : std::strtoul(frame.c_str(), nullptr, 10);
+  constexpr unsigned long beside = 66 + 14 + 8;
+  return static_cast<std::uint16_t>(
+      std::clamp<unsigned long>(bytes - std::min(bytes, beside), 1500, UINT16_MAX));
+}
+void check_interface(const PortRequest& request) {
+  const std::string device = argument(request.name, "iface=");
+  ifreq r{};
+  device.copy(r.ifr_name, sizeof r.ifr_name - 1);
+  const int s = socket(AF_INET, SOCK_DGRAM, 0);
+  const bool known = s >= 0 && ioctl(s, SIOCGIFMTU, &r) == 0;
+  if (s >= 0) close(s);
+  if (known && r.ifr_mtu < request.mtu)
+    throw Error(fmt::format("{}: the interface's own mtu is {}; `ip link set {} mtu {}` lets it carry more",
+                            request.name, r.ifr_mtu, device, request.mtu));
 }
 
 // The port of a device that is there already, or of one probed now.
@@ -44,7 +80,7 @@ std::uint16_t find_port(const std::string& name, bool& probed) {
       error == 0 ? "its driver made no port" : rte_strerror(-error)));
 }
 
-PortCapabilities capabilities_of(const rte_eth_dev_info& info) {
+PortCapabilities capabilities_of(const rte_eth_dev_info& info, const std::string& name) {
   PortCapabilities c;
   c.driver = info.driver_name;
   c.max_rx_queues = info.max_rx_queues;
@@ -57,6 +93,7 @@ PortCapabilities capabilities_of(const rte_eth_dev_info& info) {
       info.max_mtu == UINT16_MAX ? static_cast<std::uint16_t>(std::min<std::uint32_t>(by_frame, UINT16_MAX))
                                  : info.max_mtu,
       1500);
+  if (c.driver == packet_socket) c.max_mtu = packet_socket_mtu(name);
   c.rx_ip_checksum = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
   c.rx_tcp_checksum = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
   c.tx_ip_checksum = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
@@ -89,7 +126,7 @@ rte_eth_conf to_conf(const PortPlan& p, const rte_eth_dev_info& info) {
   tx(p.tso == Where::hardware, RTE_ETH_TX_OFFLOAD_TCP_TSO);
   tx(p.multi_segment_tx, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
   // Never MBUF_FAST_FREE: what is sent may be shared with a retransmission queue (lib/README.md).
-  conf.rxmode.mtu = p.mtu;
+  conf.rxmode.mtu = info.driver_name == packet_socket ? std::min<std::uint16_t>(p.mtu, 1500) : p.mtu;
   conf.intr_conf.lsc = p.link == Where::hardware ? 1 : 0;
   return conf;
 }
@@ -111,9 +148,11 @@ void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const
   if (const int error = rte_eth_dev_info_get(id_, &info); error < 0)
     throw Error(
         fmt::format("{}: the driver does not describe the port: {}", request.name, rte_strerror(-error)));
-  capabilities_ = capabilities_of(info);
+  capabilities_ = capabilities_of(info, request.name);
   kernel_device_ = kernel_device_of(request.name, capabilities_.driver);
   plan_ = negotiate(capabilities_, request);
+  const bool by_ring = capabilities_.driver == packet_socket && plan_.mtu > 1500;
+  if (by_ring) check_interface(request);
   if (pools.size() < plan_.queues) throw Error(request.name + ": one receive pool a queue is needed");
   queues_ = std::make_unique<Queue[]>(plan_.queues);
 
@@ -124,7 +163,7 @@ void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const
     wake_ = find_wake_descriptors(id_, capabilities_.driver, plan_.queues);
     plan_.wake = wake_.of_queue.empty() ? Where::software : Where::hardware;
   }
-  if (std::uint16_t mtu = 0; rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != plan_.mtu)
+  if (std::uint16_t mtu = 0; !by_ring && rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != plan_.mtu)
     if (rte_eth_dev_set_mtu(id_, plan_.mtu) != 0)
       plan_.notes.push_back(fmt::format("the driver keeps its own mtu of {}", mtu));
   if (plan_.rss == Where::hardware) read_rss();

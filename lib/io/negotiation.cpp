@@ -38,8 +38,13 @@ PortPlan negotiate(const PortCapabilities& can, const PortRequest& want) {
   if (want.mtu < 576 || want.mtu > 9216)
     throw Error(fmt::format("{}: mtu {} is not in 576..9216", want.name, want.mtu));
   if (want.mtu > can.max_mtu)
-    throw Error(fmt::format("{}: {} carries an mtu of at most {}; {} was asked for", want.name, can.driver,
-                            can.max_mtu, want.mtu));
+    throw Error(
+        fmt::format("{}: {} carries an mtu of at most {}; {} was asked for{}", want.name, can.driver,
+                    can.max_mtu, want.mtu,
+                    can.driver == "net_af_packet"
+                        ? ": its ring's frames are too small; framesz=9216,blocksz=36864,framecnt=512 "
+                          "makes them larger"
+                        : ""));
   PortPlan p;
   p.mtu = want.mtu;
   p.queues = std::min({want.queues, can.max_rx_queues, can.max_tx_queues});

@@ -17,8 +17,9 @@ void unmap(rte_mempool_memhdr* h, void* mapping) {
 }
 
 // What DPDK's rte_pktmbuf_pool_create does, over a mapping of ours. Null: it can't be had.
-rte_mempool* pool_on_joined_pages(const std::string& name, unsigned packets, unsigned cache) {
-  constexpr unsigned element = sizeof(rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE;
+rte_mempool* pool_on_joined_pages(const std::string& name, unsigned packets, unsigned cache,
+                                  std::uint16_t buffer) {
+  const auto element = static_cast<unsigned>(sizeof(rte_mbuf) + buffer);
   rte_mempool* pool =
       rte_mempool_create_empty(name.c_str(), packets, element, cache, private_bytes, SOCKET_ID_ANY, 0);
   if (pool == nullptr) return nullptr;
@@ -49,13 +50,13 @@ rte_mempool* pool_on_joined_pages(const std::string& name, unsigned packets, uns
 
 } // namespace
 
-rte_mempool* make_packet_pool(const std::string& name, unsigned megabytes, unsigned cache) {
-  constexpr unsigned bytes_each = RTE_MBUF_DEFAULT_BUF_SIZE + sizeof(rte_mbuf) + 2 * RTE_CACHE_LINE_SIZE;
+rte_mempool* make_packet_pool(const std::string& name, unsigned megabytes, unsigned cache,
+                              std::uint16_t buffer) {
+  const std::uint64_t bytes_each = buffer + sizeof(rte_mbuf) + 2 * RTE_CACHE_LINE_SIZE;
   const auto packets = static_cast<unsigned>((std::uint64_t{megabytes} << 20) / bytes_each);
   rte_mempool* pool = nullptr;
-  if (rte_eal_has_hugepages() == 0) pool = pool_on_joined_pages(name, packets, cache);
-  if (pool == nullptr)
-    pool = rte_pktmbuf_pool_create(name.c_str(), packets, cache, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+  if (rte_eal_has_hugepages() == 0) pool = pool_on_joined_pages(name, packets, cache, buffer);
+  if (pool == nullptr) pool = rte_pktmbuf_pool_create(name.c_str(), packets, cache, 0, buffer, SOCKET_ID_ANY);
   if (pool == nullptr)
     throw Error("no memory for " + std::to_string(packets) + " packets (" + std::to_string(megabytes) +
                 " MB); ask for less with --packet-memory");

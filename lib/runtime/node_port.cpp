@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <sys/random.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdlib>
 
 #include "runtime/key_file.hpp"
 #include "runtime/worker.hpp"
@@ -23,11 +25,25 @@ io::Steering random_steering(io::CoreId cores) {
   }
 }
 
-// net_af_packet makes as many queues as its arguments say, one if they say nothing.
-std::string with_queues(const std::string& port, io::CoreId cores) {
-  if (cores > 1 && port.starts_with("net_af_packet") && port.find("qpairs=") == std::string::npos)
-    return fmt::format("{},qpairs={}", port, cores);
+// net_af_packet makes as many queues as its arguments say, one if they say nothing, and its rings' frames hold
+// 2 KiB. A block must be whole pages and whole frames: the driver steps from frame to frame as if there were no
+// blocks.
+std::string with_arguments(std::string port, io::CoreId cores, std::uint16_t mtu) {
+  if (!port.starts_with("net_af_packet")) return port;
+  if (cores > 1 && port.find("qpairs=") == std::string::npos) port += fmt::format(",qpairs={}", cores);
+  if (mtu > 1500 && port.find("framesz=") == std::string::npos)
+    port += ",framesz=9216,blocksz=36864,framecnt=512";
   return port;
+}
+
+// net_af_packet reads a frame into one buffer, and wants it to hold the largest.
+std::uint16_t buffer_for(const std::string& port) {
+  const std::string_view word = "framesz=";
+  const std::size_t at = port.find(word);
+  if (!port.starts_with("net_af_packet") || at == std::string::npos) return RTE_MBUF_DEFAULT_BUF_SIZE;
+  const unsigned long frame = std::strtoul(port.c_str() + at + word.size(), nullptr, 10);
+  return static_cast<std::uint16_t>(
+      std::clamp<unsigned long>(frame + RTE_PKTMBUF_HEADROOM, RTE_MBUF_DEFAULT_BUF_SIZE, 32768));
 }
 
 } // namespace
@@ -58,9 +74,11 @@ void NodePort::open(const NodeSettings& n) {
   if (io::is_pci_address(n.port)) e.devices = {n.port};
   eal_ = std::make_unique<io::Eal>(e);
   if (!eal_->note().empty()) fmt::print("{}\n", eal_->note());
-  pool_ = io::make_packet_pool("tern", megabytes, 256);
   io::PortRequest request;
-  request.name = with_queues(n.port, cores_);
+  request.name = with_arguments(n.port, cores_, n.mtu);
+  const std::uint16_t buffer = buffer_for(request.name);
+  request.buffer_room = static_cast<std::uint16_t>(buffer - RTE_PKTMBUF_HEADROOM);
+  pool_ = io::make_packet_pool("tern", megabytes, 256, buffer);
   request.queues = cores_;
   request.mtu = n.mtu;
   request.checksums = n.checksums;
