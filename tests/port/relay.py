@@ -2,6 +2,7 @@
 """A cable that harms, by seed: joins two devices and loses, repeats and holds back IPv4 frames. ARP passes.
 
 usage: relay.py DEVICE DEVICE --seed N --loss P --duplicate P --reorder P   (P: a share, 0.01 is one in a hundred)
+       --narrow N   from SIGUSR1 to SIGUSR2, IPv4 packets of more than N bytes are swallowed, and nobody is told
 Runs until SIGTERM, then says what it did.
 """
 import argparse
@@ -34,7 +35,8 @@ class Relay:
         self.ends = [opened(args.left), opened(args.right)]
         self.held = []  # (when, order, to, frame)
         self.order = itertools.count()
-        self.did = dict(passed=0, lost=0, repeated=0, held=0, refused=0)
+        self.did = dict(passed=0, lost=0, repeated=0, held=0, refused=0, swallowed=0)
+        self.is_narrow = False
 
     def send(self, to, frame):
         try:
@@ -44,6 +46,9 @@ class Relay:
 
     def frame(self, to, frame):
         if frame[12:14] == b"\x08\x00":
+            if self.is_narrow and len(frame) > self.args.narrow + 14:
+                self.did["swallowed"] += 1
+                return
             if self.random.random() < self.args.loss:
                 self.did["lost"] += 1
                 return
@@ -84,11 +89,13 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("left")
     p.add_argument("right")
-    for name, kind in (("seed", int), ("loss", float), ("duplicate", float), ("reorder", float)):
+    for name, kind in (("seed", int), ("narrow", int), ("loss", float), ("duplicate", float), ("reorder", float)):
         p.add_argument(f"--{name}", type=kind, default=0)
     relay = Relay(p.parse_args())
     ended = []
     signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+    signal.signal(signal.SIGUSR1, lambda *_: setattr(relay, "is_narrow", True))
+    signal.signal(signal.SIGUSR2, lambda *_: setattr(relay, "is_narrow", False))
     print("relaying", flush=True)
     while not ended:
         relay.turn()

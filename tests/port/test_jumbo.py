@@ -61,6 +61,5 @@ def test():
     refused()
 
 
-
 if __name__ == "__main__":
     lib.main(test, limit=95)

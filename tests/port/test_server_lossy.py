@@ -3,14 +3,17 @@
 
 usage: test_server_lossy.py <path of tern>
 """
+# limit: 180
 import contextlib
 import pathlib
 import random
 import re
+import signal
 import sys
 
 import lib
 import server
+from test_network import Pump
 from test_server_life import check_echo
 
 RELAY = pathlib.Path(__file__).with_name("relay.py")
@@ -54,10 +57,33 @@ def transfer(seed, name, harm):
           + ", ".join(f"{k[11:]} {n}" for k, n in counters.items() if k.startswith("retransmit_")), flush=True)
 
 
+def narrows():
+    """Within a transfer the path takes 1,300 bytes and no more, without ICMP; later all again. Both ends must find out."""
+    with over_relay(9, dict(narrow=1300), "--mode", "echo", "--listen", "7") as (peer, relay), server.inside(peer.ns):
+        peer.ns.write("net.ipv4.tcp_mtu_probing", 1)  # else the kernel would not
+        with server.connect(7, seconds=80) as s:
+            pump = Pump(s)
+            pump.start()
+            pump.goes_on("the start")
+            relay.process.send_signal(signal.SIGUSR1)
+            pump.goes_on("the path became narrow", 60)
+            relay.process.send_signal(signal.SIGUSR2)
+            pump.goes_on("the path is as it was", 40)
+            pump.ended.set()
+            pump.join(20)
+        counters = peer.finish(15)
+        lib.check(relay.stop() == 0, relay.output())
+        said = relay.output().splitlines()[-1]
+        lib.check(counters.get("pmtu_black_hole", 0) > 0, f"nothing was found: {said} {counters}")
+    print(f"ok - the path narrows to 1,300 bytes without a word, and widens: the transfer goes on, black holes suspected"
+          f" {counters['pmtu_black_hole']} times; relay: {said}", flush=True)
+
+
 def test():
     for seed, (name, harm) in enumerate(HARM, 1):
         transfer(seed, name, harm)
+    narrows()
 
 
 if __name__ == "__main__":
-    lib.main(test)
+    lib.main(test, limit=175)
