@@ -38,19 +38,20 @@ class Server:
 
 
 @contextlib.contextmanager
-def over_tap(*options, tag="server"):
-    """The kernel's side of net_tap is the peer: it has the kernel's address, Tern has the other."""
+def over_tap(*options, tag="server", tern=None):
+    """The kernel's side of net_tap is the peer: it has the kernel's address, Tern has the other. `tern`: if the test's first
+    argument is another program."""
     lib.need("ip", "sysctl", "ethtool")
     if not os.path.exists("/dev/net/tun"):
         raise lib.Skipped("needs /dev/net/tun: modprobe tun")
     with lib.namespace(tag) as ns, \
-         lib.program(ns, sys.argv[1], "server", "--port", "net_tap0,iface=tern0", "--ip", f"{TERN}/24",
-                     *options) as tern:
-        tern.wait_for("ready")
+         lib.program(ns, tern or sys.argv[1], "server", "--port", "net_tap0,iface=tern0", "--ip", f"{TERN}/24",
+                     *options) as program:
+        program.wait_for("ready")
         ns.write("net.ipv6.conf.tern0.disable_ipv6", 1)
         lib.no_offloads(ns, "tern0")  # whole checksums: what a capture shows is what is checked
         lib.give_addresses(ns, "tern0", [f"{KERNEL}/24"])
-        yield Server(tern, ns, "tern0")
+        yield Server(program, ns, "tern0")
 
 
 @contextlib.contextmanager

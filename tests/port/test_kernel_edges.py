@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Edges of TCP with the Linux kernel as the peer, over net_tap, tshark's word on every frame: closes in four plain segments,
-whoever is first; sequence numbers and timestamps that wrap within a transfer; both sides opening at once.
+whoever is first; sequence numbers, ours and the kernel's, and timestamps that wrap within a transfer; both sides opening at once.
 
 # limit: 120
 usage: test_kernel_edges.py <path of the kernel_edges program>
 """
 import contextlib
 import os
+import pathlib
+import random
 import re
 import signal
 import socket
@@ -15,7 +17,9 @@ import tempfile
 import time
 
 import lib
+import server
 from server import inside
+from test_server_life import check_echo
 
 TERN, KERNEL = "10.99.11.2", "10.99.11.1"
 
@@ -117,6 +121,51 @@ def wraps():
         print(f"ok - timestamps {rows[0][1]} to {rows[-1][1]} within the transfer")
 
 
+TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ, TCP_SEND_QUEUE = 19, 20, 21, 2  # <linux/tcp.h>; Python has no names for them
+
+
+def begin_at(s, first):
+    """Its SYN shall have this sequence number: in repair mode the kernel lets itself be told, and connects with it."""
+    for option, value in ((TCP_REPAIR, 1), (TCP_REPAIR_QUEUE, TCP_SEND_QUEUE),
+                          (TCP_QUEUE_SEQ, first - 2**32 if first >= 2**31 else first), (TCP_REPAIR, 0)):
+        s.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def kernel_wraps(cookies):
+    """The kernel's own numbers pass 2^32, and the half of it, wherever it hurts: `tern server` echoes all the same."""
+    size = 300_000
+    cases = {"within the text": (2**32 - 100_000, 1_000_000),
+             "the SYN has the last number": (2**32 - 1, size),
+             "the text's last byte has the last number": (2**32 - 1 - size, size),
+             "the FIN has the last number": (2**32 - 2 - size, size),
+             "half-way, where the sign changes": (2**31 - 100_000, size)}
+    tern = pathlib.Path(sys.argv[1]).resolve().parents[2] / "app/tern"
+    with server.over_tap("--mode", "echo", "--listen", "7", "--syn-cookies", cookies, tag="kwrap", tern=tern) as peer, \
+         tempfile.NamedTemporaryFile(prefix="tern-kwrap-", suffix=".pcap") as pcap:
+        ports = {}
+        with lib.capture(peer.ns, peer.device, pcap.name), inside(peer.ns):
+            for name, (first, length) in cases.items():
+                with server.connect(7, seconds=20, before=lambda s: begin_at(s, first)) as s:
+                    ports[name] = s.getsockname()[1]
+                    check_echo(s, random.Random(first).randbytes(length))
+        counters = peer.finish()
+        lib.tshark_clean(pcap.name, allow_retransmissions=True)
+        rows = fields(pcap.name, "ip.src", "tcp.port", "tcp.flags.syn", "tcp.flags.fin", "tcp.flags.reset", "tcp.seq_raw", "tcp.ack_raw",
+                      "tcp.len")
+        on = lambda v: v in ("1", "True")
+        for name, (first, length) in cases.items():
+            mine = [r for r in rows if str(ports[name]) in r[1].split(",")]
+            numbers = lambda column: {(int(r[5]) + int(r[7])) % 2**32 for r in mine if r[0] == server.KERNEL and on(r[column])}
+            lib.check(numbers(2) == {first}, f"{name}: the kernel's SYN has {numbers(2)}, not {first}")
+            fin = (first + 1 + length) % 2**32
+            lib.check(numbers(3) == {fin}, f"{name}: its FIN has {numbers(3)}, not {fin}")
+            lib.check(any(r[0] == server.TERN and int(r[6]) == (fin + 1) % 2**32 for r in mine), f"{name}: the FIN was not ACKed")
+            lib.check(not any(on(r[4]) for r in mine), f"{name}: somebody reset")
+        lib.check(counters["closed_done"] == len(cases), f"{counters}")
+    for name in cases:
+        print(f"ok - the kernel's sequence numbers wrap, --syn-cookies {cookies}: {name}", flush=True)
+
+
 def talk(s):
     """Over a connection that both sides opened: text both ways, and the end."""
     s.settimeout(5)
@@ -172,6 +221,8 @@ def test():
     four_segments("tern")
     four_segments("kernel")
     wraps()
+    for cookies in ("never", "always"):
+        kernel_wraps(cookies)
     both_open()
 
 
