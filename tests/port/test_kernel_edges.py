@@ -2,7 +2,7 @@
 """Edges of TCP with the Linux kernel as the peer, over net_tap, tshark's word on every frame: closes in four plain segments,
 whoever is first; sequence numbers, ours and the kernel's, and timestamps that wrap within a transfer; both sides opening at once.
 
-# limit: 120
+# limit: 240
 usage: test_kernel_edges.py <path of the kernel_edges program>
 """
 import contextlib
@@ -227,4 +227,4 @@ def test():
 
 
 if __name__ == "__main__":
-    lib.main(test, limit=110)
+    lib.main(test, limit=230)

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """net_null carries no TCP: it floods with junk as fast as it is polled and swallows what is sent. A server lives through
-it: every frame is dropped for a reason, no packet is lost track of, one core and two.
+it: every frame is dropped for a reason, no packet is lost track of, one core and two. And one core sends as fast as it can.
 
 usage: test_null.py <path of tern>
 """
+import pathlib
 import re
 import sys
 
@@ -30,10 +31,20 @@ def quiet(name, port):
     print(f"ok - {name}: what is sent is swallowed and given back", flush=True)
 
 
+def ceiling():
+    """What a core can get rid of without TCP: allocated, written, sent. Told, not judged: it is the machine's figure."""
+    out = lib.run(pathlib.Path(sys.argv[1]).resolve().parents[1] / "tests/port/null_tx", "net_null0,no-rx=1", timeout=30)
+    told = {n: int(v) for n, v in re.findall(r"^([a-z ]+):? (\d+)$", out, re.M)}
+    lib.check(told["sent"] > 10_000 and told["packets not given back"] == 0, out)
+    print(f"{told['a second']:,} frames a second swallowed")
+    print("ok - as fast as one core sends: every packet is given back", flush=True)
+
+
 def test():
     flood("64-byte frames", "net_null0,size=64")
     flood("1500-byte frames, two cores", "net_null0,size=1500", "--cores", "0,1")
     quiet("nothing received", "net_null0,no-rx=1")
+    ceiling()
 
 
 if __name__ == "__main__":
