@@ -198,12 +198,11 @@ TEST(CoreToCore, OneCoreOrOneThatIsNotThereIsNotMeasured) {
   EXPECT_EQ(core_round_trip_cycles(0, 100'000), 0.0);
 }
 
-TEST(CoreToCore, ARoundTripTakesTensToThousandsOfCycles) {
+TEST(CoreToCore, ARoundTripTakesMoreThanTensOfCycles) {
   if (machine_facts().cores < 2) return; // nothing to measure between
   const double cycles = core_round_trip_cycles(0, 1);
   if (cycles == 0) return; // pinned elsewhere by a cpuset, or a core was taken for a second
-  EXPECT_GT(cycles, 20);
-  EXPECT_LT(cycles, 1e6);
+  EXPECT_GT(cycles, 20); // how many more depends on who else has the cores
 }
 
 } // namespace
