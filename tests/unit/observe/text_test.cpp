@@ -202,7 +202,7 @@ TEST(CoreToCore, ARoundTripTakesMoreThanTensOfCycles) {
   if (machine_facts().cores < 2) return; // nothing to measure between
   const double cycles = core_round_trip_cycles(0, 1);
   if (cycles == 0) return; // pinned elsewhere by a cpuset, or a core was taken for a second
-  EXPECT_GT(cycles, 20); // how many more depends on who else has the cores
+  EXPECT_GT(cycles, 20);   // how many more depends on who else has the cores
 }
 
 } // namespace
