@@ -28,6 +28,11 @@ inline void sample_rtt(const Env& env, Tcb& t, const wire::Tcp& h, Instant now) 
     t.clear(flag_timing);
     return rtt::add_sample(t, env.settings, now.us32() - t.timed_at_us);
   }
+  // Karn, and as Linux: a SYN-ACK that was sent more than once measures nothing, not by its echo either. A client
+  // that heard the first goes on echoing it (RFC 7323 §5.3: one that comes again is outside of its window and moves
+  // nothing), however many of its ACKs are lost on their way, and the RTO would be minutes.
+  if (!rtt::measured(t) && t.rttvar_us == rtt::fallback_us && !t.has(flag_active) && h.ack == t.iss + 1)
+    return;
   if (const auto us = echoed_rtt(t, h, now)) rtt::add_sample(t, env.settings, *us);
 }
 

@@ -183,5 +183,24 @@ TEST_F(Memory, RtoIsThreeSecondsWhenTheSynAckWasSentAgain) {
   }
 }
 
+// All the client's ACKs but the last were lost: it echoes the first SYN-ACK, 13 s old, though it heard five.
+TEST_F(Memory, ASynAckSentAgainIsNotMeasuredByItsEcho) {
+  test::Host host{pool.pool(), {}};
+  const Handshake hs{
+      .iss = Seq{0xffff'ffff}, .irs = Seq{0xffff'fffe}, .peer_mss = full, .timestamps = true, .resent = 4};
+  open_passive(host.env, host.tcb, hs, full, now);
+  wire::Tcp h;
+  h.seq = hs.irs + 1;
+  h.ack = hs.iss + 1;
+  h.flags = flag::ack;
+  h.window = 65535;
+  h.options.has = wire::TcpOptions::timestamps_bit;
+  h.options.ts_val = 1;
+  h.options.ts_ecr = now.ms32() + hs.ts_offset - 13'000;
+  host.arrive(h, {}, now);
+  ASSERT_EQ(host.tcb.state, State::Established);
+  EXPECT_EQ(rtt::rto(host.tcb, host.settings), Duration::seconds(3));
+}
+
 } // namespace
 } // namespace tern::tcp
