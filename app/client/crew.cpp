@@ -215,9 +215,8 @@ std::string Crew::no_way() const {
   // Three: one may be an accident of the wire.
   if (wrong_sum > 2)
     return fmt::format(
-        "what comes back has wrong TCP checksums ({} segments): the other end leaves them to hardware that "
-        "is not "
-        "there; on its device: ethtool -K DEVICE tx off tso off gso off",
+        "what comes back has wrong TCP checksums ({} segments): the other end leaves them to hardware "
+        "that is not there; on its device: ethtool -K DEVICE tx off tso off gso off",
         wrong_sum);
   if (unresolved != 0)
     return fmt::format(

@@ -25,10 +25,7 @@ int run(const Options& o) {
       throw settings::ConfigError("tern ctl", "'" + w + "' is no word; write each word by itself");
     line += (line.empty() ? "" : " ") + w;
   }
-  const std::string answer = ask(o.socket, line);
-  const bool failed = answer.starts_with(o.json ? "{\"ok\":false" : "error: ");
-  std::fwrite(answer.data(), 1, answer.size(), failed && !o.json ? stderr : stdout);
-  return failed ? 1 : 0;
+  return print_answer(ask(o.socket, line), o.json);
 }
 
 } // namespace

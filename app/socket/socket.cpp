@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -142,6 +143,12 @@ std::string ask(const std::string& path, const std::string& line) {
   if (answer.empty())
     throw ConfigError(path, "hung up without an answer; see what the program that listens there says");
   return answer;
+}
+
+int print_answer(const std::string& answer, bool json) {
+  const bool failed = answer.starts_with(json ? "{\"ok\":false" : "error: ");
+  std::fwrite(answer.data(), 1, answer.size(), failed && !json ? stderr : stdout);
+  return failed ? 1 : 0;
 }
 
 } // namespace tern::app

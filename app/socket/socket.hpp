@@ -30,4 +30,7 @@ class ControlSocket {
 // The other end: sends the line, gives back the whole answer. Throws ConfigError where nobody listens.
 [[nodiscard]] std::string ask(const std::string& path, const std::string& line);
 
+// Prints what ask() gave; a program's exit code: 1 if it was a refusal, which goes to stderr as text.
+[[nodiscard]] int print_answer(const std::string& answer, bool json);
+
 } // namespace tern::app

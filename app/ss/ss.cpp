@@ -72,10 +72,7 @@ int run(const Options& o) {
     (void)SocketQuery::parse(words_of(asked), wrong);
     if (!wrong.empty()) throw settings::ConfigError("tern ss", wrong);
   }
-  const std::string answer = ask(o.socket, (o.json ? "json show sockets" : "show sockets") + asked);
-  const bool failed = answer.starts_with(o.json ? "{\"ok\":false" : "error: ");
-  std::fwrite(answer.data(), 1, answer.size(), failed && !o.json ? stderr : stdout);
-  return failed ? 1 : 0;
+  return print_answer(ask(o.socket, (o.json ? "json show sockets" : "show sockets") + asked), o.json);
 }
 
 } // namespace

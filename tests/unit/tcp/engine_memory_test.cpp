@@ -165,17 +165,21 @@ TEST_F(Memory, SmallTextThatVanishesIsNoBlackHole) {
 
 // ---- RFC 6298 §5.7: a handshake that took more than one SYN-ACK, and could not be timed.
 
+wire::Tcp third_segment(const Handshake& hs) {
+  wire::Tcp h;
+  h.seq = hs.irs + 1;
+  h.ack = hs.iss + 1;
+  h.flags = flag::ack;
+  h.window = 65535;
+  return h;
+}
+
 TEST_F(Memory, RtoIsThreeSecondsWhenTheSynAckWasSentAgain) {
   for (std::uint8_t resent = 0; resent < 3; ++resent) {
     test::Host host{pool.pool(), without_options()};
     Handshake hs{.iss = Seq{0xffff'ffff}, .irs = Seq{0xffff'fffe}, .peer_mss = full, .resent = resent};
     open_passive(host.env, host.tcb, hs, full, now);
-    wire::Tcp h;
-    h.seq = hs.irs + 1;
-    h.ack = hs.iss + 1;
-    h.flags = flag::ack;
-    h.window = 65535;
-    host.arrive(h, {}, now);
+    host.arrive(third_segment(hs), {}, now);
     ASSERT_EQ(host.tcb.state, State::Established);
     EXPECT_EQ(rtt::rto(host.tcb, host.settings), Duration::seconds(resent == 0 ? 1 : 3));
     EXPECT_EQ(host.tcb.cwnd, (resent > 1 ? 1U : 10U) * host.tcb.mss); // RFC 5681 §3.1, as Linux
@@ -189,11 +193,7 @@ TEST_F(Memory, ASynAckSentAgainIsNotMeasuredByItsEcho) {
   const Handshake hs{
       .iss = Seq{0xffff'ffff}, .irs = Seq{0xffff'fffe}, .peer_mss = full, .timestamps = true, .resent = 4};
   open_passive(host.env, host.tcb, hs, full, now);
-  wire::Tcp h;
-  h.seq = hs.irs + 1;
-  h.ack = hs.iss + 1;
-  h.flags = flag::ack;
-  h.window = 65535;
+  wire::Tcp h = third_segment(hs);
   h.options.has = wire::TcpOptions::timestamps_bit;
   h.options.ts_val = 1;
   h.options.ts_ecr = now.ms32() + hs.ts_offset - 13'000;
