@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """`tern ss` against a running `tern server` whose peers are kernel sockets: every state that can be held is held, and
-seen under its name from both ends; filters, limit, JSON, mistakes; two cores; the server goes on meanwhile.
+seen under its name from both ends; filters, limit, JSON, mistakes; two cores; the server goes on meanwhile. And against
+`tern lb`, where every client has two rows.
 
 usage: test_ss.py <path of tern>
 # limit: 120
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import threading
 
+import lb
 import lib
 import server
 
@@ -199,6 +201,34 @@ def meanwhile(peer, ask):
     ok("200 connections on two cores, asked about all the while: each is served, and seen in TIME-WAIT")
 
 
+def both_legs(folder):
+    """A client of the balancer is two connections: its own and the backend's, each in a state of its own."""
+    ask = Asker(f"{folder}/lb")
+    toml = f'[lb]\ncontrol = "{ask.path}"\n' + lb.config([f"{lb.backend_ip(0)}:8080"])
+    with lb.over_veth(toml, tag="ssl") as peer, lb.Backend(peer.ns, lb.backend_ip(0)) as backend, server.inside(peer.ns):
+        legs = lambda: {(row["state"], row["local"], row["peer"]) for row in ask.rows()}
+        for target, name in ((lb.TERN, f"{lb.TERN}:80"), (lb.TERN6, f"[{lb.TERN6}]:80")):
+            client = server.connect(80, to=target)
+            client.sendall(b"x")
+            behind = backend.accept()
+            leg = "%s:%d" % behind.getpeername()
+            both = lambda towards_client, towards_backend: {(towards_client, name, kernel_name(client)),
+                                                            (towards_backend, leg, f"{backend.ip}:8080")}
+            lib.wait_until(lambda: legs() == both("ESTABLISHED", "ESTABLISHED"), f"both legs open: {legs()}")
+            client.shutdown(socket.SHUT_WR)
+            lib.wait_until(lambda: legs() == both("CLOSE-WAIT", "FIN-WAIT-2"), f"the client's half closed: {legs()}")
+            (row,) = ask.rows("--peer", f"{backend.ip}:8080", "--info")
+            lib.check(row["state"] == "FIN-WAIT-2" and row["recv_q"] == row["send_q"] == 0, f"{row}")
+            server.reset_on_close(behind)
+            behind.close()
+            lib.wait_until(lambda: not legs(), f"the backend's RST ends both: {legs()}")
+            client.close()
+        (listening,) = ask.rows("--listening")
+        lib.check((listening["ports"], listening["open"]) == ("80", 0), f"{listening}")
+        peer.finish(30)
+    ok("tern lb: both legs of a client over either family, half-closed, reset")
+
+
 def mistakes(folder):
     nobody = Asker(f"{folder}/nobody")
     r = nobody.run()
@@ -236,6 +266,7 @@ def test():
         with server.over_veth("--mode", "http", "--close", "server", "--cores", "0,1", *control, tag="ssm") as peer, \
              server.inside(peer.ns):
             meanwhile(peer, ask)
+        both_legs(folder)
 
 
 if __name__ == "__main__":
