@@ -278,6 +278,13 @@ void EngineHost::deliver(Connection& c, Outcome& out) {
   if (tell(tcp::event_data)) c.app->data(*this, c.id, out.data.take());
   if (tell(tcp::event_peer_closed)) c.app->peer_closed(*this, c.id);
   if (tell(tcp::event_writable)) c.app->writable(*this, c.id);
+  if (settings_.two_way_close && (c.tcb.state == State::CloseWait || c.tcb.state == State::FinWait2)) {
+    flush(c);
+    c.over = true;
+    forget(c);
+    say_state(c.tcb.state, State::Closed);
+    return c.app->closed(*this, c.id, tcp::CloseReason::Done);
+  }
   if (tell(tcp::event_time_wait) || tell(tcp::event_closed)) {
     flush(c);
     c.over = true;

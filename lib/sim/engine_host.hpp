@@ -55,6 +55,8 @@ struct EngineHostSettings {
   // A protocol that believes any SYN: what TCP would be with two segments. For the test that asks why there
   // are three.
   bool two_way_handshake = false;
+  // One in which a FIN and its ACK end both directions: for the test that asks why closing takes four.
+  bool two_way_close = false;
 };
 
 // What a test or a story wants to see of a host.

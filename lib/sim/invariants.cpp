@@ -45,6 +45,7 @@ Broken reassembly_broken(const Tcb& t) {
   if (t.reassembly == nullptr) return std::nullopt;
   const Reassembly& r = *t.reassembly;
   HOLDS(r.head != nullptr || r.fin);
+  HOLDS(!r.fin || r.fin_seq.after(t.rcv_nxt));
   HOLDS(r.ranges <= Reassembly::most_ranges);
   std::uint16_t n = 0;
   std::uint64_t pinned = 0;

@@ -74,7 +74,7 @@ void old_duplicate_syn(Stage& s) {
   s.hold(Side::a, "SYN", Duration::ms(100));
   s.a_connects();
   s.note("an old connection's SYN gets to B first");
-  s.old_duplicate(Side::a, Seq{90}, flag::syn);
+  s.old_duplicate(Side::a, s.iss(Side::a) - 10, flag::syn);
   s.run(Duration::ms(500));
 }
 
@@ -116,7 +116,7 @@ void time_wait(Stage& s) {
   s.close(Side::b);
   s.run(Duration::seconds(1));
   s.note("a copy of B's text that took the long way");
-  s.old_duplicate(Side::b, Seq{301}, flag::ack, Seq{101}, "old text");
+  s.old_duplicate(Side::b, s.iss(Side::b) + 1, flag::ack, s.iss(Side::a) + 1, "old text");
   s.run(Duration::seconds(61));
 }
 
@@ -127,7 +127,7 @@ void time_wait_reuse(Stage& s) {
   s.close(Side::a);
   s.run(Duration::seconds(2));
   s.note("the same ports again, two seconds later");
-  s.host_a.choose_isn = [](Port, Ip4, Port) { return Seq{5000}; };
+  s.host_a.choose_isn = [&s](Port, Ip4, Port) { return s.iss(Side::a) + 4900; };
   s.a_connects();
   s.run(Duration::ms(100));
 }
@@ -227,20 +227,24 @@ const Story* find_story(std::string_view name) {
 }
 
 std::string tell(const Story& story, PacketPool packets) {
-  Stage stage{packets, story.settings()};
+  return tell(story, packets, story.settings());
+}
+
+std::string tell(const Story& story, PacketPool packets, const StageSettings& at) {
+  Stage stage{packets, at};
   story.play(stage);
   std::string text =
       fmt::format("{}\n{}\n\n{}\n", story.title, std::string(story.title.size(), '='), stage.ladder());
   // The reason, in lines of a terminal's width.
   std::size_t column = 0;
-  for (std::size_t at = 0; at < story.why.size();) {
-    const std::size_t end = std::min(story.why.find(' ', at), story.why.size());
-    const std::string_view word = story.why.substr(at, end - at);
+  for (std::size_t from = 0; from < story.why.size();) {
+    const std::size_t end = std::min(story.why.find(' ', from), story.why.size());
+    const std::string_view word = story.why.substr(from, end - from);
     if (column + word.size() + 1 > 100) text += "\n", column = 0;
     if (column != 0) text += " ", ++column;
     text += word;
     column += word.size();
-    at = end + 1;
+    from = end + 1;
   }
   return text + "\n";
 }

@@ -66,6 +66,8 @@ class Stage {
   void old_duplicate(Side from, Seq seq, std::uint8_t flags, Seq ack = Seq{}, std::string_view text = {});
   void note(std::string text);
   [[nodiscard]] tcp::State state(Side who) const;
+  // Its first sequence number: 100 and 300 in the picture, whatever it is.
+  [[nodiscard]] Seq iss(Side who) const { return who == Side::a ? settings_.iss_a : settings_.iss_b; }
 
   // Everything so far, as a picture.
   [[nodiscard]] std::string ladder() const;
@@ -125,7 +127,8 @@ struct Story {
 };
 [[nodiscard]] std::vector<Story> stories();
 [[nodiscard]] const Story* find_story(std::string_view name);
-// The whole text of `tern explain NAME`.
+// The whole text of `tern explain NAME`. `at`: with these settings instead of its own.
 [[nodiscard]] std::string tell(const Story&, PacketPool packets);
+[[nodiscard]] std::string tell(const Story&, PacketPool packets, const StageSettings& at);
 
 } // namespace tern::sim

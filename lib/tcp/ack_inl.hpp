@@ -13,12 +13,14 @@
 namespace tern::tcp::detail {
 
 // RTT by the echoed timestamp (RFC 7323 §4.1), in µs: coarse, but good after a retransmission too.
-inline std::optional<std::uint32_t> echoed_rtt(const Tcb& t, const wire::Tcp& h, Instant now) {
+inline std::optional<std::uint32_t> echoed_rtt(const Env& env, const Tcb& t, const wire::Tcp& h,
+                                               Instant now) {
   if (!t.has(flag_timestamps) || (h.options.has & wire::TcpOptions::timestamps_bit) == 0 ||
       h.options.ts_ecr == 0)
     return std::nullopt;
   const std::uint32_t ms = now.ms32() + t.ts_offset - h.options.ts_ecr;
-  if (ms > 120'000) return std::nullopt; // from the future, or from nowhere: not ours
+  if (ms > 120'000) [[unlikely]] // from the future, or from nowhere: not ours
+    return env.count(Counter::ts_echo_wrong), std::nullopt;
   return std::max<std::uint32_t>(ms, 1) * 1000;
 }
 
@@ -33,7 +35,7 @@ inline void sample_rtt(const Env& env, Tcb& t, const wire::Tcp& h, Instant now) 
   // nothing), however many of its ACKs are lost on their way, and the RTO would be minutes.
   if (!rtt::measured(t) && t.rttvar_us == rtt::fallback_us && !t.has(flag_active) && h.ack == t.iss + 1)
     return;
-  if (const auto us = echoed_rtt(t, h, now)) rtt::add_sample(t, env.settings, *us);
+  if (const auto us = echoed_rtt(env, t, h, now)) rtt::add_sample(t, env.settings, *us);
 }
 
 // Drops what was acknowledged from the queue; the SYN and the FIN are not in it.
@@ -65,13 +67,22 @@ inline void update_window(const Env& env, Tcb& t, const Segment& s, Outcome& out
   if (wnd > before && (t.unsent() != 0 || fin_pending(t))) out.output = true;
 }
 
+// A connection without a recovery record has one segment of text in flight, unless there were no records: an ACK that
+// leaves a part of it ends inside of it.
+inline void count_divided(const Env& env, const Tcb& t, Seq una_before) {
+  const Seq end = earlier_of(t.snd_nxt, t.snd_end);
+  if (!t.snd_una.before(end)) return; // all but the FIN, which went alone
+  if (t.snd_una.since(una_before) % t.mss != 0) env.count(Counter::ack_divided);
+}
+
 // The same where something went wrong, or waits for more than the ACK (ack.cpp).
 void acknowledge_rare(const Env&, Tcb&, const Segment&, bool newer, bool same_window, Instant now, Outcome&);
 
 // snd.una moves to the segment's ACK: the window, the queue, the RTT, the timer.
 [[gnu::always_inline]] inline void acknowledge(const Env& env, Tcb& t, const Segment& s, Instant now,
                                                Outcome& out) {
-  const bool newer = s.h.ack.after(t.snd_una);
+  const Seq una_before = t.snd_una;
+  const bool newer = s.h.ack.after(una_before);
   const std::uint32_t wnd_before = t.snd_wnd;
   update_window(env, t, s, out);
   // The steps that a connection takes on which nothing was lost, shut or marked; the same in the same order.
@@ -86,6 +97,7 @@ void acknowledge_rare(const Env&, Tcb&, const Segment&, bool newer, bool same_wi
   const bool waiting = t.unsent() != 0 || fin_pending(t);
   if (waiting) out.output = true;
   if (!newer) return;
+  if (t.snd_una != t.snd_nxt) count_divided(env, t, una_before);
   if (waiting || t.snd_una != t.snd_nxt) return set_retransmission_timer(env, t, now, true);
   t.rtx_at_ms = 0; // all is acknowledged
   t.rtx = RtxTimer::Off;

@@ -21,6 +21,7 @@ enum class Counter : std::uint8_t {
   drop_after_close,
   drop_rst_not_exact,
   drop_beyond_window,
+  drop_syn,     // in the window of a connection that stands
   duplicate_in, // segments that hold nothing new
   duplicate_bytes_in,
   out_of_order_in,
@@ -30,6 +31,14 @@ enum class Counter : std::uint8_t {
   reset_out,
   window_shrunk_by_peer,
   mss_raised, // the peer asked for segments smaller than `least_mss`
+  // What a peer may try to its gain; each is heard, and worth nothing to it.
+  ack_divided,      // ends inside a segment
+  ack_optimistic,   // back in less than a quarter of the least time that this path ever took
+  sack_of_unsent,   // SACK blocks
+  ts_echo_wrong,    // the echo of a timestamp that we have not sent, or minutes ago
+  options_unknown,  // segments with options of a kind that we do not know,
+  options_misfit,   // of a known kind in a length that is not its own,
+  options_repeated, // twice
   // What had to be sent again.
   retransmit_syn,
   retransmit_syn_ack,

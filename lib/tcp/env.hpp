@@ -6,6 +6,7 @@
 #include "packet/packet.hpp"
 #include "tcp/counters.hpp"
 #include "tcp/settings.hpp"
+#include "wire/tcp.hpp"
 
 namespace tern::tcp {
 
@@ -46,5 +47,15 @@ struct Env {
 
   void count(Counter c, std::uint64_t n = 1) const { counters.add(c, n); }
 };
+
+// Options that were passed over cost one pass over 40 bytes, whatever they are; that they came is counted.
+inline void count_odd_options(const Env& env, const wire::TcpOptions& o) {
+  using O = wire::TcpOptions;
+  if ((o.has & O::odd_bits) == 0) [[likely]]
+    return;
+  if ((o.has & O::unknown_bit) != 0) env.count(Counter::options_unknown);
+  if ((o.has & O::misfit_bit) != 0) env.count(Counter::options_misfit);
+  if ((o.has & O::repeated_bit) != 0) env.count(Counter::options_repeated);
+}
 
 } // namespace tern::tcp

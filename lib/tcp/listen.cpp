@@ -111,6 +111,7 @@ ListenVerdict listen_arrives(const Env& env, SynGate& gate, CookieMode mode, con
   if ((h.flags & (flag::syn | flag::fin)) != flag::syn) return drop(env, Counter::listen_bad_flags);
 
   env.count(Counter::syn_in);
+  count_odd_options(env, h.options);
   // Differs: text on a SYN may be queued until the handshake is done; we have nowhere to keep a stranger's
   // bytes. The SYN-ACK does not acknowledge them, so they come again.
   if (s.text != 0) env.count(Counter::listen_text_dropped);

@@ -79,6 +79,24 @@ void note_duplicate(Tcb& t, Seq left, Seq right) {
   t.dsack_right = right;
 }
 
+// First come, first served, for the FIN's number too: where text is held, no FIN can lie.
+bool note_fin(const Env& env, Reassembly& r, Seq at) {
+  if (r.fin) return false;
+  for (const ReassemblyRange* held = r.head; held != nullptr && held->left.at_or_before(at);
+       held = held->next)
+    if (held->right.after(at)) return env.count(Counter::drop_after_close), false;
+  r.fin = true;
+  r.fin_seq = at;
+  return true;
+}
+
+// How much of [seq, seq + text) lies before the FIN: nothing can follow it.
+std::uint32_t cut_at_fin(const Env& env, const Reassembly& r, Seq seq, std::uint32_t text) {
+  if (!r.fin || (seq + text).at_or_before(r.fin_seq)) return text;
+  env.count(Counter::drop_after_close);
+  return seq.before(r.fin_seq) ? r.fin_seq.since(seq) : 0;
+}
+
 void give_back_if_empty(const Env& env, Tcb& t) {
   if (t.reassembly == nullptr || t.reassembly->head != nullptr || t.reassembly->fin) return;
   env.side.reassembly->give_back(t.reassembly);
@@ -93,13 +111,14 @@ void insert(const Env& env, Tcb& t, Seq seq, std::uint32_t text, Packet* payload
     return env.count(Counter::drop_text_scarce);
   Reassembly* r = record(env, t);
   if (r == nullptr) return;
-  if (fin && !r->fin) {
-    r->fin = true;
-    r->fin_seq = seq + text;
+  bool any_new = fin && note_fin(env, *r, seq + text);
+  Packet p;
+  if (const std::uint32_t whole = text; whole != 0) {
+    text = cut_at_fin(env, *r, seq, whole);
+    if (text != 0) p = std::move(*payload);
+    if (text != 0 && text != whole) p.trim_back(whole - text);
   }
-  Packet p = text != 0 ? std::move(*payload) : Packet{};
   const Seq end = seq + text;
-  bool any_new = false;
   ReassemblyRange* last_touched = nullptr;
   ReassemblyRange* before = nullptr;
   // A stream of segments behind one hole lands at the tail every time.
@@ -147,6 +166,11 @@ void insert(const Env& env, Tcb& t, Seq seq, std::uint32_t text, Packet* payload
   give_back_if_empty(env, t);
 }
 
+std::uint32_t before_fin(const Env& env, Tcb& t, Seq seq, std::uint32_t text, bool fin) {
+  if (fin) (void)note_fin(env, *t.reassembly, seq + text);
+  return cut_at_fin(env, *t.reassembly, seq, text);
+}
+
 std::uint32_t take_ready(const Env& env, Tcb& t, PacketChain& to, bool& fin) {
   Reassembly* r = t.reassembly;
   std::uint32_t taken = 0;
@@ -173,8 +197,8 @@ std::uint32_t take_ready(const Env& env, Tcb& t, PacketChain& to, bool& fin) {
     r->pinned -= range->pinned;
     env.side.ranges->give_back(range);
   }
-  if (r->fin && r->fin_seq.at_or_before(t.rcv_nxt)) {
-    fin = r->fin_seq == t.rcv_nxt;
+  if (r->fin && r->fin_seq == t.rcv_nxt) {
+    fin = true;
     r->fin = false;
   }
   give_back_if_empty(env, t);

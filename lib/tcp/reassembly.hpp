@@ -44,8 +44,11 @@ class Reassembly {
 namespace reassembly {
 
 // Keeps the part of the segment's text that is new: [seq, seq + text). What does not fit is dropped, counted;
-// D-SACK's range is noted in the Tcb when all of it was there already.
+// D-SACK's range is noted in the Tcb when all of it was there already. `fin`: the peer's FIN comes behind it.
 void insert(const Env&, Tcb&, Seq seq, std::uint32_t text, Packet* payload, bool fin);
+// The same of text at rcv.nxt, where something is held: the FIN behind it is noted, unless its place was taken before;
+// how much of the text lies before the FIN is returned.
+[[nodiscard]] std::uint32_t before_fin(const Env&, Tcb&, Seq seq, std::uint32_t text, bool fin);
 // Moves to `to` what now follows rcv.nxt; returns how many bytes, and gives the record back when it is empty.
 // `fin` is set when the peer's FIN comes right after.
 [[nodiscard]] std::uint32_t take_ready(const Env&, Tcb&, PacketChain& to, bool& fin);

@@ -144,6 +144,7 @@ bool fourth_check_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Out
     return true;
   if (t.state == State::SynReceived && s.h.has(flag::ack) && s.h.seq == t.irs)
     return true; // see the first step
+  env.count(Counter::drop_syn);
   challenge(env, t, now, out);
   return false;
 }
@@ -240,6 +241,7 @@ bool predicted(const Tcb& t, const Segment& s) {
 } // namespace
 
 void segment_arrives_by_rfc(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
+  count_odd_options(env, s.h.options);
   if (t.state == State::Closed) return reply_reset(env, s, out);
   if (t.state == State::SynSent) return syn_sent_arrives(env, t, s, now, out);
   if (!first_check_sequence(env, t, s, now, out)) return;

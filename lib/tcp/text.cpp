@@ -34,31 +34,31 @@ Cut cut_to_window(const Env& env, const Tcb& t, const Segment& s) {
 }
 
 // Text at rcv.nxt, or none, where more is held behind it. First bytes win: what was held is handed out, and of the
-// text only what lies in the gaps. `fin`: the peer's FIN comes next.
-void fill_gaps(const Env& env, Tcb& t, Packet text, Instant now, bool& fin, Outcome& out) {
+// text only what lies in the gaps. True: the peer's FIN comes next.
+bool fill_gaps(const Env& env, Tcb& t, Packet text, Instant now, Outcome& out) {
   for (Seq at = t.rcv_nxt;;) { // where `text` begins
     bool held_fin = false;
     const std::uint32_t ready =
         t.has(flag_has_reassembly) ? reassembly::take_ready(env, t, out.data, held_fin) : 0;
     if (ready != 0) deliver(env, t, ready, now, out);
-    if (held_fin) return void(fin = true); // and text beyond it is nonsense
-    if (!text) return;
+    if (held_fin) return true;
+    if (!text) return false;
     if (const std::uint32_t stale = std::min(text.length(), t.rcv_nxt.since(at)); stale != 0) {
       env.count(Counter::duplicate_bytes_in, stale);
-      if (stale == text.length()) return;
+      if (stale == text.length()) return false;
       text.trim_front(stale);
       at = t.rcv_nxt;
     }
     Packet rest;
     const ReassemblyRange* held = t.has(flag_has_reassembly) ? t.reassembly->head : nullptr;
     if (held != nullptr && held->left.before(at + text.length())) {
-      if (!held->left.after(at)) return void(fin = false); // no more can be handed out now: it comes again
+      if (!held->left.after(at)) return false; // no more can be handed out now: it comes again
       const std::uint32_t gap = held->left.since(at);
       rest = text.split(gap, env.packets);
-      if (!rest) text.trim_back(text.length() - gap), fin = false; // no packet for the part behind: likewise
+      if (!rest) text.trim_back(text.length() - gap); // no packet for the part behind: likewise
     }
     const std::uint32_t n = text.length();
-    if (!out.data.append(std::move(text))) return void(fin = false);
+    if (!out.data.append(std::move(text))) return false;
     t.rcv_nxt += n;
     deliver(env, t, n, now, out);
     at = t.rcv_nxt;
@@ -131,17 +131,20 @@ bool seventh_take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Ou
     if (c.text != 0 || c.fin) reassembly::insert(env, t, c.seq, c.text, s.payload, c.fin);
     return false;
   }
-  bool fin = c.fin;
   if (t.has(flag_has_reassembly)) {
-    fill_gaps(env, t, c.text != 0 ? std::move(*s.payload) : Packet{}, now, fin, out);
     ack_now(t, out); // RFC 5681 §4.2: at once when a hole is filled, wholly or in part
-  } else if (c.text != 0) {
+    const std::uint32_t text = reassembly::before_fin(env, t, c.seq, c.text, c.fin);
+    Packet p = text != 0 ? std::move(*s.payload) : Packet{};
+    if (text != 0 && text != c.text) p.trim_back(c.text - text);
+    return fill_gaps(env, t, std::move(p), now, out);
+  }
+  if (c.text != 0) {
     t.rcv_nxt += c.text;
     (void)out.data.append(std::move(*s.payload));
     deliver(env, t, c.text, now, out);
     owe_ack(env, t, c.text, now, out);
   }
-  return fin;
+  return c.fin;
 }
 
 } // namespace tern::tcp::detail

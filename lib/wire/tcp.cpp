@@ -19,34 +19,55 @@ enum Kind : std::uint8_t {
 constexpr std::size_t max_options = 40;
 
 void parse_sack(const std::byte* at, std::size_t length, TcpOptions& out) {
-  if (length < 10 || (length - 2) % 8 != 0) return;
   const std::size_t n = std::min((length - 2) / 8, out.sack.size());
   for (std::size_t i = 0; i < n; ++i)
     out.sack[i] = {Seq{load_be<std::uint32_t>(at + 2 + 8 * i)}, Seq{load_be<std::uint32_t>(at + 6 + 8 * i)}};
   out.sack_count = static_cast<std::uint8_t>(n);
 }
 
+// The bit of a kind that has come in a length of its own, misfit_bit, or unknown_bit. SACK has none: its count tells.
+std::uint8_t bit_of(std::uint8_t kind, std::size_t length) {
+  const auto of = [length](std::size_t own, std::uint8_t bit) {
+    return length == own ? bit : std::uint8_t{TcpOptions::misfit_bit};
+  };
+  switch (kind) {
+    case mss:
+      return of(4, TcpOptions::mss_bit);
+    case window_scale:
+      return of(3, TcpOptions::wscale_bit);
+    case sack_permitted:
+      return of(2, TcpOptions::sack_permitted_bit);
+    case sack:
+      return of(length >= 10 && (length - 2) % 8 == 0 ? length : 0, 0);
+    case timestamps:
+      return of(10, TcpOptions::timestamps_bit);
+    case user_timeout:
+      return of(4, TcpOptions::user_timeout_bit);
+    default:
+      return TcpOptions::unknown_bit;
+  }
+}
+
 // One option, all `length` bytes of which are there. A known kind with a length that is not its own is
 // skipped like an unknown one, and of two of a kind the later counts: both as Linux, so that no middlebox's
-// habit costs a connection.
+// habit costs a connection. But it is noted, so that storms of them can be counted.
 void parse_option(std::uint8_t kind, const std::byte* at, std::size_t length, TcpOptions& out) {
-  if (kind == mss && length == 4) {
+  const std::uint8_t bit = bit_of(kind, length);
+  if ((out.has & bit & ~TcpOptions::odd_bits) != 0 || (kind == sack && out.sack_count != 0))
+    out.has |= TcpOptions::repeated_bit;
+  out.has |= bit;
+  if ((bit & TcpOptions::odd_bits) != 0) return;
+  if (kind == mss) {
     out.mss = load_be<std::uint16_t>(at + 2);
-    out.has |= TcpOptions::mss_bit;
-  } else if (kind == window_scale && length == 3) {
+  } else if (kind == window_scale) {
     out.wscale = std::to_integer<std::uint8_t>(at[2]);
-    out.has |= TcpOptions::wscale_bit;
-  } else if (kind == sack_permitted && length == 2) {
-    out.has |= TcpOptions::sack_permitted_bit;
   } else if (kind == sack) {
     parse_sack(at, length, out);
-  } else if (kind == timestamps && length == 10) {
+  } else if (kind == timestamps) {
     out.ts_val = load_be<std::uint32_t>(at + 2);
     out.ts_ecr = load_be<std::uint32_t>(at + 6);
-    out.has |= TcpOptions::timestamps_bit;
-  } else if (kind == user_timeout && length == 4) {
+  } else if (kind == user_timeout) {
     out.user_timeout = load_be<std::uint16_t>(at + 2);
-    out.has |= TcpOptions::user_timeout_bit;
   }
 }
 

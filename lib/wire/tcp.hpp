@@ -29,8 +29,13 @@ struct TcpOptions {
     wscale_bit = 2,
     sack_permitted_bit = 4,
     timestamps_bit = 8,
-    user_timeout_bit = 16
+    user_timeout_bit = 16,
+    // What was passed over: nothing is emitted for these, and they make no two headers differ.
+    unknown_bit = 32,  // a kind that we do not know
+    misfit_bit = 64,   // a known one of a length that is not its own
+    repeated_bit = 128 // one that had been there before
   };
+  static constexpr std::uint8_t odd_bits = unknown_bit | misfit_bit | repeated_bit;
 
   std::uint8_t has = 0;
   std::uint8_t wscale = 0; // as sent; the engine clamps it to 14 (RFC 7323 §2.3)
@@ -62,7 +67,7 @@ struct Tcp {
 };
 
 constexpr bool TcpOptions::operator==(const TcpOptions& o) const {
-  if (has != o.has || sack_count != o.sack_count) return false;
+  if (((has ^ o.has) & ~odd_bits) != 0 || sack_count != o.sack_count) return false;
   if ((has & mss_bit) && mss != o.mss) return false;
   if ((has & wscale_bit) && wscale != o.wscale) return false;
   if ((has & user_timeout_bit) && user_timeout != o.user_timeout) return false;

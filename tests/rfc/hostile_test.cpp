@@ -3,7 +3,9 @@
 #include <random>
 
 #include "rig.hpp"
+#include "tcp/listen.hpp"
 #include "tcp/reassembly.hpp"
+#include "tcp/recovery/recovery.hpp"
 
 namespace tern::rfc {
 namespace {
@@ -45,6 +47,43 @@ TEST_F(Attack, AckInTwoHundredPiecesGrowsTheWindowAsOneDoes) { // RFC 3465: byte
   for (std::uint32_t i = 1; i <= 200; ++i) r.arrives(nxt, flag::ack, una + i);
   EXPECT_LE(r.tcb.cwnd, before + 200);
   EXPECT_EQ(r.tcb.outstanding(), 0u);
+  EXPECT_EQ(count(Counter::ack_divided), 199u); // all but the last end inside the segment
+}
+
+TEST_F(Attack, AckInPiecesOfManySegmentsIsCountedAndAnHonestOneIsNot) {
+  r.arrives(nxt, flag::ack, r.tcb.snd_nxt);
+  const std::uint32_t mss = r.tcb.mss;
+  const Seq from = r.tcb.snd_nxt;
+  say(r, 6 * mss + 10);
+  for (const std::uint32_t at : {1U, 2U, 4U}) r.arrives(nxt, flag::ack, from + at * mss);
+  EXPECT_EQ(count(Counter::ack_divided), 0u);
+  const std::uint32_t before = r.tcb.cwnd;
+  for (std::uint32_t i = 1; i < 50; ++i) r.arrives(nxt, flag::ack, from + 4 * mss + i);
+  EXPECT_EQ(count(Counter::ack_divided), 49u);
+  EXPECT_LE(r.tcb.cwnd, before + 50);
+  r.arrives(nxt, flag::ack, r.tcb.snd_nxt);
+  EXPECT_EQ(count(Counter::ack_divided), 49u);
+}
+
+// Savage et al. 1999: who acknowledges text before it can have arrived has its sender hurry. By no more than what it
+// did send and the window allows; and it is seen, against the time that the handshake took.
+TEST_F(Attack, AcksThatComeSoonerThanThePathAllowsAreCounted) {
+  r.arrives(nxt, flag::ack, r.tcb.snd_nxt);
+  const auto round = [&](Duration after) {
+    const std::uint32_t before = r.tcb.cwnd;
+    const Seq from = r.tcb.snd_nxt;
+    say(r, 4U * r.tcb.mss);
+    EXPECT_LE(r.tcb.outstanding(), r.tcb.snd_wnd);
+    r.pass(after);
+    while (r.tcb.snd_una != r.tcb.snd_end) r.arrives(nxt, flag::ack, r.tcb.snd_nxt);
+    EXPECT_LE(r.tcb.cwnd, before + r.tcb.snd_nxt.since(from));
+  };
+  for (int i = 0; i < 10; ++i) round(Duration::ms(10)); // as long as the handshake
+  EXPECT_EQ(count(Counter::ack_optimistic), 0u);
+  for (int i = 0; i < 10; ++i) round(Duration::ms(1));
+  EXPECT_GE(count(Counter::ack_optimistic), 10u);
+  for (int i = 0; i < 100; ++i) round(Duration::ms(1)); // the path may have become so short
+  EXPECT_EQ(count(Counter::ack_optimistic), 16u);
 }
 
 // ---- Windows.
@@ -74,6 +113,85 @@ TEST_F(Attack, TextBeyondTheWindowIsCutOff) {
 }
 
 // ---- Options.
+
+// A segment whose options are these bytes, as it came off the wire.
+wire::Verdict parsed(std::vector<std::uint8_t> options, std::uint8_t flags, Seq seq, Seq ack, wire::Tcp& h) {
+  options.resize((options.size() + 3) / 4 * 4, 1); // NOP
+  std::vector<std::byte> bytes(20);
+  wire::emit_tcp(header(flags, seq, ack, 5000), bytes.data());
+  bytes[12] = static_cast<std::byte>((20 + options.size()) / 4 << 4);
+  for (const std::uint8_t o : options) bytes.push_back(static_cast<std::byte>(o));
+  return wire::parse_tcp(bytes, h);
+}
+
+TEST_F(Attack, StormsOfOptionsCostOnePassAndAreCountedByKind) {
+  const auto arrives = [&](const std::vector<std::uint8_t>& options) {
+    wire::Tcp h;
+    ASSERT_EQ(parsed(options, flag::ack, r.tcb.rcv_nxt, una, h), wire::Verdict::ok);
+    r.arrives(h, 10);
+    EXPECT_EQ(r.delivered, 10u); // the segment itself is as good as any
+  };
+  std::vector<std::uint8_t> storm;
+  for (std::uint8_t kind = 100; kind < 120; ++kind) storm.insert(storm.end(), {kind, 2});
+  arrives(storm);
+  EXPECT_EQ(count(Counter::options_unknown), 1u);
+  EXPECT_EQ(count(Counter::options_misfit) + count(Counter::options_repeated), 0u);
+  storm.clear();
+  for (int i = 0; i < 10; ++i) storm.insert(storm.end(), {3, 3, 7, 1}); // window scale, again and again
+  arrives(storm);
+  EXPECT_EQ(count(Counter::options_repeated), 1u);
+  arrives({2, 3, 0, 8, 2, 4, 2}); // MSS, timestamps, SACK permitted
+  EXPECT_EQ(count(Counter::options_misfit), 1u);
+  arrives({5, 10, 0, 0, 0, 1, 0, 0, 0, 2, 5, 10, 0, 0, 0, 3, 0, 0, 0, 4}); // SACK twice
+  EXPECT_EQ(count(Counter::options_repeated), 2u);
+  arrives(std::vector<std::uint8_t>(40, 1)); // padding is nothing
+  EXPECT_EQ(count(Counter::options_unknown), 1u);
+  EXPECT_EQ(count(Counter::options_misfit), 1u);
+  EXPECT_EQ(r.tcb.snd_scale, 0u); // what belongs on a SYN means nothing here
+  for (const std::uint8_t length : std::initializer_list<std::uint8_t>{0, 1, 39}) {
+    wire::Tcp h;
+    EXPECT_EQ(parsed({100, length, 0, 0}, flag::ack, nxt, una, h), wire::Verdict::bad_option_length);
+  }
+}
+
+TEST(AttackOnSyn, StormOfOptionsIsCountedWhereItListensToo) {
+  Rig r;
+  tcp::SynGate gate{tcp::derive_secrets({1, 2}), 0};
+  wire::Tcp h;
+  ASSERT_EQ(parsed({100, 2, 2, 4, 0, 100, 2, 4, 5, 0xb4, 3, 2}, flag::syn, their_iss, Seq{}, h),
+            wire::Verdict::ok);
+  tcp::ListenOutcome out;
+  const auto verdict = tcp::listen_arrives(r.env(), gate, tcp::CookieMode::Never, {.mtu_mss = interface_mss},
+                                           tcp::Tuple4{}, {.h = h}, r.now, out);
+  EXPECT_EQ(verdict, tcp::ListenVerdict::Record);
+  EXPECT_EQ(out.record.peer_mss, 0x5b4u); // of two the later counts
+  EXPECT_EQ(r.counters.get(Counter::options_unknown), 1u);
+  EXPECT_EQ(r.counters.get(Counter::options_repeated), 1u);
+  EXPECT_EQ(r.counters.get(Counter::options_misfit), 1u);
+}
+
+TEST(AttackOnSack, BlocksOfWhatWasNeverSentAreCountedAndMoveNothing) {
+  tcp::Settings s = Rig::plain_settings();
+  s.sack = true;
+  Rig r{s};
+  O o;
+  o.has = O::sack_permitted_bit;
+  open(r, o, 5000);
+  say(r, 4U * r.tcb.mss);
+  const Seq una = r.tcb.snd_una, end = r.tcb.snd_nxt;
+  wire::Tcp h = header(flag::ack, r.tcb.rcv_nxt, una, 5000);
+  h.options.sack_count = 2;
+  h.options.sack[0] = {end - 10, end + 1};
+  h.options.sack[1] = {end + 1000, end + 2'000'000'000};
+  r.arrives(h, 0);
+  EXPECT_EQ(r.counters.get(Counter::sack_of_unsent), 2u);
+  ASSERT_NE(r.tcb.recovery, nullptr);
+  EXPECT_EQ(r.tcb.recovery->log().sacked(), 0u);
+  h.options.sack[0] = {end - 10, end};
+  h.options.sack_count = 1;
+  r.arrives(h, 0);
+  EXPECT_EQ(r.counters.get(Counter::sack_of_unsent), 2u);
+}
 
 TEST(AttackOnSyn, AbsurdSegmentSizeIsRaised) { // CVE-2019-11479
   Rig r;
@@ -118,6 +236,7 @@ TEST_F(AttackOnTimestamps, EchoFromTheFutureMeasuresNothing) {
   r.arrives(h, 0);
   EXPECT_EQ(r.tcb.outstanding(), 0u);
   EXPECT_EQ(r.tcb.srtt_us, srtt);
+  EXPECT_EQ(count(Counter::ts_echo_wrong), 1u);
 }
 
 // Who cannot see the connection cannot have its true segments refused by a timestamp from the future.
@@ -131,6 +250,8 @@ TEST_F(AttackOnTimestamps, ValueFromTheFutureOnWhatIsRefusedIsNotKept) {
   r.arrives(stamped(2, 0), 10);
   EXPECT_EQ(r.delivered, 10u);
   EXPECT_EQ(count(Counter::drop_paws), 0u);
+  EXPECT_EQ(count(Counter::drop_ack_of_unsent), 1u);
+  EXPECT_EQ(count(Counter::drop_out_of_window), 1u);
 }
 
 // ---- Text.
@@ -184,6 +305,53 @@ TEST_F(Attack, FinBeforeItsTextEndsNothingUntilTheTextIsThere) {
   EXPECT_EQ(r.tcb.rcv_nxt, nxt + 101);
 }
 
+TEST_F(Attack, TextHeldBehindAnEarlyFinIsNeverHandedOut) {
+  r.arrives(nxt + 100, flag::fin | flag::ack, una);
+  EXPECT_EQ(count(Counter::out_of_order_in), 1u);
+  r.arrives(nxt + 101, flag::ack, una, 50); // behind it
+  r.arrives(nxt + 100, flag::ack, una, 50); // in its place
+  r.arrives(nxt + 50, flag::ack, una, 80);  // across it
+  EXPECT_EQ(count(Counter::drop_after_close), 3u);
+  r.arrives(nxt, flag::ack, una, 60);
+  EXPECT_EQ(r.delivered, 100u);
+  EXPECT_TRUE(r.stream_intact);
+  EXPECT_EQ(r.tcb.state, State::CloseWait);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt + 101);
+}
+
+TEST_F(Attack, TextAcrossAnEarlyFinInOrderEndsThere) {
+  r.arrives(nxt + 100, flag::fin | flag::ack, una);
+  r.arrives(nxt, flag::ack, una, 200);
+  EXPECT_EQ(r.delivered, 100u);
+  EXPECT_EQ(r.tcb.state, State::CloseWait);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt + 101);
+}
+
+TEST_F(Attack, TextThatWaitedBehindTheFinsPlaceGoesWithIt) {
+  r.arrives(nxt + 101, flag::ack, una, 50);
+  r.arrives(nxt, flag::fin | flag::ack, una, 100);
+  EXPECT_EQ(r.delivered, 100u);
+  EXPECT_EQ(r.tcb.state, State::CloseWait);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt + 101);
+  EXPECT_FALSE(r.tcb.has(tcp::flag_has_reassembly));
+}
+
+// First bytes win: a FIN cannot lie where there is text.
+TEST_F(Attack, FinInTheMiddleOfHeldTextIsIgnored) {
+  r.arrives(nxt + 50, flag::ack, una, 100);
+  r.arrives(nxt, flag::fin | flag::ack, una, 100); // in order, its FIN inside of what is held
+  EXPECT_EQ(r.delivered, 150u);
+  EXPECT_TRUE(r.stream_intact);
+  EXPECT_EQ(r.tcb.state, State::Established);
+  EXPECT_EQ(r.tcb.rcv_nxt, nxt + 150);
+  EXPECT_EQ(count(Counter::drop_after_close), 1u);
+  r.arrives(nxt + 250, flag::ack, una, 100);
+  r.arrives(nxt + 200, flag::fin | flag::ack, una, 60); // the same out of order
+  r.arrives(nxt + 150, flag::ack, una, 50);
+  EXPECT_EQ(r.delivered, 200u);
+  EXPECT_EQ(r.tcb.state, State::Established);
+}
+
 TEST_F(Attack, TextAfterTheFinIsDropped) {
   r.arrives(nxt, flag::fin | flag::ack, una, 10);
   ASSERT_EQ(r.tcb.state, State::CloseWait);
@@ -222,6 +390,10 @@ TEST_F(Attack, SynsWhereverTheyLieDrawTenChallengesASecond) { // RFC 5961 §4.2
   EXPECT_EQ(r.tcb.rcv_nxt, nxt);
   EXPECT_EQ(answers, 10u);
   EXPECT_EQ(count(Counter::challenge_ack) + count(Counter::challenge_ack_limited), 1000u);
+  r.arrives(nxt + 10, flag::syn, Seq{});
+  EXPECT_EQ(r.tcb.state, State::Established);
+  EXPECT_EQ(count(Counter::drop_syn) + count(Counter::drop_out_of_window), 1001u);
+  EXPECT_GE(count(Counter::drop_syn), 1u);
 }
 
 // ---- ICMP that anyone can forge (RFC 5927 §4, §7; RFC 5461 §4).

@@ -23,6 +23,8 @@ AckVerdict Recovery::on_ack(const Env& env, Tcb& t, const AckInfo& info, Instant
   const std::uint32_t held_after = log_.sacked() + reno_sacked_;
   const std::uint32_t delivered = info.acked + held_after - held_before;
   a.delivered = static_cast<std::int32_t>(delivered) > 0 ? delivered : 0;
+  if (a.d.divided) [[unlikely]]
+    env.count(Counter::ack_divided);
   rack_.learn(a.d);
   end_probe(env, t, info, a);
 
@@ -47,6 +49,7 @@ AckVerdict Recovery::on_ack(const Env& env, Tcb& t, const AckInfo& info, Instant
     grow(env, t, a, now);
   }
   v.rtt_us = rtt_sample(t, info, a);
+  if (v.rtt_us != 0) watch_for_optimism(env, t, v.rtt_us);
   v.lost = next_lost(t).has_value();
   v.window_opened = allowance(t) >= t.mss;
   return v;
@@ -68,6 +71,7 @@ void Recovery::read_sack(const Env& env, Tcb& t, const AckInfo& info, Ack& a) {
         continue;
       }
     }
+    if (b.right.after(t.snd_nxt)) env.count(Counter::sack_of_unsent);
     if (b.left.before(t.snd_una) || b.right.after(t.snd_nxt)) continue;
     log_.sack(env.side.tx_log, b.left, b.right, a.d);
   }
@@ -176,6 +180,22 @@ std::uint32_t Recovery::rtt_sample(const Tcb& t, const AckInfo& info, const Ack&
     us = *info.ts_ecr_us_rtt; // good after a retransmission too (RFC 7323 §4)
   if (us != 0) rtt_round_ = t.snd_nxt;
   return us;
+}
+
+// Text that is acknowledged in less than a quarter of the least time the path ever took was acknowledged before it
+// arrived (optimistic ACKs: Savage et al. 1999), or the path is another now: so many in a row say so. The handshake
+// is a measure that nobody can forge who has not heard our SYN or SYN-ACK. Below a few ms a sleepy host explains
+// more than the path does.
+void Recovery::watch_for_optimism(const Env& env, const Tcb& t, std::uint32_t rtt_us) {
+  constexpr std::uint32_t least_path_us = 4000;
+  constexpr std::uint8_t in_a_row = 16;
+  if (path_us_ == 0) path_us_ = rtt::measured(t) ? rtt::smoothed_us(t) : rtt_us;
+  const bool early = path_us_ >= least_path_us && rtt_us < path_us_ / 4;
+  if (early) env.count(Counter::ack_optimistic);
+  early_ = early ? static_cast<std::uint8_t>(early_ + 1) : std::uint8_t{0};
+  if (early && early_ < in_a_row) return;
+  path_us_ = std::min(path_us_, rtt_us);
+  early_ = 0;
 }
 
 // ---- Congestion.

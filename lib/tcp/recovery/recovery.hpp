@@ -127,6 +127,7 @@ class Recovery {
   void mend_head(const Env&, Tcb&, Ack&);
   void grow(const Env&, Tcb&, const Ack&, Instant now);
   [[nodiscard]] std::uint32_t rtt_sample(const Tcb&, const AckInfo&, const Ack&);
+  void watch_for_optimism(const Env&, const Tcb&, std::uint32_t rtt_us);
 
   // Congestion.
   void reduce(const Env&, Tcb&);
@@ -163,6 +164,8 @@ class Recovery {
   std::uint32_t last_sent_ms_ = 0;
   std::uint32_t seed_us_ = 0;     // when what was in flight before us left
   std::uint32_t reno_sacked_ = 0; // a peer without SACK: duplicates, as bytes
+  std::uint32_t path_us_ = 0;     // the least round trip, but for those that were too good to be true
+  std::uint8_t early_ = 0;        // so many of which came in a row
   std::uint8_t dup_acks_ = 0;
   Phase phase_ = Phase::Open;
   Frto frto_ = Frto::Off;

@@ -201,6 +201,9 @@ void TxLog::acknowledge(Blocks* pool, Seq una, Delivered& d) {
     count_out(e, upto.since(e.seq));
     if ((e.flags & tx_sacked) == 0) d.take(e.seq, upto, e.sent_us, e.flags);
     if (right.after(una)) {
+      const std::uint32_t into = una.since(e.seq);
+      if (into != e.mss && into != 2U * e.mss && into % e.mss != 0 && (e.flags & tx_coarse) == 0)
+        d.divided = true;
       e.seq = una;
       return;
     }

@@ -64,6 +64,7 @@ struct Delivered {
   std::uint32_t sacked_bytes = 0; // of these, selectively
   bool any_time = false;          // newest_* are set
   bool newest_again = false;
+  bool divided = false;  // the ACK ends inside a segment
   bool original = false; // something never retransmitted is among it: lowest_original is set
   std::uint32_t newest_sent_us = 0;
   Seq newest_end;
