@@ -135,7 +135,7 @@ TEST(TcpParse, UserTimeoutIsRead) {
 TEST(TcpParse, UnknownOptionIsSkippedByItsLength) {
   Tcp t;
   ASSERT_EQ(parse_tcp(header_with(bytes({254, 6, 2, 4, 9, 9, 3, 3, 5, 1, 1, 0})), t), Verdict::ok);
-  EXPECT_EQ(t.options.has, TcpOptions::wscale_bit);
+  EXPECT_EQ(t.options.has, TcpOptions::wscale_bit | TcpOptions::unknown_bit);
   EXPECT_EQ(t.options.wscale, 5);
 }
 
@@ -146,7 +146,7 @@ TEST(TcpParse, KnownKindWithAnotherLengthIsSkipped) {
                         bytes({5, 11, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0}), bytes({28, 3, 1, 0})}) {
     Tcp t;
     EXPECT_EQ(parse_tcp(header_with(o), t), Verdict::ok);
-    EXPECT_EQ(t.options.has, 0);
+    EXPECT_EQ(t.options.has, TcpOptions::misfit_bit);
     EXPECT_EQ(t.options.sack_count, 0);
   }
 }
@@ -163,6 +163,7 @@ TEST(TcpParse, OfDuplicateOptionsTheLaterCounts) {
                                          0, 0, 0, 2, 5, 10, 0, 0, 0, 7,  0, 0, 0, 8})),
                       t),
             Verdict::ok);
+  EXPECT_EQ(t.options.has, TcpOptions::mss_bit | TcpOptions::repeated_bit);
   EXPECT_EQ(t.options.mss, 0x200);
   ASSERT_EQ(t.options.sack_count, 1);
   EXPECT_EQ(t.options.sack[0], (SackBlock{Seq{7}, Seq{8}}));
