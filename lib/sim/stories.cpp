@@ -10,9 +10,7 @@ namespace {
 namespace flag = wire::tcp_flag;
 
 StageSettings plain() {
-  StageSettings s;
-  s.a = s.b = StageSettings::plain();
-  return s;
+  return StageSettings::both_plain();
 }
 
 StageSettings with_timestamps() {

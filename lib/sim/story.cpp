@@ -48,6 +48,16 @@ EngineHostSettings StageSettings::plain() {
   return s;
 }
 
+StageSettings StageSettings::both_plain(bool beside_the_wrap) {
+  StageSettings s;
+  s.a = s.b = plain();
+  if (beside_the_wrap) {
+    s.iss_a = Seq{0xffff'ffff};
+    s.iss_b = Seq{0xffff'fffe};
+  }
+  return s;
+}
+
 Stage::Stage(PacketPool packets, const StageSettings& s)
     : net(1),
       host_a("A", Ip4{10, 0, 0, 1}, packets, s.a),

@@ -39,6 +39,8 @@ struct StageSettings {
   Seq iss_a{100}; // as in the RFC's figures
   Seq iss_b{300};
   static EngineHostSettings plain(); // no options: each segment shows what the story is about
+  // Both so, with the figures' numbers or, where these are not the question, beside the wrap-around.
+  static StageSettings both_plain(bool beside_the_wrap = false);
 };
 
 enum class Side : std::uint8_t { a, b };

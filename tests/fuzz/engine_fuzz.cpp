@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "base/check.hpp"
 #include "fuzz.hpp"
@@ -57,8 +58,11 @@ struct World {
   Instant now = Instant::at_ns(0xffff'ff00LL * 1'000'000); // the ms clock is about to wrap
   std::uint32_t held = 0;
   bool reads_at_once = true;
+  bool eof = false; // the user was told that the peer closed
 
   void note(Outcome& out, Seq text_from) {
+    const bool ended = std::exchange(eof, eof || out.has(event_peer_closed));
+    TERN_CHECK(!ended || !out.has(event_data)); // nothing follows a FIN
     if (!out.has(event_data)) return;
     Packet data = out.data.take();
     std::array<std::byte, 4096> buffer;
@@ -107,6 +111,7 @@ struct World {
 void open(World& w, Input& in) {
   tcp::release(w.env, w.t);
   w.held = 0;
+  w.eof = false;
   const auto how = in.take();
   const Seq iss{(how & 1) != 0 ? 0xffff'ff00U + how : in.take<std::uint32_t>()};
   if ((how & 6) != 0) {
@@ -143,7 +148,7 @@ void segment(World& w, Input& in) {
   if (how == 0xff) h.seq = Seq{in.take<std::uint32_t>()}, h.ack = Seq{in.take<std::uint32_t>()};
   h.window = (how & 16) != 0 ? in.take<std::uint16_t>() : 0xffff;
   if (h.has(flag::syn)) {
-    h.options.has = in.take() & 31;
+    h.options.has = in.take();
     h.options.mss = in.take<std::uint16_t>();
     h.options.wscale = in.take();
   }

@@ -61,7 +61,7 @@ wire::Tcp take_header(World& w, Input& in) {
   h.ack = (how & 2) != 0 ? Seq{in.take<std::uint32_t>()}
                          : w.ack_seen + static_cast<std::uint32_t>(in.take<std::int8_t>());
   h.window = in.take<std::uint16_t>();
-  h.options.has = in.take() & 31;
+  h.options.has = in.take();
   h.options.mss = in.take<std::uint16_t>();
   h.options.wscale = in.take();
   h.options.ts_val = in.take<std::uint32_t>();

@@ -13,15 +13,6 @@ using Steps = std::vector<std::string>;
 
 class Figure : public ::testing::TestWithParam<bool> {
  protected:
-  static StageSettings settings() {
-    StageSettings s;
-    s.a = s.b = StageSettings::plain();
-    if (GetParam()) {
-      s.iss_a = Seq{0xffff'ffff};
-      s.iss_b = Seq{0xffff'fffe};
-    }
-    return s;
-  }
   // Opens, and forgets how.
   static std::size_t opened(Stage& s) {
     s.b_listens();
@@ -35,7 +26,7 @@ class Figure : public ::testing::TestWithParam<bool> {
     const Steps all = s.steps();
     return {all.begin() + static_cast<std::ptrdiff_t>(n), all.end()};
   }
-  StageSettings with_ = settings();
+  StageSettings with_ = StageSettings::both_plain(GetParam());
 };
 
 TEST_P(Figure, Six_BasicThreeWayHandshake) {

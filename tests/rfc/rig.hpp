@@ -35,6 +35,7 @@ struct Sent {
   wire::Tcp h;
   std::uint32_t text = 0;
   std::vector<std::byte> bytes; // that text
+  bool ect = false;             // may be marked on its way
 };
 
 class Rig {
@@ -155,6 +156,7 @@ class Rig {
         s.text = burst[i].length() - s.h.header_length;
         s.bytes.resize(s.text);
         burst[i].copy_out(s.h.header_length, s.bytes);
+        s.ect = burst.ect(i);
         sent.push_back(s);
       }
       burst.clear();

@@ -310,10 +310,7 @@ Result World::run(const Watch& watch) {
 } // namespace
 
 Result run(std::uint64_t seed, PacketPool packets, const Watch& watch) {
-  World world{seed, packets};
-  Result r = world.run(watch);
-  r.seed = seed;
-  return r;
+  return play<World>(seed, packets, watch);
 }
 
 } // namespace tern::campaign

@@ -255,10 +255,7 @@ Result CoreWorld::run(const Watch& watch) {
 } // namespace
 
 Result run_cores(std::uint64_t seed, PacketPool packets, const Watch& watch) {
-  CoreWorld world{seed, packets};
-  Result r = world.run(watch);
-  r.seed = seed;
-  return r;
+  return play<CoreWorld>(seed, packets, watch);
 }
 
 } // namespace tern::campaign

@@ -109,6 +109,28 @@ TEST_F(Path, ShortPathKeepsASmallWindow) { // 100 Mb/s × 2 ms are 25 KB
   EXPECT_LE(receiver().rcv_limit, 256U * 1024);
 }
 
+// RFC 9406: slow start ends when the round trip grows, and not when the queue has overflowed.
+struct Overshoot : Path {
+  void TestBody() override {}
+  std::uint64_t retransmissions(bool hystart) {
+    sim::LinkSettings l = path(Duration::ms(20), 50'000'000); // 166 packets fill it
+    l.queue_packets = 200;
+    auto s = host_settings();
+    s.tcp.hystart = hystart;
+    s.tcp.receive_buffer = s.tcp.receive_buffer_max;
+    start(l, s);
+    net.run_for(Duration::seconds(1));
+    return a->count(tcp::Counter::retransmit_fast) + a->count(tcp::Counter::retransmit_rto);
+  }
+};
+
+TEST(SlowStart, OverrunsTheQueueByLessThanHalfWithHyStart) {
+  const std::uint64_t with = Overshoot{}.retransmissions(true);
+  const std::uint64_t without = Overshoot{}.retransmissions(false);
+  RecordProperty("retransmissions", fmt::format("{} with, {} without", with, without));
+  EXPECT_LT(2 * with, without);
+}
+
 // ---- Black holes.
 
 TEST_F(Path, BlackHoleIsFoundAndLived) {

@@ -317,10 +317,7 @@ Result ProxyWorld::run(const Watch& watch) {
 } // namespace
 
 Result run_proxy(std::uint64_t seed, PacketPool packets, const Watch& watch) {
-  ProxyWorld world{seed, packets};
-  Result r = world.run(watch);
-  r.seed = seed;
-  return r;
+  return play<ProxyWorld>(seed, packets, watch);
 }
 
 } // namespace tern::campaign

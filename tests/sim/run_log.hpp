@@ -33,4 +33,13 @@ class RunLog {
   Instant last_;
 };
 
+// One seed's run, from nothing to the verdict.
+template <class World>
+Result play(std::uint64_t seed, PacketPool packets, const Watch& watch) {
+  World world{seed, packets};
+  Result r = world.run(watch);
+  r.seed = seed;
+  return r;
+}
+
 } // namespace tern::campaign
