@@ -16,7 +16,9 @@ std::string as_text(const Answer& a) {
   std::string out;
   if (!a.ok) return "error: " + a.text + "\n";
   if (!a.text.empty()) out = a.text + "\n";
-  if (!a.rows.is_array() || a.rows.empty()) return out;
+  if (!a.rows.is_array()) return out;
+  if (a.rows.empty())
+    return out.empty() ? "none\n" : out; // who hears nothing would ask whether anybody is there
   struct Column {
     std::string name;
     std::size_t width;

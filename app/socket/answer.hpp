@@ -20,7 +20,8 @@ struct Answer {
   return {.ok = false, .text = std::move(text), .rows = {}};
 }
 
-// "error: …" for a mistake; else the line, and the table with a heading, columns as wide as they need to be.
+// "error: …" for a mistake; else the line, and the table with a heading, columns as wide as they need to be; "none" when
+// there is neither.
 [[nodiscard]] std::string as_text(const Answer&);
 // {"ok": …, "message": …, "rows": […]} on one line.
 [[nodiscard]] std::string as_json(const Answer&);

@@ -7,35 +7,23 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 #include <utility>
 
+#include "app/socket/answer.hpp"
 #include "runtime/settings/error.hpp"
 
 namespace tern::app {
 namespace {
 
 using settings::ConfigError;
-using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds patience{1};
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] int take() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
+constexpr std::chrono::seconds answer_patience{60}; // of who asks: a core that is stuck costs two seconds
 
 sockaddr_un address_of(const std::string& path) {
   sockaddr_un a{};
@@ -51,42 +39,11 @@ bool connect_to(int fd, const sockaddr_un& a) {
   return connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0;
 }
 
-// Until the deadline, for `events`; false when it passed.
-bool ready(int fd, short events, Clock::time_point deadline) {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  pollfd p{fd, events, 0};
-  return left > 0 && poll(&p, 1, static_cast<int>(left)) == 1;
-}
-
-void converse(int fd, const std::function<std::string(std::string_view)>& answer) {
-  std::string line;
-  auto deadline = Clock::now() + patience;
-  while (line.find('\n') == std::string::npos) {
-    char piece[512];
-    if (line.size() > ControlSocket::longest_request || !ready(fd, POLLIN, deadline)) return;
-    const ssize_t n = recv(fd, piece, sizeof piece, MSG_DONTWAIT);
-    if (n == 0) break; // an end without a newline ends the line too
-    if (n < 0) return;
-    line.append(piece, static_cast<std::size_t>(n));
-  }
-  const std::string text = answer(std::string_view(line).substr(0, line.find('\n')));
-  deadline = Clock::now() + patience;
-  for (std::size_t sent = 0; sent < text.size();) {
-    if (!ready(fd, POLLOUT, deadline)) return;
-    const ssize_t n = send(fd, text.data() + sent, text.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN) return;
-    if (n > 0) {
-      sent += static_cast<std::size_t>(n);
-      deadline = Clock::now() + patience; // who still reads may have it all
-    }
-  }
-}
-
 } // namespace
 
 ControlSocket::ControlSocket(const std::string& path) : path_(path) {
   const sockaddr_un a = address_of(path);
-  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const auto refuse = [&](const std::string& why) {
     throw ConfigError("control",
                       fmt::format("cannot listen on {}: {}; choose another path with --control", path, why));
@@ -105,20 +62,93 @@ ControlSocket::ControlSocket(const std::string& path) : path_(path) {
   const int error = errno;
   umask(before);
   if (!bound) refuse(std::strerror(error));
-  if (listen(fd.get(), 16) != 0) refuse(std::strerror(errno));
-  fd_ = fd.take();
+  if (listen(fd.get(), 128) != 0) refuse(std::strerror(errno));
+  listener_ = std::move(fd);
 }
 
 ControlSocket::~ControlSocket() {
-  close(fd_);
   unlink(path_.c_str());
 }
 
-void ControlSocket::wait(int milliseconds, const std::function<std::string(std::string_view)>& answer) {
-  pollfd p{fd_, POLLIN, 0};
-  if (poll(&p, 1, milliseconds) != 1) return;
-  const Fd client(accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC));
-  if (client.get() >= 0) converse(client.get(), answer);
+void ControlSocket::wait(int milliseconds, const Answers& answer) {
+  look(Clock::now() + std::chrono::milliseconds(milliseconds), answer);
+  // A reader that keeps up gets a long answer in one call, and not a buffer of it each time.
+  const Clock::time_point end = Clock::now() + std::chrono::milliseconds(20);
+  while (std::ranges::any_of(clients_, &Client::unsent) && Clock::now() < end) look(end, answer);
+}
+
+// At those who have something to say, or take something; waits for the first of them until `until`.
+void ControlSocket::look(Clock::time_point until, const Answers& answer) {
+  polled_.assign(1, {listener_.get(), POLLIN, 0});
+  for (const Client& c : clients_) {
+    polled_.push_back({c.fd.get(), static_cast<short>(c.answered ? POLLOUT : POLLIN), 0});
+    until = std::min(until, c.deadline);
+  }
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
+  if (poll(polled_.data(), polled_.size(), static_cast<int>(std::max<std::int64_t>(left, 0))) < 0) return;
+  std::size_t i = 0;
+  std::erase_if(clients_, [&](Client& c) {
+    return polled_[++i].revents != 0 ? !serve(c, answer) : Clock::now() >= c.deadline;
+  });
+  if (polled_[0].revents != 0) take_new(answer);
+}
+
+// Those who came. The one that has kept us waiting longest gives way where there are too many: a hundred who say nothing do
+// not keep out one who has a question.
+void ControlSocket::take_new(const Answers& answer) {
+  for (std::size_t n = 0; n < most_clients; ++n) {
+    Fd fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    const bool no_room = fd.get() < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM);
+    if (fd.get() < 0 && !no_room) return;
+    if ((no_room || clients_.size() >= most_clients) && !clients_.empty())
+      clients_.erase(std::ranges::min_element(clients_, {}, &Client::deadline));
+    if (no_room) return std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    clients_.push_back({.fd = std::move(fd), .deadline = Clock::now() + patience});
+    if (!serve(clients_.back(), answer)) clients_.pop_back();
+  }
+}
+
+// What can be done for it without waiting. False: it is done with.
+bool ControlSocket::serve(Client& c, const Answers& answer) {
+  if (!c.answered && !read_line(c, answer)) return false;
+  while (c.unsent()) {
+    const ssize_t n =
+        send(c.fd.get(), c.text.data() + c.sent, c.text.size() - c.sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && Clock::now() < c.deadline;
+    c.sent += static_cast<std::size_t>(n);
+    c.deadline = Clock::now() + patience; // who still reads may have it all
+  }
+  return !c.answered;
+}
+
+// False: it left, or there will be no line of it.
+bool ControlSocket::read_line(Client& c, const Answers& answer) {
+  while (true) {
+    char piece[512];
+    const ssize_t n = recv(c.fd.get(), piece, sizeof piece, MSG_DONTWAIT);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return (errno == EAGAIN || errno == EWOULDBLOCK) && Clock::now() < c.deadline;
+    c.text.append(piece, static_cast<std::size_t>(n));
+    const std::size_t end = c.text.find('\n');
+    if (end == c.text.npos && n != 0 && c.text.size() <= longest_request) continue;
+    c.answered = true;
+    c.deadline = Clock::now() + patience;
+    const std::string line = c.text.substr(0, end); // an end without a newline ends the line too
+    const auto refusal = [&](const std::string& why) {
+      return line.starts_with("json ") ? as_json(mistake(why)) : as_text(mistake(why));
+    };
+    std::size_t unsent = 0;
+    for (const Client& other : clients_)
+      if (other.unsent()) unsent += other.text.size();
+    if (line.size() > longest_request)
+      c.text = refusal(fmt::format("a request is one line of {} bytes at most", longest_request));
+    else if (unsent > most_unsent)
+      c.text = refusal("others are still reading long answers; ask again in a moment");
+    else
+      c.text = answer(line);
+    return true;
+  }
 }
 
 std::string ask(const std::string& path, const std::string& line) {
@@ -129,6 +159,12 @@ std::string ask(const std::string& path, const std::string& line) {
         path, fmt::format("nobody answers ({}); is a tern server or tern lb running that was given this "
                           "path as control? name another with --socket",
                           std::strerror(errno)));
+  if (line.size() > ControlSocket::longest_request)
+    throw ConfigError("command", fmt::format("is {} bytes long; {} are the most", line.size(),
+                                             ControlSocket::longest_request));
+  const timeval wait{answer_patience.count(), 0};
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
   const std::string request = line + "\n";
   if (send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
     throw ConfigError(path, fmt::format("does not take the request ({})", std::strerror(errno)));
@@ -137,6 +173,10 @@ std::string ask(const std::string& path, const std::string& line) {
   while (true) {
     const ssize_t n = recv(fd.get(), piece, sizeof piece, 0);
     if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN)
+      throw ConfigError(
+          path, fmt::format("took the request, and says nothing for {} s: the program is stuck or stopped",
+                            answer_patience.count()));
     if (n <= 0) break;
     answer.append(piece, static_cast<std::size_t>(n));
   }

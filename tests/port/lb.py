@@ -39,7 +39,7 @@ class Balancer(server.Server):
 
 
 @contextlib.contextmanager
-def over_veth(toml, *options, tag="lb"):
+def over_veth(toml, *options, tag="lb", drain="2s"):
     """Tern on one end of the pair through AF_PACKET; the kernel's addresses, clients' and backends', on the other."""
     lib.need("ip", "sysctl", "ethtool")
     near_addresses = [f"{CLIENT}/24", f"{CLIENT6}/64"]
@@ -51,7 +51,7 @@ def over_veth(toml, *options, tag="lb"):
         path = pathlib.Path(folder) / "lb.toml"
         path.write_text(toml)
         with lib.program(far, sys.argv[1], "lb", "--config", path, "--port", "net_af_packet0,iface=tern0",
-                         "--ip", f"{TERN}/24", "--ip", f"{TERN6}/64", "--drain", "2s", *options) as tern:
+                         "--ip", f"{TERN}/24", "--ip", f"{TERN6}/64", *(("--drain", drain) if drain else ()), *options) as tern:
             tern.wait_for("ready")
             b = Balancer(tern, near, "peer0")
             b.path = path

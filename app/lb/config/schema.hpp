@@ -39,6 +39,9 @@ struct Reloaded {
 [[nodiscard]] bool good_name(std::string_view name);
 inline constexpr const char* name_rule = "use up to 64 letters, digits, '.', '-' and '_'";
 
+// Whether a backend may be there: an address and a port that one can connect to.
+[[nodiscard]] bool good_backend(const Endpoint& address);
+
 // "2 services, 5 backends": what --check says of a file that is well.
 [[nodiscard]] std::string summary(const LbConfig&);
 

@@ -49,7 +49,7 @@ void check_backends(const ServiceConfig& v) {
   for (std::size_t i = 0; i < v.backends.size(); ++i) {
     const BackendConfig& b = v.backends[i];
     check_name(b.name, b.where, "backend");
-    if (b.address.port == Port{} || b.address.ip == Ip{} || b.address.ip == Ip{Ip4{}})
+    if (!good_backend(b.address))
       throw ConfigError(b.where, fmt::format("{} is no address to connect to", b.address.to_string()));
     for (std::size_t j = 0; j < i; ++j) {
       if (v.backends[j].name == b.name)
@@ -92,6 +92,10 @@ bool good_name(std::string_view name) {
   return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
   });
+}
+
+bool good_backend(const Endpoint& at) {
+  return at.port != Port{} && at.ip != Ip{} && at.ip != Ip{Ip4{}};
 }
 
 void complete(const settings::Schema& schema, LbSettings& s) {

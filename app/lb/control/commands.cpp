@@ -53,8 +53,8 @@ Answer backend_add(Director& d, Words w) {
   b.name = path->backend;
   if (!good_name(b.name)) return mistake(fmt::format("'{}' cannot name a backend; {}", b.name, name_rule));
   const auto address = Value<Endpoint>::parse(w[1]);
-  if (!address || address->port == Port{})
-    return mistake(fmt::format("'{}' is not {}", w[1], Value<Endpoint>::expects));
+  if (!address) return mistake(fmt::format("'{}' is not {}", w[1], Value<Endpoint>::expects));
+  if (!good_backend(*address)) return mistake(fmt::format("{} is no address to connect to", w[1]));
   b.address = *address;
   for (const std::string_view word : w.subspan(2)) {
     const std::size_t equals = word.find('=');

@@ -274,15 +274,27 @@ Answer show_memory(Director& d, Words) {
                     {"bytes", d.shared().sources.bytes()}});
   for (const Directed& core : d.cores()) {
     struct Seen {
-      unsigned packets, free, side;
+      unsigned packets, free, bytes_each, side;
       std::uint32_t connections, pairs, flows;
     };
     const auto seen = d.ask(core, [](CoreHandle& h, Splice& s) {
       const PacketPool packets = h.shard().env.packets;
-      return Seen{packets.used(), packets.free(),        h.shard().side.used(), h.shard().connections.used(),
-                  s.pairs(),      h.shard().flows.size()};
+      const rte_mempool* const pool = packets.raw();
+      return Seen{.packets = packets.used(),
+                  .free = packets.free(),
+                  .bytes_each = pool->header_size + pool->elt_size + pool->trailer_size,
+                  .side = h.shard().side.used(),
+                  .connections = h.shard().connections.used(),
+                  .pairs = s.pairs(),
+                  .flows = h.shard().flows.size()};
     });
     if (!seen) return mistake(no_answer);
+    const std::uint64_t packets = std::uint64_t{seen->packets} + seen->free;
+    a.rows.push_back({{"for", fmt::format("core {} packets", core.handle->id())},
+                      {"records", packets},
+                      {"bytes_each", seen->bytes_each},
+                      {"bytes", packets * seen->bytes_each},
+                      {"used", seen->packets}});
     a.text +=
         fmt::format("{}core {}: in use {} connections, {} pairs, {} flows, {} side records; {} packets of {}",
                     a.text.empty() ? "" : "\n", core.handle->id(), seen->connections, seen->pairs,

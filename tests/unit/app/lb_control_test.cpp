@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -30,6 +31,13 @@ TEST(LbAnswer, TableIsAlignedNumbersToTheRight) {
             R"({"ok":true,"message":"two of them","rows":[{"name":"web/one","weight":5,"limit":null},)"
             R"({"name":"b","weight":1000,"limit":7,"why":"x"}]})"
             "\n");
+}
+
+TEST(LbAnswer, EmptyTableIsSaidToBeEmpty) {
+  const Answer none{.text = "", .rows = Json::array()};
+  EXPECT_EQ(as_text(none), "none\n");
+  EXPECT_EQ(as_json(none), "{\"ok\":true,\"rows\":[]}\n");
+  EXPECT_EQ(as_text({.text = "nothing changed", .rows = Json::array()}), "nothing changed\n");
 }
 
 TEST(LbAnswer, MistakeSaysSo) {
@@ -57,13 +65,17 @@ class Socket : public testing::Test {
   std::string path;
 };
 
+const std::string long_answer(8'000'000, 'a');
+
 // Serves until it goes.
 class Server {
  public:
   explicit Server(const std::string& path)
       : socket_(path), thread_([this] {
           while (!stop_)
-            socket_.wait(20, [](std::string_view line) { return "you said " + std::string(line) + "\n"; });
+            socket_.wait(20, [](std::string_view line) {
+              return line == "long" ? long_answer : "you said " + std::string(line) + "\n";
+            });
         }) {}
   ~Server() {
     stop_ = true;
@@ -98,20 +110,79 @@ TEST_F(Socket, IsTheOwnersAlone) {
   EXPECT_EQ(about.st_mode & 0777, 0600U);
 }
 
+// Until the other side hangs up.
+std::string rest_of(int fd) {
+  std::string all;
+  char piece[4096];
+  pollfd p{fd, POLLIN, 0};
+  while (poll(&p, 1, 10'000) == 1) {
+    const ssize_t n = recv(fd, piece, sizeof piece, 0);
+    if (n <= 0) return all;
+    all.append(piece, static_cast<std::size_t>(n));
+  }
+  ADD_FAILURE() << "not hung up on";
+  return all;
+}
+
 TEST_F(Socket, WhoSaysNothingOrTooMuchIsHungUpOn) {
   const Server s(path);
   const int silent = raw_connect(path);
   const int loud = raw_connect(path);
+  const int loud_program = raw_connect(path);
   const std::string much(8000, 'x');
   EXPECT_GT(send(loud, much.data(), much.size(), MSG_NOSIGNAL), 0);
-  for (const int fd : {silent, loud}) {
-    pollfd p{fd, POLLIN, 0};
-    ASSERT_EQ(poll(&p, 1, 5000), 1);
-    char c = 0;
-    EXPECT_LE(recv(fd, &c, 1, 0), 0);
-    close(fd);
-  }
+  EXPECT_GT(send(loud_program, ("json " + much).data(), much.size(), MSG_NOSIGNAL), 0);
+  EXPECT_EQ(rest_of(silent), "");
+  EXPECT_EQ(rest_of(loud), "error: a request is one line of 4096 bytes at most\n");
+  EXPECT_EQ(rest_of(loud_program),
+            "{\"ok\":false,\"message\":\"a request is one line of 4096 bytes at most\"}\n");
+  for (const int fd : {silent, loud, loud_program}) close(fd);
+  EXPECT_THROW((void)ask(path, much), settings::ConfigError); // is not even sent
   EXPECT_EQ(ask(path, "still there?"), "you said still there?\n");
+}
+
+TEST_F(Socket, ManyWhoSayNothingKeepNobodyOut) {
+  const Server s(path);
+  std::vector<int> silent;
+  for (int i = 0; i < 100; ++i) silent.push_back(raw_connect(path));
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(ask(path, "and I?"), "you said and I?\n");
+  // One after the other they would take a second each.
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(50));
+  for (const int fd : silent) EXPECT_EQ(rest_of(fd), "");
+  for (const int fd : silent) close(fd);
+}
+
+TEST_F(Socket, WhoDoesNotReadKeepsNobodyWaitingAndIsHungUpOn) {
+  const Server s(path);
+  const int deaf = raw_connect(path);
+  EXPECT_EQ(send(deaf, "long\n", 5, MSG_NOSIGNAL), 5);
+  pollfd p{deaf, POLLIN, 0};
+  ASSERT_EQ(poll(&p, 1, 10'000), 1); // it is being answered
+  EXPECT_EQ(ask(path, "and I?"), "you said and I?\n");
+  EXPECT_TRUE(ask(path, "long") == long_answer);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500)); // its patience is a second
+  EXPECT_EQ(ask(path, "still there?"), "you said still there?\n");
+  const std::string got = rest_of(deaf);
+  EXPECT_LT(got.size(), long_answer.size());
+  close(deaf);
+}
+
+TEST_F(Socket, SlowReaderThatGoesOnReadingGetsItAll) {
+  const Server s(path);
+  const int fd = raw_connect(path);
+  EXPECT_EQ(send(fd, "long\n", 5, MSG_NOSIGNAL), 5);
+  std::string got;
+  std::string piece(500'000, '\0');
+  for (int i = 0; i < 6; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(250)); // a second and a half in all
+    const ssize_t n = recv(fd, piece.data(), piece.size(), MSG_WAITALL);
+    ASSERT_GT(n, 0);
+    got.append(piece, 0, static_cast<std::size_t>(n));
+  }
+  got += rest_of(fd);
+  EXPECT_TRUE(got == long_answer);
+  close(fd);
 }
 
 TEST_F(Socket, WhoLeavesBeforeTheAnswerHarmsNobody) {
