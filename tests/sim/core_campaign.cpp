@@ -38,6 +38,7 @@ class CoreWorld {
   void judge(Result& r);
   void judge_talk(const Talk& t);
   void judge_stream(const Talk& t, unsigned from);
+  [[nodiscard]] bool must_end_well(const Talk& t) const;
   void judge_machine(Machine& m, Result& r);
 
   sim::Random random_;
@@ -46,6 +47,7 @@ class CoreWorld {
   Stage stage_;
   bool fair_; // nothing happens that a TCP need not survive
   std::vector<Machine> machines_;
+  std::optional<RunLog> log_; // while it runs
   std::uint64_t events_ = 0;
 };
 
@@ -122,6 +124,9 @@ void CoreWorld::open(std::size_t i) {
   }
   const Connecting c = host.connect(t.port, machines_[t.server].host->address(), Port{80});
   if (c.error != ConnectError::none) return; // in use, in TIME-WAIT, or no record
+  if (const auto before = stage_.by_client.find(name); before != stage_.by_client.end())
+    stage_.talks[before->second].swallowed = log_->swallowed(host.address(), t.port);
+  log_->begin_anew(host.address(), t.port);
   stage_.by_client[name] = i;
   t.begun = true;
   Connection opened = c.connection;
@@ -178,7 +183,13 @@ void CoreWorld::judge_stream(const Talk& t, unsigned from) {
   };
   if (reader.read > writer.written) say("more than there was");
   if (reader.eof && reader.read != writer.written) say("the end came early");
-  if (fair_ && writer.reason == CloseReason::Done && reader.read != writer.written) say("done, and not all");
+  if (must_end_well(t) && writer.reason == CloseReason::Done && reader.read != writer.written)
+    say("done, and not all");
+}
+
+bool CoreWorld::must_end_well(const Talk& t) const {
+  const bool now = log_->swallowed(machines_[t.client].host->address(), t.port);
+  return fair_ && !t.swallowed.value_or(now);
 }
 
 void CoreWorld::judge_talk(const Talk& t) {
@@ -193,7 +204,7 @@ void CoreWorld::judge_talk(const Talk& t) {
     };
     if (!e.over && (e.open || end == 0)) say("never ended");
     if (e.over && e.reason == CloseReason::None) say("ended without a reason");
-    if (fair_ && (!e.over || e.reason != CloseReason::Done))
+    if ((!e.over || e.reason != CloseReason::Done) && must_end_well(t))
       say(fmt::format("ended by '{}' in fair weather", tcp::name_of(e.reason)));
   }
 }
@@ -241,14 +252,14 @@ void CoreWorld::judge(Result& r) {
 Result CoreWorld::run(const Watch& watch) {
   Result r;
   build();
-  RunLog log{net_, watch};
+  log_.emplace(net_, watch);
   net_.after_event = [this] { check_engines(); };
   net_.at(patience, [this] { end_all(); });
   if (!net_.run_to_rest(the_end)) stage_.say("never came to rest");
   r.weather = fmt::format("{} cores, {} talks, {} weather", machines_.size(), stage_.talks.size(),
                           fair_ ? "fair" : "foul");
   judge(r);
-  log.write(r);
+  log_->write(r);
   return r;
 }
 

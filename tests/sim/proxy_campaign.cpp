@@ -19,6 +19,7 @@ namespace lb = app::lb;
 constexpr Instant patience = Instant{} + Duration::seconds(900);
 constexpr Instant the_end = Instant{} + Duration::seconds(1500);
 constexpr Ip4 balancer_ip{10, 0, 2, 1};
+constexpr std::uint16_t first_port = 2000; // of the client of conversation 0
 constexpr Ip4 backend_ip(std::size_t i) {
   return {10, 0, 3, static_cast<std::uint8_t>(i + 1)};
 }
@@ -38,6 +39,7 @@ struct Conversation {
   bool backend_waits = false;
   std::uint64_t client_aborts = ~0ULL;
   std::uint64_t backend_aborts = ~0ULL;
+  unsigned resets = 0;    // that the balancer sent the client
   Guest* guest = nullptr; // the client's end
 };
 
@@ -82,7 +84,9 @@ class ProxyWorld {
   void plan_conversation(std::uint32_t number);
   void open(std::uint32_t number);
   void end_all();
+  void note_reset(sim::Bytes frame);
   void judge(Result& r);
+  void judge_backends();
   void judge_end(std::uint32_t number, const Guest& g, const std::string& whole, const char* who);
   void judge_shard(Shard& s, const std::string& who, Result& r);
 
@@ -93,6 +97,7 @@ class ProxyWorld {
   std::size_t clients_ = 0;
   std::vector<Machine> machines_; // of clients, then backends
   std::unique_ptr<Balancer> balancer_;
+  sim::NodeId balancer_node_ = 0;
   std::vector<Conversation> conversations_;
   std::optional<std::string> wrong_;
 };
@@ -176,7 +181,8 @@ void ProxyWorld::build() {
     net_.add_link(id, router, there, back);
   };
   for (Machine& m : machines_) link(net_.add_host(m.host->name(), m.host->address(), *m.host));
-  link(net_.add_host("lb", balancer_ip, balancer_->host));
+  balancer_node_ = net_.add_host("lb", balancer_ip, balancer_->host);
+  link(balancer_node_);
   const auto talks = static_cast<std::uint32_t>(random_.between(10, 120));
   conversations_.resize(talks);
   for (std::uint32_t i = 0; i < talks; ++i) plan_conversation(i);
@@ -208,7 +214,7 @@ void ProxyWorld::open(std::uint32_t number) {
   Conversation& t = conversations_[number];
   Machine& m = machines_[t.client];
   const Connecting made =
-      m.host->connect(Port{static_cast<std::uint16_t>(2000 + number)}, balancer_ip, Port{80});
+      m.host->connect(Port{static_cast<std::uint16_t>(first_port + number)}, balancer_ip, Port{80});
   if (!made) return say("a client could not even begin");
   Guest& g = m.crowd->expect(made.connection);
   g.number = number;
@@ -261,15 +267,40 @@ void ProxyWorld::judge_shard(Shard& s, const std::string& who, Result& r) {
   }
 }
 
-void ProxyWorld::judge(Result& r) {
+void ProxyWorld::note_reset(sim::Bytes frame) {
+  const auto ip = sim::view_ip(frame);
+  const auto tcp = ip ? sim::view_tcp(*ip) : std::nullopt;
+  if (!tcp || !tcp->h.has(wire::tcp_flag::rst)) return;
+  const std::size_t number = tcp->h.dst.raw() - std::size_t{first_port};
+  if (tcp->h.src == Port{80} && number < conversations_.size()) ++conversations_[number].resets;
+}
+
+// A conversation comes to one backend; to another only after the balancer reset the client, and what proves a handshake
+// was in the text that the client had sent again by then: a cookie (README, Limits).
+void ProxyWorld::judge_backends() {
   std::vector<unsigned> heard(conversations_.size());
   for (std::size_t i = clients_; i < machines_.size(); ++i)
     for (const auto& g : machines_[i].crowd->guests()) {
-      r.bytes += g->in.size();
       if (!g->known || g->number >= heard.size()) continue; // a try that was given up, or a check
       ++heard[g->number];
       judge_end(g->number, *g, conversations_[g->number].up, "backend");
     }
+  std::uint64_t again = 0;
+  for (std::size_t i = 0; i < heard.size(); ++i) {
+    if (heard[i] <= 1) continue;
+    again += heard[i] - 1;
+    if (fair_ || heard[i] > 1 + conversations_[i].resets)
+      say(fmt::format("conversation {} came to {} backends, and was reset {} times", i, heard[i],
+                      conversations_[i].resets));
+  }
+  const std::uint64_t cookies = balancer_->host.shard().tcp_counters.get(tcp::Counter::syn_cookie_valid);
+  if (again > cookies) say(fmt::format("{} came to a backend again, by {} cookies", again, cookies));
+}
+
+void ProxyWorld::judge(Result& r) {
+  judge_backends();
+  for (std::size_t i = clients_; i < machines_.size(); ++i)
+    for (const auto& g : machines_[i].crowd->guests()) r.bytes += g->in.size();
   for (std::uint32_t i = 0; i < conversations_.size(); ++i) {
     const Conversation& t = conversations_[i];
     if (t.guest == nullptr) continue;
@@ -277,7 +308,6 @@ void ProxyWorld::judge(Result& r) {
     r.bytes += t.guest->in.size();
     ++r.ends[t.guest->over ? tcp::name_of(t.guest->why) : "never ended"];
     judge_end(i, *t.guest, t.down, "client");
-    if (heard[i] > 1) say(fmt::format("conversation {} came to {} backends", i, heard[i]));
   }
   const lb::Splice& splice = balancer_->splice;
   std::uint64_t ended = 0;
@@ -303,7 +333,11 @@ void ProxyWorld::judge(Result& r) {
 Result ProxyWorld::run(const Watch& watch) {
   Result r;
   build();
-  RunLog log{net_, watch};
+  const Watch own = [this, &watch](const sim::Network& net, const sim::Sighting& s) {
+    if (s.what == sim::Sighting::What::sent && s.node == balancer_node_) note_reset(s.frame);
+    if (watch) watch(net, s);
+  };
+  RunLog log{net_, own};
   net_.at(patience, [this] { end_all(); });
   if (!net_.run_to_rest(the_end)) say("never came to rest");
   r.weather = fmt::format("{} clients, {} backends, {} conversations, {} weather", clients_,

@@ -39,6 +39,7 @@ struct Talk {
   bool begun = false; // connect() took it
   Side ends[2];       // client's, server's
   std::uint32_t stream = 0;
+  std::optional<bool> swallowed; // RunLog's word, once another talk took the port
 };
 
 class Speaker;
