@@ -43,6 +43,7 @@ class EthPort {
       queue.backlog.drain([&](rte_mbuf** p, std::uint16_t k) { return send(queue, q, p, k); });
   }
   [[nodiscard]] std::uint32_t tx_pending(QueueId q) const { return queues_[q].backlog.size(); }
+  [[nodiscard]] bool tx_full(QueueId q) const { return queues_[q].backlog.half_full(); }
 
   [[nodiscard]] const PortPlan& plan() const { return plan_; }
   [[nodiscard]] const RssView& rss() const { return rss_; }

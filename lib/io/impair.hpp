@@ -68,6 +68,8 @@ class Impaired {
   [[nodiscard]] std::uint32_t tx_pending(QueueId q) const {
     return port_.tx_pending(q) + static_cast<std::uint32_t>(links_[q]->held.size());
   }
+  // What is on its way over the link waits for nobody.
+  [[nodiscard]] bool tx_full(QueueId q) const { return port_.tx_full(q); }
   [[nodiscard]] const PortPlan& plan() const { return port_.plan(); }
   [[nodiscard]] const RssView& rss() const { return port_.rss(); }
   [[nodiscard]] MacBytes mac() const { return port_.mac(); }

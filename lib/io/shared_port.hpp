@@ -91,6 +91,9 @@ class SharedPort {
     return core < queues_ ? port_.tx_pending(core)
                           : lanes_[core]->backlog.size() + lanes_[core]->transmit->size();
   }
+  [[nodiscard]] bool tx_full(CoreId core) const {
+    return core < queues_ ? port_.tx_full(core) : lanes_[core]->backlog.half_full();
+  }
   [[nodiscard]] const PortPlan& plan() const { return port_.plan(); }
   [[nodiscard]] const RssView& rss() const { return port_.rss(); }
   [[nodiscard]] MacBytes mac() const { return port_.mac(); }
@@ -214,7 +217,7 @@ class SharedPort {
   void send_for_guests(CoreId core, Lane& lane) {
     for (SpscRing* guest : lane.guests) {
       rte_mbuf* m[burst_size];
-      for (int bursts = 0; bursts < 4; ++bursts) { // its ring holds the rest
+      for (int bursts = 0; bursts < 4 && !port_.tx_full(core); ++bursts) { // its ring holds the rest
         const std::uint16_t n = guest->pop(m, burst_size);
         if (n == 0) break;
         lane.steered.add(SteerCounter::tx_relayed, n);

@@ -174,7 +174,9 @@ class Core {
     port_.tx_burst(queue_, tx_.data(), tx_count_);
     port_cycles_ += rte_rdtsc() - start;
     tx_count_ = 0;
+    congested_ = port_.tx_full(queue_);
   }
+  [[nodiscard]] bool port_is_stuck();
 
   bool run_timers();
   template <class Key>
@@ -190,6 +192,10 @@ class Core {
   bool started_ = false;
   std::uint64_t port_cycles_ = 0;
   std::uint16_t tx_count_ = 0;
+  bool congested_ = false; // the port has more than it takes: what can wait does
+  Tick stuck_since_ = 0;
+  std::uint64_t sent_then_ = 0;
+  static constexpr Tick stuck_after = 100;
   Tick last_tick_ = 0;
   Tick last_net_tick_ = 0;
   static constexpr Tick net_tick_every = 256;

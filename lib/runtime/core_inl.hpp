@@ -315,8 +315,28 @@ void Core<Port, Handler>::flush() {
   std::uint32_t n = shard_.dirty_count;
   // While no packet is to be had for text, many may wait in vain: a turn tries some of them.
   if (shard_.env.scarcity == tcp::Scarcity::last) n = std::min(n, 256U);
-  for (; n != 0; --n)
+  // While the port takes no more, output waits here, where it is not lost, in the order of its turns.
+  if (congested_) [[unlikely]] {
+    congested_ = port_.tx_full(queue_);
+    if (congested_ && !port_is_stuck()) return;
+  }
+  for (; n != 0; --n) {
     if (R* r = shard_.take_dirty()) flush_one(*r);
+    if (congested_ && !port_is_stuck()) [[unlikely]]
+      return;
+  }
+}
+
+// A port that takes nothing at all, as of a link that is down, is not waited for: connections must come to
+// their ends all the same, and what they say meanwhile is lost, as anywhere on such a path.
+template <io::PacketPort Port, class Handler>
+bool Core<Port, Handler>::port_is_stuck() {
+  const std::uint64_t sent = port_.counters(queue_).get(io::PortCounter::tx_packets);
+  if (sent != sent_then_) {
+    sent_then_ = sent;
+    stuck_since_ = last_tick_;
+  }
+  return last_tick_ - stuck_since_ >= stuck_after;
 }
 
 template <io::PacketPort Port, class Handler>
@@ -341,7 +361,7 @@ void Core<Port, Handler>::flush_one(R& r) {
         send(std::move(out_[i]), r.key, out_.ect(i), r.hop, out_.front(i));
     }
     out_.all_moved();
-    if (n == 0) break;
+    if (n == 0 || congested_) break;
   }
   if (r.has(R::over)) return end_connection(r);
   if (more) shard_.mark_dirty(r);

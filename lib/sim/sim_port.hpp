@@ -32,6 +32,7 @@ class SimPort {
   std::uint16_t tx_burst(io::QueueId, rte_mbuf** m, std::uint16_t n);
   void tx_flush(io::QueueId) {}
   [[nodiscard]] std::uint32_t tx_pending(io::QueueId) const { return 0; }
+  [[nodiscard]] bool tx_full(io::QueueId) const { return false; }
   [[nodiscard]] const io::PortPlan& plan() const { return plan_; }
   [[nodiscard]] const io::RssView& rss() const { return rss_; }
   [[nodiscard]] io::MacBytes mac() const { return {0x02, 0, 0, 0, 0, 1}; }

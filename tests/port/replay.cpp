@@ -82,6 +82,7 @@ struct OneByOne {
   }
   void tx_flush(io::QueueId q) { port.tx_flush(q); }
   [[nodiscard]] std::uint32_t tx_pending(io::QueueId q) const { return port.tx_pending(q); }
+  [[nodiscard]] bool tx_full(io::QueueId q) const { return port.tx_full(q); }
   [[nodiscard]] const io::PortPlan& plan() const { return port.plan(); }
   [[nodiscard]] const io::RssView& rss() const { return port.rss(); }
   [[nodiscard]] io::MacBytes mac() const { return port.mac(); }

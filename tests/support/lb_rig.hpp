@@ -138,6 +138,7 @@ class Cable {
   [[nodiscard]] std::uint32_t tx_pending(io::QueueId q) const {
     return near_.tx_pending(q) + far_.tx_pending(q);
   }
+  [[nodiscard]] bool tx_full(io::QueueId q) const { return near_.tx_full(q) || far_.tx_full(q); }
   [[nodiscard]] const io::PortPlan& plan() const { return near_.plan(); }
   [[nodiscard]] const io::RssView& rss() const { return near_.rss(); }
   [[nodiscard]] io::MacBytes mac() const { return near_.mac(); }

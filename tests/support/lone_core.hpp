@@ -28,6 +28,11 @@ class WirePort {
   std::uint16_t tx_burst(io::QueueId, rte_mbuf** m, std::uint16_t n) {
     for (std::uint16_t i = 0; i < n; ++i) {
       const Packet p{m[i]};
+      if (down) {
+        ++lost;
+        continue;
+      }
+      counted(1);
       if (auto s = read_frame(p))
         sent.push_back(*s);
       else
@@ -37,6 +42,7 @@ class WirePort {
   }
   void tx_flush(io::QueueId) {}
   [[nodiscard]] std::uint32_t tx_pending(io::QueueId) const { return 0; }
+  [[nodiscard]] bool tx_full(io::QueueId) const { return full; }
   [[nodiscard]] const io::PortPlan& plan() const { return plan_; }
   [[nodiscard]] const io::RssView& rss() const { return rss_; }
   [[nodiscard]] io::MacBytes mac() const { return our_mac; }
@@ -48,6 +54,11 @@ class WirePort {
   explicit WirePort(PacketPool pool) : pool_(pool) {}
   std::deque<rte_mbuf*> in;
   std::vector<Sent> sent;
+  // As a port whose ring takes nothing just now, and as one that never will.
+  bool full = false;
+  bool down = false;
+  unsigned lost = 0;
+  void counted(unsigned n) { counters_.add(io::PortCounter::tx_packets, n); }
 
  private:
   // The router is there whenever it is asked for.

@@ -28,6 +28,7 @@ class TappedPort {
   }
   void tx_flush(io::QueueId) {}
   [[nodiscard]] std::uint32_t tx_pending(io::QueueId) const { return 0; }
+  [[nodiscard]] bool tx_full(io::QueueId) const { return false; }
   [[nodiscard]] const io::PortPlan& plan() const { return plan_; }
   [[nodiscard]] const io::RssView& rss() const { return rss_; }
   [[nodiscard]] io::MacBytes mac() const { return mac_; }

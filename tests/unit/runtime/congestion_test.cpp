@@ -1,0 +1,118 @@
+// A port that takes less than its core has to say: what can wait waits, in turn, and is not lost; a port that
+// takes nothing at all is not waited for.
+#include <algorithm>
+#include <string_view>
+
+#include "support/core_pair.hpp"
+#include "support/lone_core.hpp"
+
+namespace tern {
+namespace {
+
+struct Echo {
+  void on_data(Connection c, Payload& p) { c.send(p); }
+  void on_peer_closed(Connection c) { c.close(); }
+};
+
+using test::Peer;
+using Lone = test::LoneCore<Echo>;
+
+std::vector<Peer> connected(Lone& core, std::uint16_t n) {
+  std::vector<Peer> peers;
+  for (std::uint16_t i = 0; i < n; ++i) {
+    peers.push_back({.key = Lone::from(Ip4{198, 51, 100, 1}, static_cast<std::uint16_t>(5000 + i))});
+    EXPECT_TRUE(peers.back().connect(core));
+  }
+  return peers;
+}
+
+TEST(Congestion, OutputWaitsInItsOrderUntilThePortTakesMore) {
+  Lone core;
+  core.listen();
+  std::vector<Peer> peers = connected(core, 40);
+  (void)core.take_sent();
+  core.port.full = true;
+  for (Peer& p : peers) ASSERT_TRUE(p.say(core, "hello"));
+  for (int turn = 0; turn < 4; ++turn) EXPECT_TRUE(core.core.poll(core.now)); // busy: it has something to say
+  const std::size_t first = core.take_sent().size();
+  EXPECT_LE(first, 33U); // the burst that found the port full, and one behind it
+  core.port.full = false;
+  core.turn();
+  std::vector<std::uint16_t> order;
+  std::uint32_t text = 0;
+  const std::vector<test::Sent> sent = core.take_sent();
+  for (const test::Sent& s : sent)
+    if (s.text != 0) order.push_back(s.key.remote_port.host());
+  for (Peer& p : peers) text += p.hear(sent);
+  EXPECT_EQ(text + 5 * first, 40U * 5);
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+TEST(Congestion, APortThatMovesIsWaitedForHoweverSlowItIs) {
+  Lone core;
+  core.listen();
+  std::vector<Peer> peers = connected(core, 2);
+  (void)core.take_sent();
+  core.port.full = true;
+  ASSERT_TRUE(peers[0].say(core, "one"));
+  (void)core.core.poll(core.now);
+  const std::size_t before = core.take_sent().size();
+  ASSERT_TRUE(peers[1].say(core, "two"));
+  for (int turn = 0; turn < 50; ++turn) {
+    core.now = core.now + Duration::ms(10);
+    core.port.counted(1); // it has taken one
+    (void)core.core.poll(core.now);
+  }
+  EXPECT_LE(before, 1U);
+  EXPECT_TRUE(core.take_sent().empty());
+}
+
+TEST(Congestion, APortThatTakesNothingAtAllIsNotWaitedFor) {
+  Lone core;
+  core.listen();
+  std::vector<Peer> peers = connected(core, 4);
+  (void)core.take_sent();
+  core.port.full = true;
+  core.port.down = true;
+  for (Peer& p : peers) ASSERT_TRUE(p.say(core, "hello"));
+  (void)core.core.poll(core.now);
+  ASSERT_EQ(core.port.lost, 4U); // they have found out that it is full
+  for (int turn = 0; turn < 60; ++turn) {
+    core.now = core.now + Duration::ms(10);
+    (void)core.core.poll(core.now);
+  }
+  EXPECT_GE(core.port.lost, 8U); // sent again all the same, and lost as on any link that is down
+}
+
+// Asks, and is answered; then all at once end.
+struct Client {
+  void on_connected(Connection c) { open.push_back(c); }
+  void on_data(Connection, Payload& p) { p.drop_all(); }
+  void on_closed(Connection, CloseReason r) { done += r == CloseReason::Done; }
+  std::vector<Connection> open;
+  int done = 0;
+};
+
+TEST(Congestion, ThousandsThatEndAtOnceLoseNothingToAPeerThatPauses) {
+  ShardSettings s;
+  s.connections = 4096;
+  test::CorePair<Client, Echo> pair(s);
+  ASSERT_TRUE(pair.server.shard.listeners.add({.first = Port{80}, .last = Port{80}}));
+  constexpr std::uint16_t n = 3000;
+  for (std::uint16_t i = 0; i < n; ++i) {
+    ASSERT_TRUE(pair.client.core.connect(pair.key(static_cast<std::uint16_t>(10'000 + i))));
+    if (i % 64 == 0) pair.settle();
+  }
+  pair.settle();
+  ASSERT_EQ(pair.client_handler.open.size(), n);
+  for (Connection c : pair.client_handler.open) c.close();
+  for (int turn = 0; turn < 50; ++turn) (void)pair.client.core.poll(pair.now); // the server rests meanwhile
+  pair.settle();
+  EXPECT_EQ(pair.client_handler.done, n);
+  for (io::MemoryPort* port : {&pair.pair.a(), &pair.pair.b()})
+    EXPECT_EQ(port->counters(0).get(io::PortCounter::tx_dropped), 0U);
+  EXPECT_EQ(pair.client.shard.tcp_counters.get(tcp::Counter::retransmit_rto), 0U);
+}
+
+} // namespace
+} // namespace tern
