@@ -49,7 +49,7 @@ concept PacketPort = requires(P p, const P c, QueueId q, rte_mbuf** m, std::uint
   { p.tx_burst(q, m, n) } -> std::same_as<std::uint16_t>;
   { p.tx_flush(q) } -> std::same_as<void>;            // retries the backlog; once a poll
   { c.tx_pending(q) } -> std::same_as<std::uint32_t>; // packets in the backlog
-  { c.tx_full(q) } -> std::same_as<bool>; // what can wait should: the backlog is half full
+  { c.tx_full(q) } -> std::same_as<bool>;             // what can wait should: the backlog is half full
   { c.plan() } -> std::same_as<const PortPlan&>;
   { c.rss() } -> std::same_as<const RssView&>; // meaningful only when plan().rss is hardware
   { c.mac() } -> std::same_as<MacBytes>;
