@@ -114,8 +114,10 @@ Answer Director::reload(std::string_view who) {
     const std::vector<std::string> told = planner_.reload(r.settings.lb, now_);
     for (const std::string& line : told) log(fmt::format("{}, by reload", line));
     if (!told.empty()) publish();
-    std::string text = fmt::format("reloaded by {}: {}, {}", who, summary(r.settings.lb),
-                                   told.empty() ? "nothing changed" : fmt::format("{} changes", told.size()));
+    std::string text =
+        fmt::format("reloaded by {}: {}, {}", who, summary(r.settings.lb),
+                    told.empty() ? "nothing changed"
+                                 : fmt::format("{} change{}", told.size(), told.size() == 1 ? "" : "s"));
     if (!r.needs_restart.empty())
       text += fmt::format("; changed, and waiting for a restart: {}", fmt::join(r.needs_restart, ", "));
     log(text);
@@ -149,15 +151,24 @@ void Director::watch_health() {
     log(fmt::format("backend {} is {}{}: {}", planner_.name_of(slot), up ? "up" : "down",
                     flapped ? ", not for the first time within a moment" : "",
                     name_of(shared_.backends.because(slot))));
-    const std::vector<Slot>& all = planner_.services()[b.service].slots;
-    const auto alive = std::ranges::count_if(all, [&](Slot s) { return shared_.backends.takes_new(s); });
-    if (alive == 0)
-      log(fmt::format("service {} has no backend left: new clients are reset",
-                      planner_.services()[b.service].config.name));
-    else if (up && alive == 1)
-      log(fmt::format("service {} has a backend again", planner_.services()[b.service].config.name));
   }
+  watch_services();
   if (cold) publish();
+}
+
+// Whether anybody is there for new clients: health, the operator and a reload may each change it.
+void Director::watch_services() {
+  alone_.resize(planner_.services().size());
+  for (std::size_t i = 0; i < alone_.size(); ++i) {
+    const Planner::Service& s = planner_.services()[i];
+    const bool alone =
+        !s.gone && std::ranges::none_of(s.slots, [&](Slot b) { return shared_.backends.takes_new(b); });
+    if (alone == alone_[i]) continue;
+    alone_[i] = alone;
+    if (s.gone) continue;
+    log(alone ? fmt::format("service {} has no backend left: new clients are reset", s.config.name)
+              : fmt::format("service {} has a backend again", s.config.name));
+  }
 }
 
 void Director::set_admin(Slot slot, Admin state, std::string_view who) {

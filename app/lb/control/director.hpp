@@ -77,6 +77,7 @@ class Director {
 
  private:
   void watch_health();
+  void watch_services();
   void retire();
   void retire_slots(const Left& left);
   void watch_drain();
@@ -90,6 +91,7 @@ class Director {
   Instant now_{};
   Instant next_retire_{};
   std::vector<std::uint32_t> seen_ = std::vector<std::uint32_t>(most_backends); // changes of health, by slot
+  std::vector<bool> alone_; // services that have no backend for new clients
   int hangups_ = 0;
   bool draining_ = false;
   std::atomic<bool> finished_{false};
