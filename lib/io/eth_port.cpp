@@ -76,8 +76,9 @@ std::uint16_t find_port(const std::string& name, bool& probed) {
                     "`tern doctor` lists NICs and their drivers",
                     name, rte_strerror(-error)));
   throw Error(fmt::format(
-      "{}: the port cannot be made ({}); `tern doctor` lists the drivers there are and what they need", name,
-      error == 0 ? "its driver made no port" : rte_strerror(-error)));
+      "{}: the port cannot be made ({}){}; `tern doctor` lists the drivers there are and what they need",
+      name, error == 0 ? "its driver made no port" : rte_strerror(-error),
+      geteuid() == 0 ? "" : ", perhaps for want of root"));
 }
 
 PortCapabilities capabilities_of(const rte_eth_dev_info& info, const std::string& name) {
@@ -99,6 +100,10 @@ PortCapabilities capabilities_of(const rte_eth_dev_info& info, const std::string
   c.tx_ip_checksum = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
   c.tx_tcp_checksum = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
   c.tso = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_TCP_TSO);
+  // Drivers that know no bound say 0.
+  if (info.tx_desc_lim.nb_seg_max != 0) c.tx_pieces = info.tx_desc_lim.nb_seg_max;
+  const std::uint16_t frame_pieces = info.tx_desc_lim.nb_mtu_seg_max; // the headers' is one of them
+  if (frame_pieces != 0) c.tx_segment_pieces = static_cast<std::uint16_t>(frame_pieces - 1);
   c.scatter = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_SCATTER);
   c.multi_segment_tx = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
   c.link_interrupt = info.dev_flags != nullptr && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
@@ -121,9 +126,10 @@ rte_eth_conf to_conf(const PortPlan& p, const rte_eth_dev_info& info) {
   rx(p.rx_ip_checksum == Where::hardware, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
   rx(p.rx_tcp_checksum == Where::hardware, RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
   rx(p.scatter, RTE_ETH_RX_OFFLOAD_SCATTER);
-  tx(p.tx_ip_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
-  tx(p.tx_tcp_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
-  tx(p.tso == Where::hardware, RTE_ETH_TX_OFFLOAD_TCP_TSO);
+  const bool cuts = p.tso == Where::hardware;
+  tx(cuts || p.tx_ip_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
+  tx(cuts || p.tx_tcp_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
+  tx(cuts, RTE_ETH_TX_OFFLOAD_TCP_TSO);
   tx(p.multi_segment_tx, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
   // Never MBUF_FAST_FREE: what is sent may be shared with a retransmission queue (lib/README.md).
   conf.rxmode.mtu = info.driver_name == packet_socket ? std::min<std::uint16_t>(p.mtu, 1500) : p.mtu;

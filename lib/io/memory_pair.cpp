@@ -21,6 +21,7 @@ PortCapabilities capabilities_of(const MemoryPairSettings& s) {
   c.max_mtu = 9216;
   c.rx_ip_checksum = c.rx_tcp_checksum = c.tx_ip_checksum = c.tx_tcp_checksum = true;
   c.scatter = c.multi_segment_tx = true;
+  c.tso = s.tso;
   c.rss_tcp4 = c.rss_tcp6 = true;
   c.rss_key_bytes = 40;
   c.reta_entries = reta_entries;

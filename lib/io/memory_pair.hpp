@@ -19,6 +19,7 @@ struct MemoryPairSettings {
   std::uint16_t mtu = 1500;
   std::uint32_t ring_size = 1024; // packets a ring holds; there is one from every queue to every queue
   Offload checksums = Offload::automatic; // never: both ends compute and verify
+  bool tso = false; // segments pass in packs, and are received so, as between two virtio guests
   Offload rss =
       Offload::automatic; // never: packets go to the queue they were sent on, as a port without RSS may do
   std::vector<std::uint8_t> rss_key; // 40 bytes; empty: Microsoft's

@@ -15,8 +15,28 @@ Where hardware_if(bool can) {
   return can ? Where::hardware : Where::software;
 }
 
+std::string cure_for_mtu(const PortCapabilities& can) {
+  if (can.driver == "net_af_packet")
+    return "its ring's frames are too small; framesz=9216,blocksz=36864,framecnt=512 makes them larger";
+  if (can.driver == "net_tap")
+    return "its driver reads and writes no larger frames; net_af_packet on a veth pair does";
+  return fmt::format("the driver takes no larger frames; --mtu {} is what it does", can.max_mtu);
+}
+
 std::string_view checksum_word(Where ip, Where tcp) {
   return ip == tcp ? name_of(ip) : "partial";
+}
+
+// A NIC that cuts segments must fill in their checksums, and read them from chains. net_tap's cutting is the
+// driver's own: no cheaper than ours, so it is left unless it is asked for. It knows IPv4 alone, counts Ethernet's
+// header to the MTU, and refuses for ever what is longer; and what it sums must lie in one piece (see below).
+void negotiate_tso(const PortCapabilities& can, const PortRequest& want, PortPlan& p) {
+  const bool tap = can.driver == "net_tap";
+  const bool sums = can.tx_ip_checksum && can.tx_tcp_checksum && want.checksums != Offload::never;
+  const bool wanted = want.tso == Offload::required || (want.tso == Offload::automatic && !tap);
+  p.tso = hardware_if(wanted && can.tso && sums && can.multi_segment_tx);
+  p.tso_limits = {.pieces = can.tx_pieces, .segment_pieces = can.tx_segment_pieces};
+  if (tap) p.tso_limits = {.pieces = UINT16_MAX, .segment_pieces = 1, .frame = want.mtu, .ip6 = false};
 }
 
 } // namespace
@@ -38,13 +58,8 @@ PortPlan negotiate(const PortCapabilities& can, const PortRequest& want) {
   if (want.mtu < 576 || want.mtu > 9216)
     throw Error(fmt::format("{}: mtu {} is not in 576..9216", want.name, want.mtu));
   if (want.mtu > can.max_mtu)
-    throw Error(
-        fmt::format("{}: {} carries an mtu of at most {}; {} was asked for{}", want.name, can.driver,
-                    can.max_mtu, want.mtu,
-                    can.driver == "net_af_packet"
-                        ? ": its ring's frames are too small; framesz=9216,blocksz=36864,framecnt=512 "
-                          "makes them larger"
-                        : ""));
+    throw Error(fmt::format("{}: {} carries an mtu of at most {}; {} was asked for: {}", want.name,
+                            can.driver, can.max_mtu, want.mtu, cure_for_mtu(can)));
   PortPlan p;
   p.mtu = want.mtu;
   p.queues = std::min({want.queues, can.max_rx_queues, can.max_tx_queues});
@@ -71,9 +86,7 @@ PortPlan negotiate(const PortCapabilities& can, const PortRequest& want) {
   p.rx_tcp_checksum = hardware_if(checksums && can.rx_tcp_checksum);
   p.tx_ip_checksum = hardware_if(checksums && can.tx_ip_checksum);
   p.tx_tcp_checksum = hardware_if(checksums && can.tx_tcp_checksum);
-  // A NIC that cuts segments must fill in their checksums, and read them from chains.
-  p.tso = hardware_if(want.tso == Offload::automatic && can.tso && p.tx_tcp_checksum == Where::hardware &&
-                      p.tx_ip_checksum == Where::hardware && can.multi_segment_tx);
+  negotiate_tso(can, want, p);
   // Tags are read and written in the frame, by net: a port that stripped them would hide what classify
   // checks.
   p.vlan = want.vlan ? Where::software : Where::off;

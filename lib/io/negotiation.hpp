@@ -27,7 +27,9 @@ struct PortCapabilities {
   bool tx_ip_checksum = false;
   bool tx_tcp_checksum = false;
   bool tso = false;
-  bool scatter = false; // receives into chains
+  std::uint16_t tx_pieces = UINT16_MAX;         // most mbufs of a chain; of one that is cut
+  std::uint16_t tx_segment_pieces = UINT16_MAX; // and of what the text of one of its segments lies in
+  bool scatter = false;                         // receives into chains
   bool multi_segment_tx = false;
   bool link_interrupt = false;
   bool rx_interrupt = false;
@@ -52,10 +54,18 @@ struct PortRequest {
   std::uint16_t buffer_room = 2048; // bytes of frame that one segment of the receive pool holds
   Offload checksums = Offload::automatic;
   Offload rss = Offload::automatic;
-  Offload tso = Offload::never; // nothing above makes segments larger than the MSS yet
-  bool vlan = false;            // frames are tagged
+  Offload tso = Offload::automatic;
+  bool vlan = false; // frames are tagged
   bool promiscuous = false;
   bool wakes = false; // whoever polls it wants to sleep, and be woken by what arrives
+};
+
+// What a port that cuts segments takes.
+struct TsoLimits {
+  std::uint16_t pieces = UINT16_MAX;         // mbufs of a chain
+  std::uint16_t segment_pieces = UINT16_MAX; // mbufs that the text of one segment lies in
+  std::uint16_t frame = UINT16_MAX;          // most bytes of a frame that it makes
+  bool ip6 = true;
 };
 
 // How a port is used: what it says of itself and nobody here uses (packet types, VLAN tags cut off, the hash
@@ -73,6 +83,7 @@ struct PortPlan {
   Where rss = Where::off; // off: one queue, nothing to spread
   Where vlan = Where::off;
   Where tso = Where::software;  // software: cut before the port
+  TsoLimits tso_limits;         // where it is the port's
   Where link = Where::software; // hardware: interrupts tell of it; software: it is polled
   Where wake = Where::off;      // hardware: what arrives ends a sleep; software: short sleeps
   bool scatter = false;

@@ -55,6 +55,18 @@ namespace detail {
   return sum.sum();
 }
 
+// A pack of segments (tcp/pack.hpp): the port cuts it, and fills in what each of them holds. The sum of its
+// pseudo header is of no length: the port adds that of each.
+[[nodiscard]] inline bool is_pack(const Packet& p) {
+  return (p.mbuf()->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0;
+}
+[[nodiscard]] inline TxOffloads offloads_of(const Packet& p, const TxOffloads& offloads) {
+  return is_pack(p) ? TxOffloads{true, true, true} : offloads;
+}
+[[nodiscard]] inline std::uint32_t summed_length(const Packet& p) {
+  return is_pack(p) ? 0 : p.length();
+}
+
 // What a port that computes the TCP checksum wants to find in its field.
 inline void leave_tcp_checksum(rte_mbuf* m, std::byte* tcp, std::uint64_t pseudo, std::uint64_t flags) {
   const std::uint16_t partial = wire::fold(pseudo);
@@ -73,7 +85,8 @@ inline void put_tcp_checksum(Packet& segment, std::uint64_t pseudo, std::uint64_
     leave_tcp_checksum(segment.mbuf(), at, pseudo, flags);
     if (offloads.lengths) {
       const auto l4 = std::to_integer<std::uint64_t>(at[12]) >> 4 << 2;
-      segment.mbuf()->tx_offload = rte_mbuf_tx_offload(l2, l3, l4, 0, 0, 0, 0);
+      const std::uint64_t cut = is_pack(segment) ? segment.mbuf()->tso_segsz : 0;
+      segment.mbuf()->tx_offload = rte_mbuf_tx_offload(l2, l3, l4, cut, 0, 0, 0);
     }
   } else {
     const Be16 sum = wire::finish(pseudo + sum_of(segment, front));
@@ -102,12 +115,12 @@ namespace detail {
 // Any number of segments and tags.
 [[nodiscard, gnu::noinline]] inline bool encapsulate4_slow(Packet& segment, const L2Header& l2, Ip4 src,
                                                            Ip4 dst, std::uint16_t id, std::uint8_t tos,
-                                                           const TxOffloads& offloads,
-                                                           wire::SummedFront front) {
+                                                           const TxOffloads& port, wire::SummedFront front) {
   const std::uint32_t length = segment.length();
   if (length > 65535 - wire::ipv4_length) return false;
-  put_tcp_checksum(segment, wire::pseudo_sum(src, dst, wire::ip_protocol::tcp, length), ip4_flags(offloads),
-                   offloads, l2.length, wire::ipv4_length, front);
+  const TxOffloads offloads = offloads_of(segment, port);
+  const std::uint64_t pseudo = wire::pseudo_sum(src, dst, wire::ip_protocol::tcp, summed_length(segment));
+  put_tcp_checksum(segment, pseudo, ip4_flags(offloads), offloads, l2.length, wire::ipv4_length, front);
   std::byte* b = segment.prepend(static_cast<std::uint16_t>(l2.length + wire::ipv4_length));
   if (b == nullptr) return false;
   std::memcpy(b, l2.bytes.data(), l2.length);
@@ -150,13 +163,15 @@ namespace detail {
 }
 
 [[nodiscard]] inline bool encapsulate6(Packet& segment, const L2Header& l2, const Ip& src, const Ip& dst,
-                                       std::uint8_t tclass, TxOffloads offloads,
+                                       std::uint8_t tclass, const TxOffloads& port,
                                        const wire::SummedFront& front = {}) {
   const std::uint32_t length = segment.length();
   if (length > 65535) [[unlikely]]
     return false;
-  detail::put_tcp_checksum(segment, wire::pseudo_sum_v6(src, dst, wire::ip_protocol::tcp, length),
-                           RTE_MBUF_F_TX_IPV6, offloads, l2.length, wire::ipv6_length, front);
+  const std::uint64_t pseudo =
+      wire::pseudo_sum_v6(src, dst, wire::ip_protocol::tcp, detail::summed_length(segment));
+  detail::put_tcp_checksum(segment, pseudo, RTE_MBUF_F_TX_IPV6, detail::offloads_of(segment, port), l2.length,
+                           wire::ipv6_length, front);
   std::byte* b = segment.prepend(static_cast<std::uint16_t>(l2.length + wire::ipv6_length));
   if (b == nullptr) [[unlikely]]
     return false;

@@ -17,6 +17,7 @@
 #include "runtime/handler.hpp"
 #include "runtime/hops.hpp"
 #include "runtime/shard.hpp"
+#include "tcp/pack.hpp"
 #include "tcp/reply.hpp"
 #include "wire/tcp_inl.hpp"
 
@@ -32,6 +33,7 @@ class Core {
         queue_(queue),
         handler_(handler),
         hops_(network),
+        packing_(packing_of(port.plan())),
         handle_(shard, network, hops_) {}
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -89,6 +91,8 @@ class Core {
   [[nodiscard, gnu::noinline]] bool receive_other(Arrived& a, std::uint16_t& l3);
   [[nodiscard]] FlowRef revalidated(FlowRef hint, std::uint16_t i) const;
   // ---- Of several cores on a port (io/shared_port.hpp): what is another's, or everybody's.
+  [[nodiscard]] static tcp::Packing packing_of(const io::PortPlan& plan);
+  void pack(const R& r);
   [[nodiscard]] bool passed_on(Packet& p, const net::Classified& c);
   template <class Key>
   [[nodiscard]] bool passed_to_owner(Packet& p, const Key& key);
@@ -188,6 +192,7 @@ class Core {
   const io::QueueId queue_;
   Handler& handler_;
   Hops hops_;
+  const tcp::Packing packing_;
   CoreHandle handle_;
   bool started_ = false;
   std::uint64_t port_cycles_ = 0;

@@ -353,6 +353,8 @@ void Core<Port, Handler>::flush_one(R& r) {
   bool more = true;
   while (more) {
     more = tcp::output(shard_.env, r.tcb, shard_.now, out_);
+    if (out_.size() > 1 && packing_.most_bytes != 0) [[unlikely]]
+      pack(r);
     const std::size_t n = out_.size();
     for (std::size_t i = 0; i < n; ++i) {
       if (r.has(R::v6))
@@ -366,6 +368,28 @@ void Core<Port, Handler>::flush_one(R& r) {
   if (r.has(R::over)) return end_connection(r);
   if (more) shard_.mark_dirty(r);
   arm(r);
+}
+
+// What the port cuts goes to it in one.
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::pack(const R& r) {
+  if (r.has(R::v6) && !port_.plan().tso_limits.ip6) return;
+  const tcp::Packed done = tcp::pack(out_, packing_);
+  shard_.counters.add(CoreCounter::tx_packs, done.packs);
+  shard_.counters.add(CoreCounter::tx_packed_segments, done.segments);
+}
+
+template <io::PacketPort Port, class Handler>
+tcp::Packing Core<Port, Handler>::packing_of(const io::PortPlan& plan) {
+  if (plan.tso != io::Where::hardware) return {};
+  const io::TsoLimits& l = plan.tso_limits;
+  constexpr std::uint16_t tags = 8;
+  constexpr std::uint16_t in_front = wire::ethernet_length + tags + wire::ipv6_length;
+  const auto most_segment = l.frame == UINT16_MAX ? l.frame : static_cast<std::uint16_t>(l.frame - in_front);
+  return {.most_bytes = UINT16_MAX - in_front, // what IP can say
+          .most_segment = most_segment,
+          .most_pieces = l.pieces,
+          .segment_pieces = l.segment_pieces};
 }
 
 template <io::PacketPort Port, class Handler>

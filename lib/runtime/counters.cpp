@@ -9,6 +9,8 @@ const char* name_of(CoreCounter c) {
                              "rx_bytes",
                              "tx_packets",
                              "tx_bytes",
+                             "tx_packs",
+                             "tx_packed_segments",
                              "polls",
                              "polls_idle",
                              "sleeps",

@@ -12,6 +12,8 @@ enum class CoreCounter : std::uint8_t {
   rx_bytes,
   tx_packets,
   tx_bytes,
+  tx_packs,           // of tx_packets, those that the port cuts into segments (TSO)
+  tx_packed_segments, // and what it makes of them
   polls,
   polls_idle,
   sleeps,

@@ -61,6 +61,9 @@ NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n)
   }
   if (n.checksums == io::Offload::required && port_->plan().tx_tcp_checksum != io::Where::hardware)
     schema.fail("checksum", fmt::format("{} computes none; choose auto", port_->capabilities().driver));
+  if (n.tso == io::Offload::required && port_->plan().tso != io::Where::hardware)
+    schema.fail("tso", fmt::format("{} cuts none{}; choose auto", port_->capabilities().driver,
+                                   n.checksums == io::Offload::never ? " without --checksum auto" : ""));
   apply_limits(n, schema);
   self_ =
       std::make_unique<net::Interface>(interface_of(n, schema, port_->mac(), port_->capabilities().driver));
@@ -82,6 +85,7 @@ void NodePort::open(const NodeSettings& n) {
   request.queues = cores_;
   request.mtu = n.mtu;
   request.checksums = n.checksums;
+  request.tso = n.tso;
   request.wakes = n.idle == IdlePolicy::Adaptive;
   request.vlan = n.vlan.has_value() || n.service_vlan.has_value();
   const std::vector<rte_mempool*> pools(cores_, pool_);
@@ -142,7 +146,7 @@ net::NetworkSettings network_settings(const io::EthPort& port) {
   s.key = random_key();
   s.offloads.ip_checksum = port.plan().tx_ip_checksum == io::Where::hardware;
   s.offloads.tcp_checksum = port.plan().tx_tcp_checksum == io::Where::hardware;
-  s.offloads.lengths = true;
+  s.offloads.lengths = s.offloads.tcp_checksum;
   return s;
 }
 

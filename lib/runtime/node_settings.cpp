@@ -55,6 +55,11 @@ void declare_port_options(settings::Schema& s, NodeSettings& n) {
                         {{"auto", io::Offload::automatic},
                          {"hardware", io::Offload::required},
                          {"software", io::Offload::never}});
+  s.choice<io::Offload>("tso", n.tso,
+                        "who cuts text into segments: the port where it can, always it, or always we",
+                        {{"auto", io::Offload::automatic},
+                         {"hardware", io::Offload::required},
+                         {"software", io::Offload::never}});
 }
 
 void declare_tcp_options(settings::Schema& s, NodeSettings& n) {

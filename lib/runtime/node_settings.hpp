@@ -47,6 +47,7 @@ struct NodeSettings {
   std::uint32_t time_wait_records = 1'000'000;
   IdlePolicy idle = IdlePolicy::Adaptive;
   io::Offload checksums = io::Offload::automatic;
+  io::Offload tso = io::Offload::automatic;
   // TCP
   tcp::Settings tcp;
   std::uint16_t mss = 0; // 0: what the MTU leaves

@@ -111,7 +111,15 @@ class TxBurst {
   [[nodiscard]] const wire::SummedFront& front(std::size_t i) const { return slots_[i].front; }
   [[nodiscard]] bool ect(std::size_t i) const { return slots_[i].ect; } // mark ECT(0) in the IP header
   void all_moved() { count_ = 0; }                                      // the caller moved every packet out
-  void clear() {                                                        // what was not moved out is freed
+  // For who takes some out of the middle (pack.hpp): the others close up.
+  void move_down(std::size_t from, std::size_t to) {
+    if (from == to) return;
+    slots_[to].packet = std::move(slots_[from].packet);
+    slots_[to].front = slots_[from].front;
+    slots_[to].ect = slots_[from].ect;
+  }
+  void shrink(std::size_t n) { count_ = n; } // those behind were moved out
+  void clear() {                             // what was not moved out is freed
     for (std::size_t i = 0; i < count_; ++i) slots_[i].packet.reset();
     count_ = 0;
   }

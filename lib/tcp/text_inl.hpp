@@ -11,8 +11,9 @@
 namespace tern::tcp::detail {
 
 inline void owe_ack(const Env& env, Tcb& t, std::uint32_t text, Instant now, Outcome& out) {
-  if (text > t.rcv_mss) t.rcv_mss = static_cast<std::uint16_t>(std::min<std::uint32_t>(text, 65535));
-  // RFC 1122 §4.2.3.2: at least every second full segment. Large receives (LRO) count as several.
+  // RFC 1122 §4.2.3.2: at least every second full segment. Large receives (LRO) count as several: no segment is
+  // larger than our path lets it be.
+  if (text > t.rcv_mss) t.rcv_mss = static_cast<std::uint16_t>(std::min<std::uint32_t>(text, t.path_mss));
   if (text >= t.rcv_mss)
     t.unacked_segments = static_cast<std::uint8_t>(t.unacked_segments + (text >= 2U * t.rcv_mss ? 2 : 1));
   if (!env.settings.delayed_ack || t.unacked_segments >= 2) return ack_now(t, out);

@@ -37,9 +37,9 @@ template <class Client, class Server>
 class CorePair {
  public:
   explicit CorePair(ShardSettings s = {}, unsigned cache = 0, const DialSettings& d = {},
-                    const net::TxOffloads& offloads = {})
+                    const net::TxOffloads& offloads = {}, const io::MemoryPairSettings& ports = {})
       : pool(8191, 2048, cache),
-        pair(io::MemoryPairSettings{}),
+        pair(ports),
         client(pair.a(), client_ip, pool.pool(), s, now, client_handler, d, offloads),
         server(pair.b(), server_ip, pool.pool(), s, now, server_handler, {}, offloads) {}
 

@@ -115,14 +115,44 @@ TEST(Negotiate, LargeMtuTakesChainsOrIsRefused) {
   c.max_mtu = 4000;
   EXPECT_NE(error_of(c, r).find("at most 4000"), std::string::npos);
   EXPECT_EQ(error_of(c, r).find("framesz"), std::string::npos);
+  EXPECT_NE(error_of(c, r).find("--mtu 4000"), std::string::npos);
+  c.driver = "net_tap";
+  EXPECT_NE(error_of(c, r).find("net_af_packet on a veth pair"), std::string::npos);
   c.driver = "net_af_packet"; // there is a cure
   EXPECT_NE(error_of(c, r).find("framesz=9216"), std::string::npos);
   r.mtu = 100;
   EXPECT_NE(error_of(c, r).find("576..9216"), std::string::npos);
 }
 
-TEST(Negotiate, SegmentsAreCutByUsUnlessSomebodyAsks) {
-  EXPECT_EQ(negotiate(grand(), two_queues()).tso, Where::software);
+TEST(Negotiate, SegmentsAreCutByThePortThatCan) {
+  PortCapabilities c = grand();
+  c.tx_pieces = 40;
+  c.tx_segment_pieces = 8;
+  const PortPlan p = negotiate(c, two_queues());
+  EXPECT_EQ(p.tso, Where::hardware);
+  EXPECT_EQ(p.tso_limits.pieces, 40);
+  EXPECT_EQ(p.tso_limits.segment_pieces, 8);
+  EXPECT_TRUE(p.tso_limits.ip6);
+  PortRequest sums_are_ours = two_queues();
+  sums_are_ours.checksums = Offload::never;
+  EXPECT_EQ(negotiate(c, sums_are_ours).tso, Where::software);
+  c.multi_segment_tx = false;
+  EXPECT_EQ(negotiate(c, two_queues()).tso, Where::software);
+}
+
+// What it cuts in software is dearer than what we do; asked for, it is given what it can.
+TEST(Negotiate, NetTapCutsOnlyWhenItIsAsked) {
+  PortCapabilities c = grand();
+  c.driver = "net_tap";
+  PortRequest r = two_queues();
+  EXPECT_EQ(negotiate(c, r).tso, Where::software);
+  r.tso = Offload::required;
+  const PortPlan p = negotiate(c, r);
+  EXPECT_EQ(p.tso, Where::hardware);
+  EXPECT_EQ(p.tx_tcp_checksum, Where::software); // of what is not cut
+  EXPECT_FALSE(p.tso_limits.ip6);
+  EXPECT_EQ(p.tso_limits.segment_pieces, 1);
+  EXPECT_EQ(p.tso_limits.frame, 1500);
 }
 
 TEST(Negotiate, WhatTheUserForbidsStaysSoftware) {

@@ -332,6 +332,43 @@ TEST_F(NetworkTest, OffloadsLeaveThePseudoHeaderSum) {
   EXPECT_EQ(partial, wire::fold(wire::pseudo_sum(our4, peer4, protocol::tcp, 31)));
 }
 
+// What the port is to cut is the port's to sum, whatever else is: over a pseudo header without a length.
+TEST_F(NetworkTest, PackOfSegmentsIsLeftToThePort) {
+  Network n(self_, {}, pool_.pool(), {});
+  Packet q = packet(pool_.pool(), arp(1, peer4, peer_mac, our4));
+  const Classified c = n.classify(q);
+  n.control(std::move(q), c, at(0));
+  for (const bool v6 : {false, true}) {
+    Packet p = pool_.pool().alloc();
+    Bytes b = tcp(our4, peer4, payload(1000));
+    store_be<std::uint16_t>(b.data() + 16, 0);
+    ASSERT_TRUE(p.append_copy(b, pool_.pool()));
+    Packet behind = pool_.pool().alloc();
+    ASSERT_TRUE(behind.append_copy(payload(1000), pool_.pool()) && p.chain(std::move(behind)));
+    p.mbuf()->ol_flags |= RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM;
+    p.mbuf()->tx_offload = rte_mbuf_tx_offload(0, 0, 0, 1000, 0, 0, 0);
+    std::uint64_t pseudo = wire::pseudo_sum(our4, peer4, protocol::tcp, 0);
+    if (v6) {
+      ASSERT_TRUE(encapsulate6(p, {}, our6, peer6, 0, {}));
+      pseudo = wire::pseudo_sum_v6(our6, peer6, protocol::tcp, 0);
+    } else {
+      NeighbourRef hop;
+      ASSERT_EQ(n.send_tcp(p, Ip{our4}, Ip{peer4}, 0, hop, at(0)), Sending::ready);
+    }
+    EXPECT_EQ(p.mbuf()->ol_flags,
+              RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM |
+                  (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM));
+    const std::uint16_t l3 = v6 ? 40 : 20;
+    EXPECT_EQ(p.mbuf()->tx_offload, rte_mbuf_tx_offload(14, l3, 20, 1000, 0, 0, 0));
+    std::uint16_t partial;
+    std::memcpy(&partial, p.data() + 14 + l3 + 16, 2);
+    EXPECT_EQ(partial, wire::fold(pseudo));
+    if (!v6) {
+      EXPECT_EQ(load_be<std::uint16_t>(p.data() + 14 + 10), 0); // IP's
+    }
+  }
+}
+
 TEST(NetCounters, AllHaveNames) {
   EXPECT_EQ(name_of(NetCounter::drop_truncated), "drop_truncated");
   EXPECT_EQ(name_of(NetCounter::address_conflicts), "address_conflicts");
