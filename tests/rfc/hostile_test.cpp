@@ -55,10 +55,10 @@ TEST_F(Attack, AckInPiecesOfManySegmentsIsCountedAndAnHonestOneIsNot) {
   const std::uint32_t mss = r.tcb.mss;
   const Seq from = r.tcb.snd_nxt;
   say(r, 6 * mss + 10);
-  for (const std::uint32_t at : {1U, 2U, 4U}) r.arrives(nxt, flag::ack, from + at * mss);
+  for (const std::uint32_t at : {1U, 2U, 5U}) r.arrives(nxt, flag::ack, from + at * mss);
   EXPECT_EQ(count(Counter::ack_divided), 0u);
   const std::uint32_t before = r.tcb.cwnd;
-  for (std::uint32_t i = 1; i < 50; ++i) r.arrives(nxt, flag::ack, from + 4 * mss + i);
+  for (std::uint32_t i = 1; i < 50; ++i) r.arrives(nxt, flag::ack, from + 5 * mss + i);
   EXPECT_EQ(count(Counter::ack_divided), 49u);
   EXPECT_LE(r.tcb.cwnd, before + 50);
   r.arrives(nxt, flag::ack, r.tcb.snd_nxt);
@@ -181,7 +181,7 @@ TEST(AttackOnSack, BlocksOfWhatWasNeverSentAreCountedAndMoveNothing) {
   const Seq una = r.tcb.snd_una, end = r.tcb.snd_nxt;
   wire::Tcp h = header(flag::ack, r.tcb.rcv_nxt, una, 5000);
   h.options.sack_count = 2;
-  h.options.sack[0] = {end - 10, end + 1};
+  h.options.sack[0] = {end - 2U * r.tcb.mss, end + 1};
   h.options.sack[1] = {end + 1000, end + 2'000'000'000};
   r.arrives(h, 0);
   EXPECT_EQ(r.counters.get(Counter::sack_of_unsent), 2u);
