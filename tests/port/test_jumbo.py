@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Frames of 9,000 bytes with the Linux kernel as the peer, over net_af_packet, whose ring must be made for them. (net_tap carries
-no more than 1,504: DPDK 22.11 says so. Chains are received over net_ring: test_ring.)
+no more than 1,504: DPDK 22.11 says so. Chains are received over net_tap and net_ring: test_chains, test_ring.)
 
 usage: test_jumbo.py <path of tern>
 """
@@ -52,7 +52,10 @@ def refused():
         code = peer.program.process.wait(20)
         out = peer.program.output()
         lib.check(code == 2 and "framesz=9216" in out and "9000" in out, f"exit {code}:\n{out}")
-    print("ok - a ring that is too small for the MTU: one line that says what to write, exit 2", flush=True)
+    with lib.namespace("jumbot") as ns:
+        r = ns.run(sys.argv[1], "server", "--port", "net_tap0,iface=tern0", "--ip", f"{server.TERN}/24", "--mtu", MTU, timeout=30, ok=False)
+        lib.check(r.returncode == 2 and "net_af_packet on a veth pair" in r.stdout, f"exit {r.returncode}:\n{r.stdout}")
+    print("ok - a ring that is too small for the MTU, and net_tap: one line that says what to do, exit 2", flush=True)
 
 
 def test():

@@ -122,6 +122,7 @@ def wraps():
 
 
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ, TCP_SEND_QUEUE = 19, 20, 21, 2  # <linux/tcp.h>; Python has no names for them
+TCP_TIMESTAMP, TCP_REPAIR_OFF_NO_PROBE = 24, -1
 
 
 def begin_at(s, first):
@@ -164,6 +165,54 @@ def kernel_wraps(cookies):
         lib.check(counters["closed_done"] == len(cases), f"{counters}")
     for name in cases:
         print(f"ok - the kernel's sequence numbers wrap, --syn-cookies {cookies}: {name}", flush=True)
+
+
+def put_clock(s, value):
+    """The kernel's timestamps on this connection go on from here; it must be at rest. What they were."""
+    set_to = lambda option, v: s.setsockopt(socket.IPPROTO_TCP, option, v - 2**32 if v >= 2**31 else v)
+    set_to(TCP_REPAIR, 1)
+    before = s.getsockopt(socket.IPPROTO_TCP, TCP_TIMESTAMP) % 2**32
+    if value is not None:
+        set_to(TCP_TIMESTAMP, value)
+    set_to(TCP_REPAIR, TCP_REPAIR_OFF_NO_PROBE)
+    return before
+
+
+def kernel_timestamps_wrap():
+    """The kernel's timestamps pass 2^32 within a transfer to `tern server`, while text is on its way all the time."""
+    tern = pathlib.Path(sys.argv[1]).resolve().parents[2] / "app/tern"
+    with server.over_tap("--mode", "echo", "--listen", "7", tag="kstamp", tern=tern) as peer, \
+         tempfile.NamedTemporaryFile(prefix="tern-kstamp-", suffix=".pcap") as pcap:
+        with lib.capture(peer.ns, peer.device, pcap.name), inside(peer.ns), server.connect(7, seconds=20) as s:
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            text = os.urandom(60_000)
+            def exchange():
+                s.sendall(text)
+                got = b""
+                while len(got) < len(text):
+                    piece = s.recv(len(text) - len(got))
+                    lib.check(piece, "the connection ended within the transfer")
+                    got += piece
+                lib.check(got == text, "the echo differs")
+            exchange()
+            # Forward alone, and never by half of the circle: else PAWS would refuse it, and should.
+            while (2**32 - 1500 - put_clock(s, None)) % 2**32 > 2**30:
+                put_clock(s, (put_clock(s, None) + 2**30) % 2**32)
+                exchange()
+            put_clock(s, 2**32 - 1500)
+            end = time.monotonic() + 2.5
+            while time.monotonic() < end:
+                exchange()
+                time.sleep(0.02)
+            s.shutdown(socket.SHUT_WR)
+            lib.check(s.recv(10) == b"", "no end")
+        counters = peer.finish()
+        lib.tshark_clean(pcap.name, allow_retransmissions=True)
+        stamps = [int(ts) for src, ts in fields(pcap.name, "ip.src", "tcp.options.timestamp.tsval") if src == server.KERNEL and ts]
+        at = next((i for i in range(1, len(stamps)) if stamps[i - 1] > 2**32 - 2000 and stamps[i] < 2000), 0)
+        lib.check(at > 10 and len(stamps) - at > 10, f"the kernel's timestamps did not wrap: {stamps[0]} to {stamps[-1]}")
+        lib.check(counters["closed_done"] == 1 and "drop_paws" not in counters, f"{counters}")
+    print(f"ok - the kernel's timestamps wrap within a transfer: {stamps[at - 1]}, then {stamps[at]}", flush=True)
 
 
 def talk(s):
@@ -223,6 +272,7 @@ def test():
     wraps()
     for cookies in ("never", "always"):
         kernel_wraps(cookies)
+    kernel_timestamps_wrap()
     both_open()
 
 

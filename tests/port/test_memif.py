@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """TCP between two processes over net_memif: an echo server and a client on Tern, each checking every byte; two cores on
-one ring, large segments; then either end leaves first and the other must live on.
+one ring, large segments; then either end leaves first and the other must live on; and all of it without root.
 
 usage: test_memif.py <path of tern>
 """
 # limit: 240
 import contextlib
+import os
 import pathlib
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -89,11 +91,32 @@ def ends_leave():
     print("ok - either end may leave, in a transfer too", flush=True)
 
 
+def without_root():
+    """A port of shared memory needs no privilege: both ends as nobody, whose own copies of the programs they are, since he may
+    not be able to look into where they were built."""
+    with tempfile.TemporaryDirectory(prefix="tern-memif-") as folder:
+        os.chmod(folder, 0o777)
+        tern, caller = (shutil.copy(p, folder) for p in (sys.argv[1], CALLER))
+        nobody = ["setpriv", "--reuid", 65534, "--regid", 65534, "--clear-groups"]
+        with lib.program(None, *nobody, tern, "server", "--mode", "echo", "--listen", "7", "--port", port("server", folder),
+                         "--ip", f"{SERVER_IP}/24", "--drain", "1s") as server:
+            server.wait_for("ready")
+            with open(f"/proc/{server.process.pid}/status") as status:
+                lib.check("Uid:\t65534\t65534\t" in status.read(), "the server is not nobody's")
+            out = lib.run(*nobody, caller, "--port", port("client", folder), "--ip", f"{CLIENT_IP}/24", "--to", f"{SERVER_IP}:7",
+                          "--count", 50, "--bytes", 20_000, timeout=50)
+            lib.check("good 50 bad 0" in out and "packets not given back: 0\n" in out, out)
+            end(server)
+    print("ok - both ends as nobody: 50 connections of 20,000 bytes", flush=True)
+
+
 def test():
+    lib.need("setpriv")
     speak("200 connections of 1000 bytes", 200, 1000)
     speak("4 connections of 3 MB", 4, 3_000_000)
     speak("two cores at each end", 200, 20_000, "--cores", "0,1")
     ends_leave()
+    without_root()
 
 
 if __name__ == "__main__":
