@@ -38,6 +38,7 @@ class Client {
 
   // Once a turn: opens, asks and closes what is due.
   void drive(Instant now) {
+    if (core_->congested()) return; // what waits behind the port is asked first; the clock of latencies runs
     if (stopping_) return wind_down();
     if (begun_ == Instant{}) begun_ = now;
     // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in

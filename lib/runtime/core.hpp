@@ -63,6 +63,10 @@ class Core {
     return handle_.has_mail();
   }
 
+  // The port has more than it takes: output waits, and who starts nothing new meanwhile keeps what is under
+  // way from waiting behind it.
+  [[nodiscard]] bool congested() const { return congested_; }
+
   // Until when nothing is to be done unless somebody knocks or a packet comes; at most so long.
   [[nodiscard]] Instant nothing_before(Duration most) const;
 
@@ -197,10 +201,10 @@ class Core {
   bool started_ = false;
   std::uint64_t port_cycles_ = 0;
   std::uint16_t tx_count_ = 0;
-  bool congested_ = false; // the port has more than it takes: what can wait does
+  bool congested_ = false;
   Tick stuck_since_ = 0;
   std::uint64_t sent_then_ = 0;
-  static constexpr Tick stuck_after = 100;
+  static constexpr Tick stuck_after = 1000; // ms
   Tick last_tick_ = 0;
   Tick last_net_tick_ = 0;
   static constexpr Tick net_tick_every = 256;

@@ -42,6 +42,8 @@ bool Core<Port, Handler>::poll(Instant now) {
   }
   transmit();
   port_.tx_flush(queue_);
+  if (congested_) [[unlikely]]
+    congested_ = port_.tx_full(queue_) && !port_is_stuck();
   shard_.stash.flush();
   shard_.counters.add(CoreCounter::polls);
   if (!busy) shard_.counters.add(CoreCounter::polls_idle);
@@ -316,15 +318,8 @@ void Core<Port, Handler>::flush() {
   // While no packet is to be had for text, many may wait in vain: a turn tries some of them.
   if (shard_.env.scarcity == tcp::Scarcity::last) n = std::min(n, 256U);
   // While the port takes no more, output waits here, where it is not lost, in the order of its turns.
-  if (congested_) [[unlikely]] {
-    congested_ = port_.tx_full(queue_);
-    if (congested_ && !port_is_stuck()) return;
-  }
-  for (; n != 0; --n) {
+  for (; n != 0 && !congested_; --n)
     if (R* r = shard_.take_dirty()) flush_one(*r);
-    if (congested_ && !port_is_stuck()) [[unlikely]]
-      return;
-  }
 }
 
 // A port that takes nothing at all, as of a link that is down, is not waited for: connections must come to

@@ -77,7 +77,7 @@ TEST(Congestion, APortThatTakesNothingAtAllIsNotWaitedFor) {
   for (Peer& p : peers) ASSERT_TRUE(p.say(core, "hello"));
   (void)core.core.poll(core.now);
   ASSERT_EQ(core.port.lost, 4U); // they have found out that it is full
-  for (int turn = 0; turn < 60; ++turn) {
+  for (int turn = 0; turn < 200; ++turn) {
     core.now = core.now + Duration::ms(10);
     (void)core.core.poll(core.now);
   }
