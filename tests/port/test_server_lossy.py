@@ -3,7 +3,7 @@
 
 usage: test_server_lossy.py <path of tern>
 """
-# limit: 180
+# limit: 260
 import contextlib
 import pathlib
 import random
@@ -20,6 +20,7 @@ RELAY = pathlib.Path(__file__).with_name("relay.py")
 SIZE = 10_000_000
 HARM = [("loss", dict(loss=0.01)), ("reordering", dict(reorder=0.02)), ("duplication", dict(duplicate=0.02)),
         ("all three", dict(loss=0.005, reorder=0.01, duplicate=0.01))]
+LONG = ("loss, the long way", dict(loss=0.001), 100_000_000)
 
 
 @contextlib.contextmanager
@@ -39,8 +40,8 @@ def over_relay(seed, harm, *options):
             yield server.Server(tern, near, "peer0"), relay
 
 
-def transfer(seed, name, harm):
-    data = random.Random(seed).randbytes(SIZE)
+def transfer(seed, name, harm, size=SIZE):
+    data = random.Random(seed).randbytes(size)
     with over_relay(seed, harm, "--mode", "echo", "--listen", "7") as (peer, relay), server.inside(peer.ns):
         with server.connect(7, seconds=20) as s:
             check_echo(s, data)
@@ -52,7 +53,7 @@ def transfer(seed, name, harm):
         lib.check((what in harm) == (did[counted] > 0), f"the relay did not do as told: {said}")
     if "loss" in harm:
         lib.check(counters.get("retransmit_fast", 0) > 0, f"nothing was mended by SACK: {counters}")
-    print(f"ok - {SIZE // 1_000_000} MB both ways, {name}, seed {seed}", flush=True)
+    print(f"ok - {size // 1_000_000} MB both ways, {name}, seed {seed}", flush=True)
     print(f"  relay: {said}; sent again: "
           + ", ".join(f"{k[11:]} {n}" for k, n in counters.items() if k.startswith("retransmit_")), flush=True)
 
@@ -82,8 +83,9 @@ def narrows():
 def test():
     for seed, (name, harm) in enumerate(HARM, 1):
         transfer(seed, name, harm)
+    transfer(len(HARM) + 1, *LONG)
     narrows()
 
 
 if __name__ == "__main__":
-    lib.main(test, limit=175)
+    lib.main(test, limit=255)
