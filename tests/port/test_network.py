@@ -6,8 +6,10 @@ usage: test_network.py <path of tern>
 """
 # limit: 150
 import contextlib
+import ipaddress
 import os
 import random
+import re
 import socket
 import sys
 import threading
@@ -15,6 +17,7 @@ import time
 
 import lib
 import server
+from test_server_life import check_echo
 
 CLIENT, CLIENT6 = "10.98.0.2", "fd00:7e12:9::2"
 IP_MTU_DISCOVER, IP_PMTUDISC_DONT = 10, 0
@@ -189,6 +192,46 @@ def narrow_end():
     ok("the far end's MTU falls under a transfer, a queue in between: it goes on in smaller segments")
 
 
+def mac_of(ns, device):
+    return re.search(r"link/ether (\S+)", ns.ip("link", "show", "dev", device)).group(1)
+
+
+def link_local(mac):
+    """RFC 4291, appendix A."""
+    b = bytes.fromhex(mac.replace(":", ""))
+    return ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + bytes([b[0] ^ 2]) + b[1:3] + b"\xff\xfe" + b[3:])
+
+
+def ways():
+    """Networks with a router of their own, none for the rest of the world; and neighbours who use link-local addresses."""
+    with lib.namespace("nwayf") as far, lib.namespace("nwayn") as near, \
+         lib.veth(far, near, kernel_addresses=[f"{server.KERNEL}/24", f"{server.KERNEL6}/64", "10.77.0.1/32", "10.78.0.1/32",
+                                               "fd00:77::1/128"]), \
+         lib.program(far, sys.argv[1], "server", "--port", "net_af_packet0,iface=tern0", "--ip", f"{server.TERN}/24", "--ip",
+                     f"{server.TERN6}/64", "--mode", "echo", "--listen", "7", "--route", f"10.77.0.0/24,via={server.KERNEL}",
+                     "--route", f"fd00:77::/64,via={server.KERNEL6}") as tern:
+        tern.wait_for("ready")
+        with server.inside(near):
+            for ours, to in (("10.77.0.1", server.TERN), ("fd00:77::1", server.TERN6)):
+                with server.connect(7, seconds=10, to=to, before=lambda s: s.bind((ours, 0))) as s:
+                    check_echo(s, random.Random(1).randbytes(100_000))
+            try:
+                server.connect(7, seconds=2, before=lambda s: s.bind(("10.78.0.1", 0))).close()
+                raise lib.Failed("answered through a route that nobody named")
+            except TimeoutError:
+                pass
+            ok("networks with a router of their own, both families; one without is not answered")
+            there = link_local(mac_of(far, "tern0"))
+            near.run("ping", "-6", "-n", "-c", "1", "-W", "5", f"{there}%peer0", timeout=10)
+            with socket.socket(socket.AF_INET6) as s:
+                s.settimeout(10)
+                s.connect((str(there), 7, 0, socket.if_nametoindex("peer0")))
+                check_echo(s, random.Random(2).randbytes(100_000))
+        counters = server.Server(tern, near, "peer0").finish()
+        lib.check(counters.get("drop_no_route", 0) > 0 and counters["closed_done"] == 3, f"{counters}")
+    ok("ping and TCP between link-local addresses")
+
+
 def test():
     lib.need("curl", "ping", "ip", "tc")
     path_mtu()
@@ -196,6 +239,7 @@ def test():
     strangers()
     changes()
     narrow_end()
+    ways()
 
 
 if __name__ == "__main__":
