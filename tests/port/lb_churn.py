@@ -191,7 +191,8 @@ def churn(seconds):
                 world.serve("x", lb.backend_ip(2), 8082)
                 world.serve(MORTAL, lb.backend_ip(0), 8081)
                 c = Churn(b, world, control, seconds)
-                c.reload()
+                c.reload()  # checks began before the backends were there
+                lib.wait_until(lambda: {r["state"] for r in c.rows("backends")} == {"up"}, "every backend is up", 20, 0.2)
                 warm = c.operate(seconds)
                 print(f"{seconds} s: {c.done} clients came and went, {STAY} stayed; {c.deeds}; {c.died_under} were on {MORTAL} when it died")
                 world.close_all()
