@@ -87,6 +87,23 @@ def nginx(ns, only=(0, 1, 2), body=None):
             yield p
 
 
+@contextlib.contextmanager
+def haproxy(ns, mode, sections, answers_at):
+    """HAProxy with these sections; given when it answers at (address, port)."""
+    lib.need("haproxy")
+    with tempfile.TemporaryDirectory(prefix="tern-haproxy-") as folder:
+        conf = pathlib.Path(folder) / "haproxy.cfg"
+        conf.write_text(f"global\n  maxconn 200\n  nbthread 1\ndefaults\n  mode {mode}\n  timeout connect 2s\n"
+                        f"  timeout client 30s\n  timeout server 30s\n{sections}")
+        with lib.program(ns, shutil.which("haproxy"), "-f", conf, "-db") as p:
+            def up():
+                with contextlib.suppress(OSError), server.inside(ns):
+                    server.connect(answers_at[1], 1, to=answers_at[0]).close()
+                    return True
+            lib.wait_until(up, "HAProxy answers")
+            yield p
+
+
 def wait_for_service(ns, *ports, seconds=20):
     """Until clients are let through: checks began before the backends were there, and found them down."""
     for port in ports or (80,):

@@ -6,6 +6,7 @@ or were on the backend that died; memory does not grow; in the end every connect
 usage: lb_churn.py <path of tern> [seconds, 600 unless told]
 """
 import asyncio
+import contextlib
 import json
 import os
 import pathlib
@@ -42,8 +43,8 @@ class Churn:
         lib.check(r.returncode == 0, f"ctl {words}: exit {r.returncode}\n{r.stdout}{r.stderr}")
         return r.stdout
 
-    def rows(self, what):
-        return json.loads(self.ctl("--json", "show", what))["rows"]
+    def rows(self, *what):
+        return json.loads(self.ctl("--json", "show", *what))["rows"]
 
     # ---- Clients that come and go
     async def comer(self, i):
@@ -64,9 +65,21 @@ class Churn:
                 if name == MORTAL or (name in (None, "") and (began_dying or self.dying)):
                     self.died_under += 1
                 else:
-                    self.wrong.append(f"a client of {name or 'nobody yet'}: {type(e).__name__} {e}")
+                    self.wrong.append(f"a client of {name or 'nobody yet'}: {type(e).__name__} {e}, {len(word)} bytes; {self.of(s)}")
                 s.close()
             await asyncio.sleep(self.random.random() * 0.05)
+
+    def of(self, s):
+        """What the balancer and the kernel know of this client's connections."""
+        with contextlib.suppress(OSError, lib.Failed):
+            port = s.getsockname()[1]
+            rows = [r for r in self.rows("connections", 100_000) if r["client"].endswith(f":{port}")]
+            ends = [f":{port}"] + [":" + r["from"].split(":")[-1] for r in rows]
+            sockets = [line for line in self.ctl("show", "sockets", "info", "limit=100000").splitlines() if any(e + " " in line for e in ends)]
+            kernel = self.b.ns.run("ss", "-tanoi").splitlines()
+            kernel = [a + b for a, b in zip(kernel, kernel[1:]) if any(e + " " in a for e in ends)]
+            return "\n".join([f"{rows}", *sockets, *kernel])
+        return "gone"
 
     # ---- The operator
     def config(self, extra=""):

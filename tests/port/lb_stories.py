@@ -213,33 +213,27 @@ def a_megabyte_each_way_at_once(c, accept):
     return seen
 
 
-def backend_dies_in_the_middle(c, accept):
-    """The client sees a part, then RST; which part is chance."""
-    b = met(c, accept)
-    sent = text(4_000_000, 11)
-    b.settimeout(1)
+def dies_in_the_middle(sender, reader, seed):
+    """Whoever reads sees a part, then RST; which part is chance."""
+    sent = text(4_000_000, seed)
+    sender.settimeout(1)
     try:
-        b.sendall(sent)
+        sender.sendall(sent)
     except (TimeoutError, socket.timeout):
         pass
-    reset(b)
-    got, end = see(c)
+    reset(sender)
+    got, end = see(reader)
     lib.check(sent.startswith(got), "what came before the end is not what was sent")
     return [end]
+
+
+def backend_dies_in_the_middle(c, accept):
+    return dies_in_the_middle(met(c, accept), c, 11)
 
 
 def client_dies_in_the_middle(c, accept):
     b = met(c, accept)
-    sent = text(4_000_000, 13)
-    c.settimeout(1)
-    try:
-        c.sendall(sent)
-    except (TimeoutError, socket.timeout):
-        pass
-    reset(c)
-    got, end = see(b)
-    lib.check(sent.startswith(got), "what came before the end is not what was sent")
-    return [end]
+    return dies_in_the_middle(c, b, 13)
 
 
 def slow_reader_gets_it_all(c, accept):

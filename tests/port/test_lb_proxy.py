@@ -1,41 +1,18 @@
 """The PROXY protocol that `tern lb` speaks, read by HAProxy: v1 and v2, clients of both families on a backend of IPv4,
 with health checks beside; and the header comes although the client never speaks."""
 import contextlib
-import pathlib
-import shutil
-import socket
-import tempfile
 
 import lb
 import lib
 import server
 
 
-@contextlib.contextmanager
 def haproxy(ns):
-    lib.need("haproxy")
-    with tempfile.TemporaryDirectory(prefix="tern-haproxy-") as folder:
-        conf = pathlib.Path(folder) / "haproxy.cfg"
-        conf.write_text(f"""
-global
-  maxconn 200
-  nbthread 1
-defaults
-  mode http
-  timeout connect 2s
-  timeout client 10s
-  timeout server 10s
+    return lb.haproxy(ns, "http", f"""
 frontend who
   bind {lb.backend_ip(0)}:8080 accept-proxy
   http-request return status 200 content-type text/plain lf-string "%[src] %[src_port] %[dst] %[dst_port]"
-""")
-        with lib.program(ns, shutil.which("haproxy"), "-f", conf, "-db") as p:
-            def up():
-                with contextlib.suppress(OSError), server.inside(ns):
-                    server.connect(8080, 1, to=lb.backend_ip(0)).close()
-                    return True
-            lib.wait_until(up, "HAProxy answers")
-            yield p
+""", (lb.backend_ip(0), 8080))
 
 
 def test():

@@ -2,9 +2,6 @@
 same backend: both ends see the same bytes and the same end, but for what DIFFERS names."""
 # limit: 120
 import contextlib
-import pathlib
-import shutil
-import tempfile
 
 import lb
 import lb_stories
@@ -25,20 +22,8 @@ DIFFERS = {
 }
 
 
-@contextlib.contextmanager
 def haproxy(ns):
-    lib.need("haproxy")
-    with tempfile.TemporaryDirectory(prefix="tern-haproxy-") as folder:
-        conf = pathlib.Path(folder) / "haproxy.cfg"
-        conf.write_text(f"""
-global
-  maxconn 200
-  nbthread 1
-defaults
-  mode tcp
-  timeout connect 2s
-  timeout client 30s
-  timeout server 30s
+    return lb.haproxy(ns, "tcp", f"""
 listen web
   bind {lb.CLIENT}:{PORT}
   server b0 {lb.backend_ip(0)}:8080
@@ -46,14 +31,7 @@ listen nobody
   bind {lb.CLIENT}:{PORT + 1}
   retries 0
   server b0 {lb.backend_ip(0)}:8099
-""")
-        with lib.program(ns, shutil.which("haproxy"), "-f", conf, "-db") as p:
-            def up():
-                with contextlib.suppress(OSError), server.inside(ns):
-                    server.connect(PORT + 1, 1, to=lb.CLIENT).close()
-                    return True
-            lib.wait_until(up, "HAProxy answers")
-            yield p
+""", (lb.CLIENT, PORT + 1))
 
 
 def nobody_there(connect):
