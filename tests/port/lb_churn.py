@@ -35,6 +35,7 @@ class Churn:
         self.done = 0
         self.wrong = []
         self.dying = False  # the mortal one is dead, or as good as dead: who meets it may be reset
+        self.settled = 0.0  # and who began before this time may have met it
         self.died_under = 0
         self.deeds = {}
 
@@ -49,7 +50,7 @@ class Churn:
     # ---- Clients that come and go
     async def comer(self, i):
         while time.monotonic() < self.end:
-            name, began_dying = None, self.dying
+            name, began = None, time.monotonic()
             word = os.urandom(self.random.choice((1, 64, 3000, 40_000)))
             try:
                 s = self.world.socket(lb.TERN)
@@ -62,7 +63,7 @@ class Churn:
                 writer.close()
                 self.done += 1
             except (OSError, asyncio.TimeoutError, asyncio.IncompleteReadError, lib.Failed) as e:
-                if name == MORTAL or (name in (None, "") and (began_dying or self.dying)):
+                if name == MORTAL or (not name and (self.dying or began < self.settled)):
                     self.died_under += 1
                 else:
                     self.wrong.append(f"a client of {name or 'nobody yet'}: {type(e).__name__} {e}, {len(word)} bytes; {self.of(s)}")
@@ -75,9 +76,10 @@ class Churn:
             port = s.getsockname()[1]
             rows = [r for r in self.rows("connections", 100_000) if r["client"].endswith(f":{port}")]
             ends = [f":{port}"] + [":" + r["from"].split(":")[-1] for r in rows]
-            sockets = [line for line in self.ctl("show", "sockets", "info", "limit=100000").splitlines() if any(e + " " in line for e in ends)]
+            ours = re.compile("(" + "|".join(ends) + r")\b")
+            sockets = [line for line in self.ctl("show", "sockets", "info", "limit=100000").splitlines() if ours.search(line)]
             kernel = self.b.ns.run("ss", "-tanoi").splitlines()
-            kernel = [a + b for a, b in zip(kernel, kernel[1:]) if any(e + " " in a for e in ends)]
+            kernel = [" ".join((a + b).split()) for a, b in zip(kernel, kernel[1:]) if ours.search(a)]
             return "\n".join([f"{rows}", *sockets, *kernel])
         return "gone"
 
@@ -147,7 +149,7 @@ class Churn:
         ups = self.b.program.output().count(f"backend web/{MORTAL} is up")
         self.world.serve(MORTAL, lb.backend_ip(0), 8081)
         lib.wait_until(lambda: self.b.program.output().count(f"backend web/{MORTAL} is up") > ups, "it is seen to be up", 20)
-        time.sleep(0.5)
+        self.settled = time.monotonic() + 1
         self.dying = False
         self.fill()
 

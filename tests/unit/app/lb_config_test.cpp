@@ -2,9 +2,11 @@
 
 #include <fstream>
 #include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 
+#include "app/lb/config/changes.hpp"
 #include "app/lb/config/kinds.hpp"
 #include "app/lb/config/schema.hpp"
 
@@ -209,6 +211,63 @@ TEST(LbConfigExample, EveryKeyIsThereAndTrue) {
   const std::regex word("([a-z0-9_]+) = ");
   for (std::sregex_iterator at(printed.begin(), printed.end(), word), end; at != end; ++at)
     EXPECT_NE(open.find((*at)[1].str()), std::string::npos) << (*at)[1] << " is not in config/lb.toml";
+}
+
+// What a reload tells: each key of a service and of a backend, given another value, is named with both values. The keys are
+// those of config/lb.toml.
+TEST(LbConfigExample, EveryKeyOfAServiceIsToldWhenItChanges) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> others{
+      {"",
+       {"name = \"w\"", "listen = [\"10.0.0.2:81\"]", "mode = \"dsr\"", "balance = \"round_robin\"",
+        "seed = 7", "send_proxy = \"v2\"", "max_connections = 9", "tries = 4", "slow_start = \"1s\"",
+        "allow = [\"10.1.0.0/16\"]", "deny = [\"10.2.0.0/16\"]"}},
+      {"per_client", {"connections = 1", "rate = 2", "burst = 3"}},
+      {"timeouts", {"connect = \"4s\"", "idle = \"5s\"", "half_closed = \"6s\"", "drain = \"7s\""}},
+      {"health",
+       {"check = \"http\"", "interval = \"9s\"", "jitter = 0.2", "timeout = \"1500ms\"", "rise = 5",
+        "fall = 6", "path = \"/x\"", "host = \"h\"", "status = \"204\""}},
+      {"backend",
+       {"address = \"10.0.0.99:1\"", "name = \"b\"", "weight = 3", "max_connections = 4", "backup = true"}}};
+  const auto parse = [](const std::string& toml) {
+    LbSettings v;
+    settings::Schema schema;
+    declare_lb_options(schema, v);
+    schema.load_text(toml, "lb.toml"); // not complete(): modes that are not built are told too
+    return v.lb.services.at(0);
+  };
+  const ServiceConfig before = parse(head + web + one);
+  std::set<std::string> told;
+  for (const auto& [table, lines] : others)
+    for (const std::string& line : lines) {
+      const std::string key = line.substr(0, line.find(' '));
+      std::string toml =
+          head + web +
+          (table.empty() || table == "backend" ? "" : "[service." + table + "]\n" + line + "\n") + one;
+      if (table == "backend") toml += line + "\n";
+      if (table.empty()) toml = head + web + line + "\n" + one;
+      if (key == "name" && table.empty())
+        toml = head + "[[service]]\n" + line + "\nlisten = [\"10.0.0.2:80\"]\n" + one;
+      if (key == "listen") toml = head + "[[service]]\nname = \"web\"\n" + line + "\n" + one;
+      if (key == "address") toml = head + web + "[[service.backend]]\n" + line + "\n";
+      const ServiceConfig after = parse(toml);
+      const std::vector<std::string> all =
+          table == "backend" ? changes(before.backends[0], after.backends[0]) : changes(before, after);
+      const std::string name = table.empty() || table == "backend" ? key : table + "." + key;
+      ASSERT_EQ(all.size(), 1U) << line;
+      EXPECT_TRUE(all[0].starts_with(name + " ") && all[0].find(" -> ") != all[0].npos) << all[0];
+      told.insert((table.empty() ? "service" : table) + "." + key);
+    }
+  std::ifstream in(TERN_CONFIG_DIR "/lb.toml");
+  std::string section;
+  for (std::string line; std::getline(in, line);) {
+    std::smatch m;
+    if (std::regex_search(line, m, std::regex("^\\[+(service\\.)?([a-z_]+)\\]+"))) {
+      section = m[1].length() != 0 || m[2] == "service" ? m[2].str() : "";
+    } else if (!section.empty() && std::regex_search(line, m, std::regex("^(# )?([a-z0-9_]+) = "))) {
+      EXPECT_TRUE(told.contains(section + "." + m[2].str()))
+          << section << '.' << m[2] << " is in no table above";
+    }
+  }
 }
 
 } // namespace

@@ -48,6 +48,24 @@ TEST(Health, HttpStatusDecidesByRiseAndFall) {
   EXPECT_EQ(b.changes(0), 2U);
 }
 
+TEST(Health, HostAndStatusAreAsConfigured) {
+  LbRig r([] {
+    ServiceConfig v = checked(CheckKind::http);
+    v.check.host = "shop.example";
+    v.check.status = {503, 503};
+    return v;
+  }());
+  r.world.answer = "HTTP/1.1 503 In Maintenance\r\n\r\n";
+  r.run(Duration::ms(100));
+  ASSERT_EQ(r.world.accepted.size(), 1U);
+  EXPECT_NE(r.world.accepted[0]->got.find("\r\nHost: shop.example\r\n"), std::string::npos);
+  EXPECT_EQ(r.count(Count::checks_passed), 1U);
+  r.world.answer = "HTTP/1.1 200 OK\r\n\r\n"; // not what is wanted
+  r.run(Duration::seconds(2));
+  EXPECT_EQ(r.count(Count::checks_failed), 1U);
+  EXPECT_EQ(r.count(Count::checks_passed), 1U);
+}
+
 TEST(Health, FirstCheckDecidesAtOnce) {
   LbRig r([] {
     ServiceConfig v = checked(CheckKind::tcp);

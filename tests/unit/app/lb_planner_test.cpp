@@ -59,6 +59,16 @@ TEST(Planner, FreshPlanIsAsWritten) {
   EXPECT_EQ(p.name_of(1), "web/b");
 }
 
+TEST(Planner, SeedIsTheChoosers) {
+  LbConfig c = two;
+  c.services[0].balance = Balance::source_hash;
+  const auto plan = Planner(c, start).make(start);
+  c.services[0].seed = 7;
+  const auto other = Planner(c, start).make(start);
+  EXPECT_FALSE(std::ranges::equal(plan->services[0].primary.table(), other->services[0].primary.table()));
+  EXPECT_NE(plan->services[0].key, other->services[0].key); // clients are hashed by it too
+}
+
 TEST(Planner, ReloadOfTheSameChangesNothing) {
   Planner p(two, start);
   EXPECT_TRUE(p.reload(two, start).empty());
