@@ -71,15 +71,18 @@ class World:
 
         async def one():
             async with gate:
-                s = self.socket(address)
+                s, writer = self.socket(address), None
                 try:
                     await asyncio.wait_for(self.loop.sock_connect(s, (address, port)), patience)
                     reader, writer = await asyncio.open_connection(sock=s)
                     name = await asyncio.wait_for(reader.readline(), 10)
-                    return (name.decode().strip(), reader, writer) if name else None
+                    if name:
+                        return (name.decode().strip(), reader, writer)
                 except (OSError, asyncio.TimeoutError):
-                    s.close()
-                    return None
+                    pass
+                # The socket is the transport's once there is one: closed beneath it, its number would be another's.
+                writer.transport.abort() if writer else s.close()
+                return None
 
         async def all_of_them():
             nonlocal gate

@@ -50,7 +50,7 @@ class Churn:
     # ---- Clients that come and go
     async def comer(self, i):
         while time.monotonic() < self.end:
-            name, began = None, time.monotonic()
+            name, writer, began = None, None, time.monotonic()
             word = os.urandom(self.random.choice((1, 64, 3000, 40_000)))
             try:
                 s = self.world.socket(lb.TERN)
@@ -67,7 +67,8 @@ class Churn:
                     self.died_under += 1
                 else:
                     self.wrong.append(f"a client of {name or 'nobody yet'}: {type(e).__name__} {e}, {len(word)} bytes; {self.of(s)}")
-                s.close()
+                # The socket is the transport's once there is one: closed beneath it, its number would be another's.
+                writer.transport.abort() if writer else s.close()
             await asyncio.sleep(self.random.random() * 0.05)
 
     def of(self, s):

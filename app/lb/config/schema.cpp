@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 
 #include "app/lb/config/changes.hpp"
 #include "app/lb/config/kinds.hpp"
@@ -97,9 +99,11 @@ void declare_lb_options(Schema& s, LbSettings& v) {
 
 namespace {
 
-// As the schema prints them, key by key.
+// As the schema prints them, key by key; the backends and the tables of a service are others' business.
 template <class T>
-std::vector<std::string> differences(const T& from, const T& to, void (*declare)(Schema&, T&)) {
+std::vector<std::string> differences(const T& from, const T& to, void (*declare)(Schema&, T&),
+                                     std::string_view table = "") {
+  constexpr std::array<std::string_view, 4> others{"backend", "per_client", "timeouts", "health"};
   T a = from;
   T b = to;
   Schema x;
@@ -110,11 +114,11 @@ std::vector<std::string> differences(const T& from, const T& to, void (*declare)
   for (std::size_t i = 0; i < x.options().size(); ++i) {
     const auto before = x.options()[i].print();
     const auto after = y.options()[i].print();
-    if (before == after || x.options()[i].name == "backend") continue;
+    if (before == after || std::ranges::find(others, x.options()[i].name) != others.end()) continue;
     const auto text = [](const std::vector<std::string>& v) {
       return v.size() == 1 ? v[0] : fmt::format("[{}]", fmt::join(v, ", "));
     };
-    all.push_back(fmt::format("{} {} -> {}", x.options()[i].name, text(before), text(after)));
+    all.push_back(fmt::format("{}{} {} -> {}", table, x.options()[i].name, text(before), text(after)));
   }
   return all;
 }
@@ -122,7 +126,14 @@ std::vector<std::string> differences(const T& from, const T& to, void (*declare)
 } // namespace
 
 std::vector<std::string> changes(const ServiceConfig& from, const ServiceConfig& to) {
-  return differences(from, to, declare_service);
+  std::vector<std::string> all = differences(from, to, declare_service);
+  const auto add = [&all](std::vector<std::string> more) {
+    all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  };
+  add(differences(from.source, to.source, declare_source, "per_client."));
+  add(differences(from.timeouts, to.timeouts, declare_timeouts, "timeouts."));
+  add(differences(from.check, to.check, declare_check, "health."));
+  return all;
 }
 std::vector<std::string> changes(const BackendConfig& from, const BackendConfig& to) {
   return differences(from, to, declare_backend);
