@@ -98,8 +98,8 @@ bool open_and_ask(End& client, End& server, SynGate& gate, const Tuple4& tuple, 
       listen_arrives(server.env, gate, CookieMode::Auto, ListenRoom{}, tuple, Segment{.h = syn}, now, heard);
   if (v != ListenVerdict::Record) return false;
   SynRecord record = heard.record;
-  wire::SummedFront front;
-  client.take(build_syn_ack(server.env, record, 1460, now, front), now);
+  client.take(build(syn_ack(server.env.settings, record, 1460, now), server.env.packets, server.env.counters),
+              now);
   (void)send_static(client.env, client.tcb, std::span{text}.first(64), now);
   client.put(now);
   Packet third = std::move(client.burst[0]);

@@ -7,11 +7,13 @@
 #include <cstring>
 #include <span>
 
+#include "base/copy.hpp"
 #include "packet/packet.hpp"
 #include "wire/checksum.hpp"
 #include "wire/ethernet.hpp"
 #include "wire/ipv4.hpp"
 #include "wire/ipv6.hpp"
+#include "wire/tcp_inl.hpp"
 
 namespace tern::net {
 
@@ -160,6 +162,41 @@ namespace detail {
   const Be16 checksum = wire::finish(sum);
   std::memcpy(tcp + wire::tcp_checksum_offset, &checksum, sizeof checksum);
   return true;
+}
+
+// A whole frame of the commonest kind, written at one go around a header that is still in registers: untagged IPv4, and
+// text of one run. `frame` has room for it, and nothing in it yet.
+struct Ends4 {
+  Ip4 src;
+  Ip4 dst;
+  std::uint32_t ports; // as they lie
+};
+inline constexpr std::uint16_t front4 = wire::ethernet_length + wire::ipv4_length;
+// Where it may go, and by which port.
+[[nodiscard]] inline bool takes_frame4(const L2Header& l2, const TxOffloads& offloads) {
+  return l2.length == wire::ethernet_length && !offloads.lengths;
+}
+// `Header` is wire::LeanHeader or wire::FullSyn.
+template <class Header>
+[[gnu::always_inline]] inline void write_frame4(Packet& frame, const L2Header& l2, const Ends4& ends,
+                                                std::uint16_t id, const Header& h,
+                                                std::span<const std::byte> text, const TxOffloads& offloads) {
+  std::byte* const b = frame.data();
+  std::byte* const tcp = b + front4;
+  const auto length = static_cast<std::uint32_t>(h.length() + text.size());
+  std::memcpy(b, l2.bytes.data(), wire::ethernet_length);
+  wire::emit_plain_ipv4(detail::ip4_around(length, ends.src, ends.dst, id, 0), !offloads.ip_checksum,
+                        b + wire::ethernet_length);
+  std::uint64_t sum = wire::pseudo_sum(ends.src, ends.dst, wire::ip_protocol::tcp, length);
+  const std::uint64_t front = wire::emit(h, ends.ports, tcp).sum;
+  if (!text.empty()) copy_short(tcp + h.length(), text.data(), text.size());
+  if (offloads.tcp_checksum)
+    return detail::leave_tcp_checksum(frame.mbuf(), tcp, sum, detail::ip4_flags(offloads));
+  sum += front;
+  if (!text.empty())
+    sum += wire::sum_bytes(text); // where it came from: what was just stored waits for its stores
+  const Be16 checksum = wire::finish(sum);
+  std::memcpy(tcp + wire::tcp_checksum_offset, &checksum, sizeof checksum);
 }
 
 [[nodiscard]] inline bool encapsulate6(Packet& segment, const L2Header& l2, const Ip& src, const Ip& dst,

@@ -121,6 +121,19 @@ class Network {
                : no_room(segment);
   }
 
+  // The same for what is of the commonest kind, at one go (encapsulate.hpp): no packet yet, one that `frame` is, with
+  // front4 bytes in front of its segment.
+  [[nodiscard]] bool takes_frame4(const Neighbour* hop) const {
+    return hop != nullptr && hop->state != NeighbourState::incomplete &&
+           net::takes_frame4(hop->l2, settings_.offloads);
+  }
+  template <class Header>
+  [[gnu::always_inline]] void write_frame4(Packet& frame, Neighbour& hop, const Ends4& ends, const Header& h,
+                                           std::span<const std::byte> text) {
+    hop.used = true;
+    net::write_frame4(frame, hop.l2, ends, next_id_++, h, text, settings_.offloads);
+  }
+
   // Tells the link of our addresses (gratuitous ARP, unsolicited advertisements).
   void announce();
   // Ages neighbours, asks again, gives up. A few times a second.

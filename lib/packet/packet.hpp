@@ -232,14 +232,15 @@ class PacketPool {
   // tx_offload means nothing until somebody sets the flags that speak of it. Between two cores a line not
   // written is a line not moved.
   [[nodiscard]] Packet alloc() const { return alloc(0); }
-  // With `bytes` of data already in it, for the caller to write: they must fit room().
-  [[nodiscard]] Packet alloc(std::uint32_t bytes) const {
-    TERN_DCHECK(bytes <= room());
+  // With `bytes` of data already in it, for the caller to write: they must fit room(), but for the first
+  // `in_front` of them, which lie in the head room.
+  [[nodiscard, gnu::always_inline]] Packet alloc(std::uint32_t bytes, std::uint16_t in_front = 0) const {
+    TERN_DCHECK(bytes - in_front <= room() && in_front <= RTE_PKTMBUF_HEADROOM);
     rte_mbuf* m = stash_ == nullptr ? nullptr : stash_->take();
-    if (m == nullptr) m = rte_mbuf_raw_alloc(pool_);
+    if (m == nullptr) m = fetch(pool_);
     if (m == nullptr) [[unlikely]]
       return {};
-    renew(m, bytes);
+    renew(m, bytes, in_front);
     return Packet{m};
   }
   // A packet over bytes that live elsewhere: direct, but never writable. Empty when the pool is.
@@ -255,9 +256,10 @@ class PacketPool {
   [[nodiscard]] unsigned used() const { return rte_mempool_in_use_count(pool_); }
 
  private:
+  [[gnu::noinline]] static rte_mbuf* fetch(rte_mempool* pool) { return rte_mbuf_raw_alloc(pool); }
   // Fields that lie side by side, in one word each: as many stores less, and who reads two of them together
   // (Packet::prepend) does not wait for the store buffer to join them.
-  static void renew(rte_mbuf* m, std::uint32_t bytes) {
+  static void renew(rte_mbuf* m, std::uint32_t bytes, std::uint16_t in_front) {
     static_assert(offsetof(rte_mbuf, refcnt) == offsetof(rte_mbuf, data_off) + 2 &&
                   offsetof(rte_mbuf, nb_segs) == offsetof(rte_mbuf, data_off) + 4 &&
                   offsetof(rte_mbuf, port) == offsetof(rte_mbuf, data_off) + 6);
@@ -266,8 +268,8 @@ class PacketPool {
     const auto put = [m](std::size_t offset, auto word) {
       std::memcpy(reinterpret_cast<std::byte*>(m) + offset, &word, sizeof word);
     };
-    put(offsetof(rte_mbuf, data_off), std::uint64_t{RTE_PKTMBUF_HEADROOM} | 1ULL << 16 | 1ULL << 32 |
-                                          std::uint64_t{RTE_MBUF_PORT_INVALID} << 48);
+    put(offsetof(rte_mbuf, data_off), std::uint64_t{RTE_PKTMBUF_HEADROOM} - in_front + (1ULL << 16) +
+                                          (1ULL << 32) + (std::uint64_t{RTE_MBUF_PORT_INVALID} << 48));
     put(offsetof(rte_mbuf, ol_flags), std::uint64_t{0});
     put(offsetof(rte_mbuf, packet_type), std::uint64_t{bytes} << 32);
     put(offsetof(rte_mbuf, data_len), bytes);

@@ -18,6 +18,7 @@
 #include "runtime/hops.hpp"
 #include "runtime/shard.hpp"
 #include "tcp/pack.hpp"
+#include "tcp/predicted_inl.hpp"
 #include "tcp/reply.hpp"
 #include "wire/tcp_inl.hpp"
 
@@ -113,6 +114,8 @@ class Core {
   template <class Key>
   void arrive_at_time_wait(std::uint32_t index, const tcp::Segment& s, const Key& key, FlowHash hash);
   void arrive_at_connection(R& r, const tcp::Segment& s);
+  [[nodiscard, gnu::always_inline]] bool arrive_predicted(R& r, const Arrived& a,
+                                                          Packet& p); // core_predicted_inl.hpp
 
   template <class Key>
   [[nodiscard]] tcp::ListenRoom room_of(const Listener& l);
@@ -155,10 +158,16 @@ class Core {
 
   void flush();
   void flush_one(R& r);
-  void end_connection(R& r);
+  [[nodiscard, gnu::always_inline]] bool send_predicted(R& r); // core_predicted_inl.hpp
+  [[nodiscard]] bool send_by_steps(R& r);
+  template <class Make>
+  [[nodiscard, gnu::always_inline]] bool send_whole(const FlowKey4& key, std::uint16_t hop,
+                                                    std::uint32_t length, std::span<const std::byte> text,
+                                                    Make&& make);
+  [[gnu::noinline]] void end_connection(R& r);
   template <class Key>
   void enter_time_wait(R& r, const Key& key);
-  void arm(R& r) {
+  [[gnu::always_inline]] void arm(R& r) {
     if (const std::uint32_t at = tcp::next_deadline(r.tcb); at != 0) shard_.wheel.arm(r, at);
   }
 
@@ -225,3 +234,4 @@ class Core {
 
 #include "runtime/core_inl.hpp"
 #include "runtime/core_network_inl.hpp"
+#include "runtime/core_predicted_inl.hpp"

@@ -345,6 +345,15 @@ void Core<Port, Handler>::flush_one(R& r) {
     if (r.tcb.has(tcp::flag_fin_queued) && !r.tcb.has(tcp::flag_orphan) && !r.has(R::over)) [[unlikely]]
       shard_.handle(r).drain();
   }
+  const bool more = !send_predicted(r) && send_by_steps(r);
+  if (r.has(R::over)) return end_connection(r);
+  if (more) shard_.mark_dirty(r);
+  arm(r);
+}
+
+// All that the engine has to send. True: there is more, and no packet for it.
+template <io::PacketPort Port, class Handler>
+bool Core<Port, Handler>::send_by_steps(R& r) {
   bool more = true;
   while (more) {
     more = tcp::output(shard_.env, r.tcb, shard_.now, out_);
@@ -360,9 +369,7 @@ void Core<Port, Handler>::flush_one(R& r) {
     out_.all_moved();
     if (n == 0 || congested_) break;
   }
-  if (r.has(R::over)) return end_connection(r);
-  if (more) shard_.mark_dirty(r);
-  arm(r);
+  return more;
 }
 
 // What the port cuts goes to it in one.
@@ -448,10 +455,14 @@ void Core<Port, Handler>::reply(const wire::Tcp& h, const Key& key, std::uint16_
 template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::send_syn_ack(const tcp::SynRecord& r, const Key& key, std::uint16_t& hop) {
-  wire::SummedFront front;
-  Packet p = tcp::build_syn_ack(shard_.env, r, shard_.template mtu_mss<Key>(), shard_.now, front);
-  if (!p) return shard_.counters.add(CoreCounter::drop_control_no_packet);
-  send(std::move(p), key, false, hop, front);
+  const std::uint16_t mss = shard_.template mtu_mss<Key>();
+  if constexpr (std::is_same_v<Key, FlowKey4>) {
+    if (tcp::full(r) && send_whole(key, hop, wire::FullSyn::length(), {}, [&] {
+          return tcp::full_syn_ack(shard_.env.settings, r, mss, shard_.now);
+        }))
+      return;
+  }
+  reply(tcp::syn_ack(shard_.env.settings, r, mss, shard_.now), key, hop);
 }
 
 // Ports, IP and Ethernet around a segment, and into the transmit burst.

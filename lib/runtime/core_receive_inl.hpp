@@ -177,6 +177,9 @@ template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::arrive(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref) {
   Packet packet{a.frame};
+  if (ref && ref.kind() == FlowKind::connection &&
+      arrive_predicted(shard_.connections.at(ref.index()), a, packet)) [[likely]]
+    return shard_.stash.give(std::move(packet), shard_.env.packets.raw());
   wire::Tcp& h = header_;
   const std::byte* l4 = packet.data() + a.l4_offset;
   const std::size_t here = packet.data_length() - a.l4_offset;

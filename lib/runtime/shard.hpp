@@ -96,7 +96,7 @@ class Shard {
     return {this, connections.index_of(r), r.generation};
   }
   // After any call into the engine: what it wants is noted, and done in the output pass.
-  void note(ConnectionRecord& r, const tcp::Outcome& out) {
+  [[gnu::always_inline]] void note(ConnectionRecord& r, const tcp::Outcome& out) {
     using R = ConnectionRecord;
     if (out.has(tcp::event_closed)) r.set(R::over);
     if (out.has(tcp::event_time_wait)) r.set(R::over | R::wants_time_wait);

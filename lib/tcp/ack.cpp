@@ -63,13 +63,13 @@ void acknowledge_rare(const Env& env, Tcb& t, const Segment& s, bool newer, bool
     info.sack = {h.options.sack.data(), t.has(flag_sack) ? std::size_t{h.options.sack_count} : 0};
     info.ece = ece;
     info.pure = s.text == 0 && !h.has(flag::fin) && same_window;
-    if (newer) info.ts_ecr_us_rtt = echoed_rtt(env, t, h, now);
+    if (newer) info.ts_ecr_us_rtt = echoed_rtt(env, t, echo_of(h), now);
     const AckVerdict v = t.recovery->on_ack(env, t, info, now);
     if (v.rtt_us != 0) rtt::add_sample(t, env.settings, v.rtt_us);
     if (newer) t.clear(flag_timing);
     if (v.lost) out.output = true;
   } else if (newer) {
-    sample_rtt(env, t, h, now);
+    sample_rtt(env, t, h.ack, echo_of(h), now);
     if (t.snd_una != t.snd_nxt) count_divided(env, t, info.una_before);
     if (ece) react_to_ece(env, t);
     if (t.has(flag_rto_recovery)) {

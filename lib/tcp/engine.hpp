@@ -35,7 +35,12 @@ bool output(const Env&, Tcb&, Instant now, TxBurst&);
 bool output_by_steps(const Env&, Tcb&, Instant now, TxBurst&);
 
 // ---- Timers: one deadline for all, on the wrapping millisecond clock; 0 is none.
-[[nodiscard]] std::uint32_t next_deadline(const Tcb&);
+[[nodiscard]] inline std::uint32_t next_deadline(const Tcb& t) {
+  std::uint32_t first = t.rtx_at_ms;
+  for (const std::uint32_t at : {t.ack_at_ms, t.idle_at_ms})
+    if (at != 0 && (first == 0 || static_cast<std::int32_t>(at - first) < 0)) first = at;
+  return first;
+}
 void timer_fires(const Env&, Tcb&, Instant now, Outcome&);
 
 // ---- The user's calls (RFC 9293 §3.10.1–6).

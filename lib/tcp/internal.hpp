@@ -1,4 +1,4 @@
-// What the engine's own files share. Nobody outside lib/tcp includes this.
+// What the engine's own files share. Nobody outside lib/tcp includes this, but through predicted_inl.hpp.
 #pragma once
 
 #include <algorithm>
@@ -123,11 +123,10 @@ void give_back_recovery(const Env&, Tcb&);
 void suspect_black_hole(const Env&, Tcb&); // one more time-out without an answer
 void doubt_black_hole(Tcb&);               // something got through
 
-// ---- Arrival's steps that two files share; the fifth's are in ack_inl.hpp.
-// Seventh and eighth (text.cpp). The seventh is true when what now stands at rcv.nxt is the peer's FIN.
+// ---- Arrival's steps that two files share; the fifth's are in ack_inl.hpp, the eighth is in text_inl.hpp.
+// Seventh (text.cpp): true when what now stands at rcv.nxt is the peer's FIN.
 [[nodiscard]] bool seventh_take_text(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
-void eighth_take_fin(const Env&, Tcb&, Instant now, Outcome&);
-// Both, for text that lies on a segment with SYN.
+// It and the eighth, for text that lies on a segment with SYN.
 void take_text_behind_syn(const Env&, Tcb&, const Segment&, Instant now, Outcome&);
 // Refuses everything: RFC 9293 §3.10.7.1's reset for a segment.
 void reply_reset(const Env&, const Segment&, Outcome&);

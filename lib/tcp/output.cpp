@@ -1,10 +1,10 @@
 // Output: one pass decides ACK, text, FIN and retransmissions together.
 #include "base/copy.hpp"
 #include "tcp/internal.hpp"
+#include "tcp/predicted_inl.hpp"
 #include "tcp/reassembly.hpp"
 #include "tcp/send_queue.hpp"
 #include "tcp/syn_options.hpp"
-#include "tcp/timers_inl.hpp"
 #include "wire/tcp_inl.hpp"
 
 namespace tern::tcp {
@@ -61,16 +61,20 @@ bool push_lean(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t
                TxBurst& burst) {
   if (text != 0 && env.scarcity == Scarcity::last) return env.count(Counter::no_packet), false; // as push()
   const bool stamped = t.has(flag_timestamps);
-  const std::uint32_t header = stamped ? wire::stamped_header : std::uint32_t{wire::tcp_min_header};
+  const std::uint32_t header = lean_length(t, 0);
   const std::byte* run = text == 0 ? nullptr : send_queue::in_one_run(t, seq, text);
   const std::uint32_t here = run == nullptr ? 0 : text;
   Packet p = env.packets.alloc(header + here);
   if (!p) return env.count(Counter::no_packet), false;
   std::byte* const at = p.data();
   copy_short(at + header, run, here);
-  const std::uint16_t window = advertise_window(t);
-  const wire::Stamp stamp{now.ms32() + t.ts_offset, t.ts_recent};
-  const wire::SummedFront front = wire::emit_lean(at, seq, t.rcv_nxt, flags, window, stamped, stamp);
+  const wire::LeanHeader h{.seq = seq,
+                           .ack = t.rcv_nxt,
+                           .flags = flags,
+                           .stamped = stamped,
+                           .window = advertise_window(t),
+                           .stamp = {now.ms32() + t.ts_offset, t.ts_recent}};
+  const wire::SummedFront front = wire::emit(h, 0, at);
   if (here != text && !send_queue::gather(env, t, seq, text, p)) return env.count(Counter::no_packet), false;
   burst.push(std::move(p), ect, front);
   return true;
@@ -112,21 +116,8 @@ bool push_syn(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   return push(env, t, h, 0, false, burst);
 }
 
-// What comes of it for an active open with the settings as they mostly are.
-bool push_full_syn(const Env& env, const Tcb& t, Instant now, TxBurst& burst) {
-  Packet p = env.packets.alloc(wire::full_syn_header);
-  if (!p) return env.count(Counter::no_packet), false;
-  const wire::FullOffer offer{t.path_mss, own_scale(env.settings), {now.ms32() + t.ts_offset, 0}};
-  const wire::SummedFront front =
-      wire::emit_full_syn(p.data(), t.iss, Seq{}, flag::syn, syn_window(t), offer);
-  burst.push(std::move(p), false, front);
-  return true;
-}
-
 bool emit_syn(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
-  const Settings& s = env.settings;
-  const bool full = t.state == State::SynSent && s.sack && s.timestamps && s.window_scale && !s.ecn;
-  if (!(full ? push_full_syn(env, t, now, burst) : push_syn(env, t, now, burst))) return false;
+  if (!push_syn(env, t, now, burst)) return false;
   if (t.rtx_count != 0) {
     env.count(t.state == State::SynSent ? Counter::retransmit_syn : Counter::retransmit_syn_ack);
     t.clear(flag_timing); // Karn
@@ -281,59 +272,17 @@ bool send_probe(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   return false;
 }
 
-// The fast path: what most passes come to. A connection on which nothing went wrong has nothing in flight, and all that
-// waits, with the FIN if there is one, fits one segment; or it owes an ACK alone; or nothing. False: something is out of
-// the ordinary, and nothing was done.
-bool send_as_predicted(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
-  constexpr std::uint32_t unusual = flag_abort_due | flag_syn_due | flag_retransmit_head | flag_probe_due |
-                                    flag_tlp_due | flag_has_recovery | flag_has_reassembly | flag_dsack |
-                                    flag_ecn | flag_ece | flag_cwr;
-  if (t.has(unusual) || !synchronized(t.state) || burst.full()) return false;
-  const bool fin = fin_pending(t);
-  const std::uint32_t text = t.unsent();
-  const bool waiting = text != 0 || fin;
-  const std::byte* run = nullptr;
-  if (waiting) {
-    // A window that holds more than the text takes the FIN too; with nothing in flight, Nagle has nothing to say.
-    if (t.outstanding() != 0 || !(t.rtx_at_ms == 0 || t.rtx == RtxTimer::Persist)) return false;
-    if (text >= t.snd_wnd || text > std::min<std::uint32_t>(t.cwnd, t.mss)) return false;
-    if (text != 0) {
-      run = send_queue::in_one_run(t, t.snd_nxt, text);
-      if (run == nullptr || env.scarcity == Scarcity::last) return false;
-    }
-  } else {
-    if (t.rtx_at_ms == 0 && t.outstanding() != 0) return false;
-    if (!t.has(flag_ack_now)) return true;
-  }
-
-  const bool stamped = t.has(flag_timestamps);
-  const std::uint32_t header = stamped ? wire::stamped_header : std::uint32_t{wire::tcp_min_header};
-  Packet p = env.packets.alloc(header + text);
-  if (!p) [[unlikely]]
+// The segment that was predicted, in a packet of its own. False: there is none to be had, and nothing was done.
+bool push_predicted(const Env& env, Tcb& t, const Prediction& p, Instant now, TxBurst& burst) {
+  const bool syn = p.what == Prediction::What::syn;
+  Packet packet = env.packets.alloc(syn ? wire::FullSyn::length() : lean_length(t, p.text));
+  if (!packet) [[unlikely]]
     return false;
-  std::byte* const at = p.data();
-  if (text != 0) copy_short(at + header, run, text);
-  const std::uint8_t flags = !waiting ? flag::ack
-                             : fin    ? flag::ack | flag::psh | flag::fin
-                                      : flag::ack | flag::psh;
-  const std::uint16_t window = advertise_window(t);
-  const Seq seq = t.snd_nxt, ack = t.rcv_nxt;
-  const wire::Stamp stamp{now.ms32() + t.ts_offset, t.ts_recent};
-  burst.push(std::move(p), false, wire::emit_lean(at, seq, ack, flags, window, stamped, stamp));
-
-  t.clear(flag_ack_now | flag_ack_delayed);
-  t.ack_at_ms = 0;
-  t.unacked_segments = 0;
-  t.last_ack_sent = ack;
-  if (!waiting) return true;
-  t.snd_nxt += text + fin;
-  if (fin) t.set(flag_fin_sent);
-  if (!t.has(flag_timing)) {
-    t.set(flag_timing);
-    t.timed_seq = seq;
-    t.timed_at_us = now.us32();
-  }
-  arm(t, RtxTimer::Rto, backed_off_rto(env, t), now);
+  std::byte* const at = packet.data();
+  if (p.text != 0) copy_short(at + (packet.data_length() - p.text), p.run, p.text);
+  const wire::SummedFront front =
+      syn ? wire::emit(leave_syn(env, t, now), 0, at) : wire::emit(leave(env, t, p, now), 0, at);
+  burst.push(std::move(packet), false, front);
   return true;
 }
 
@@ -359,8 +308,11 @@ bool output_by_steps(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   return more;
 }
 
+// What was predicted at one go, else by the steps.
 bool output(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
-  if (send_as_predicted(env, t, now, burst)) return false;
+  const Prediction p = burst.full() ? Prediction{} : predict_output(env, t);
+  if (p.what == Prediction::What::nothing) return false;
+  if (p.what != Prediction::What::unusual && push_predicted(env, t, p, now, burst)) return false;
   return output_by_steps(env, t, now, burst);
 }
 

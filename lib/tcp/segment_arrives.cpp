@@ -11,7 +11,7 @@
 //             fifth: ACK             fifth_check_ack(); what an acceptable one does: ack_inl.hpp, ack.cpp
 //             sixth: URG             nothing to do
 //             seventh: text          text.cpp, seventh_take_text()
-//             eighth: FIN            text.cpp, eighth_take_fin()
+//             eighth: FIN            text_inl.hpp, eighth_take_fin()
 //   §3.10.8   time-outs              timers.cpp
 //
 // Two states of §3.10.7.4 are records of their own with the same steps, fewer of which can matter there:
@@ -19,6 +19,7 @@
 // segment_arrives(), which does at once what the steps come to for a segment that was predicted.
 #include "tcp/ack_inl.hpp"
 #include "tcp/internal.hpp"
+#include "tcp/predicted_inl.hpp"
 #include "tcp/text_inl.hpp"
 
 namespace tern::tcp {
@@ -149,12 +150,9 @@ bool fourth_check_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Out
   return false;
 }
 
-// RFC 7323 §4.3: the echo follows the segment that the last ACK covered. Only once its ACK is believed, as
-// Linux: a forged timestamp would have PAWS refuse all that is true. One that is older, and passed PAWS, did
-// so after a silence in which the clock may have wrapped (§5.5): it counts from here.
 void note_timestamp(Tcb& t, const wire::Tcp& h) {
-  if ((h.options.has & wire::TcpOptions::timestamps_bit) != 0 && h.seq.at_or_before(t.last_ack_sent))
-    t.ts_recent = h.options.ts_val;
+  if ((h.options.has & wire::TcpOptions::timestamps_bit) != 0)
+    detail::note_timestamp(t, h.seq, h.options.ts_val);
 }
 
 // Fifth, in SYN-RECEIVED: an ACK of our SYN, of what was sent and no more.
@@ -167,27 +165,6 @@ void handshake_ends(const Env& env, Tcb& t, const wire::Tcp& h, Instant now, Out
   t.snd_wl2 = h.ack;
   out.events |= event_established;
   if (t.unsent() != 0 || fin_pending(t)) out.output = true;
-}
-
-// Fifth, at its end: our FIN is acknowledged. False: the segment goes no further.
-bool our_fin_acknowledged(const Env& env, Tcb& t, Instant now, Outcome& out) {
-  switch (t.state) {
-    case State::FinWait1:
-      t.state = State::FinWait2;
-      if (t.has(flag_orphan)) t.idle_at_ms = deadline_in(env.settings.fin_wait_2, now);
-      return true;
-    case State::Closing:
-      t.state = State::TimeWait;
-      stop_timers(t);
-      t.reason = out.reason = CloseReason::Done;
-      out.events |= event_time_wait;
-      return false;
-    case State::LastAck:
-      finish(t, CloseReason::Done, out);
-      return false;
-    default:
-      return true;
-  }
 }
 
 // Fifth, the ACK field.
@@ -215,10 +192,23 @@ bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outc
   return !fin_acknowledged(t) || our_fin_acknowledged(env, t, now, out);
 }
 
-// The fast path's question: is this the segment that was predicted — a connection that is open, or that it
-// opens; in sequence, inside the window, nothing on it but ACK, PSH and FIN; an ACK of what is outstanding;
-// nothing held out of order, the user there, the options as agreed? All that the first four steps ask is then
-// answered, and all that the fifth would refuse is excluded.
+// What the segment says, if it is of the layout that the predicted way (predicted_inl.hpp) knows.
+bool lean(const Segment& s, wire::LeanHeader& h) {
+  const wire::TcpOptions& o = s.h.options;
+  if (s.ce || (o.has & ~wire::TcpOptions::timestamps_bit) != 0 || o.sack_count != 0) return false;
+  h.seq = s.h.seq;
+  h.ack = s.h.ack;
+  h.flags = s.h.flags;
+  h.stamped = o.has != 0;
+  h.window = s.h.window;
+  h.stamp = {o.ts_val, o.ts_ecr};
+  return true;
+}
+
+// The question of the wider path behind that one, for a connection that is about to open too, or that lost something: in
+// sequence, inside the window, nothing on it but ACK, PSH and FIN; an ACK of what is outstanding; nothing held out of
+// order, the user there, the options as agreed? All that the first four steps ask is then answered, and all that the
+// fifth would refuse is excluded.
 bool predicted(const Tcb& t, const Segment& s) {
   const wire::Tcp& h = s.h;
   const State state = t.state;
@@ -258,8 +248,12 @@ void segment_arrives_by_rfc(const Env& env, Tcb& t, const Segment& s, Instant no
 
 // What the steps come to for a segment that was predicted; any other goes by them one by one.
 void segment_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
-  if (!predicted(t, s)) [[unlikely]]
-    return segment_arrives_by_rfc(env, t, s, now, out);
+  wire::LeanHeader h;
+  if (lean(s, h) && arrive_as_predicted(env, t, h, s.text, now, out)) [[likely]] {
+    if (s.text != 0) (void)out.data.append(std::move(*s.payload));
+    return;
+  }
+  if (!predicted(t, s)) return segment_arrives_by_rfc(env, t, s, now, out);
   t.heard_ms = now.ms32();                                                  // first
   if (t.state == State::SynReceived) handshake_ends(env, t, s.h, now, out); // fifth
   if (t.has(flag_timestamps)) note_timestamp(t, s.h);

@@ -88,19 +88,6 @@ wire::Tcp syn_ack(const Settings& settings, const SynRecord& r, std::uint16_t mt
                          {now.ms32() + r.ts_offset, r.ts_recent});
 }
 
-Packet build_syn_ack(const Env& env, const SynRecord& r, std::uint16_t mtu_mss, Instant now,
-                     wire::SummedFront& front) {
-  const bool full = r.scaled != 0 && r.sack != 0 && r.timestamps != 0 && r.ecn == 0;
-  if (!full) [[unlikely]]
-    return build(syn_ack(env.settings, r, mtu_mss, now), env.packets, env.counters, front);
-  Packet p = env.packets.alloc(wire::full_syn_header);
-  if (!p) return env.count(Counter::no_packet), Packet{};
-  const wire::FullOffer offer{mtu_mss, own_scale(env.settings), {now.ms32() + r.ts_offset, r.ts_recent}};
-  front = wire::emit_full_syn(p.data(), r.iss, r.irs + 1, flag::syn | flag::ack, first_window(env.settings),
-                              offer);
-  return p;
-}
-
 Handshake handshake_of(const Settings& settings, const SynRecord& r) {
   return {.iss = r.iss,
           .irs = r.irs,

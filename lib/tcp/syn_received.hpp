@@ -18,6 +18,7 @@
 #include "tcp/isn.hpp"
 #include "tcp/segment.hpp"
 #include "tcp/syn_options.hpp"
+#include "wire/tcp_inl.hpp"
 
 namespace tern::tcp {
 
@@ -56,9 +57,20 @@ static_assert(12 + 8 + 4 + sizeof(SynRecord) <= 64, "key, hook, deadline and fac
 [[nodiscard]] SynRecord make_syn_record(const Settings&, const wire::Tcp& syn, Origins, Instant now);
 // The SYN-ACK, first or again.
 [[nodiscard]] wire::Tcp syn_ack(const Settings&, const SynRecord&, std::uint16_t mtu_mss, Instant now);
-// The same as a packet that begins at its TCP header, whose sum `front` is. Empty, and counted, when the pool is.
-[[nodiscard]] Packet build_syn_ack(const Env&, const SynRecord&, std::uint16_t mtu_mss, Instant now,
-                                   wire::SummedFront& front);
+// The same in registers, of a record that full() is.
+[[nodiscard]] inline bool full(const SynRecord& r) {
+  return r.scaled != 0 && r.sack != 0 && r.timestamps != 0 && r.ecn == 0;
+}
+[[nodiscard]] inline wire::FullSyn full_syn_ack(const Settings& settings, const SynRecord& r,
+                                                std::uint16_t mtu_mss, Instant now) {
+  return {.seq = r.iss,
+          .ack = r.irs + 1,
+          .flags = wire::tcp_flag::syn | wire::tcp_flag::ack,
+          .wscale = own_scale(settings),
+          .window = first_window(settings),
+          .mss = mtu_mss,
+          .stamp = {now.ms32() + r.ts_offset, r.ts_recent}};
+}
 [[nodiscard]] Handshake handshake_of(const Settings&, const SynRecord&);
 
 // When the first SYN-ACK is to be sent again.

@@ -75,32 +75,6 @@ void note_ecn(Tcb& t, const Segment& s, Outcome& out) {
 
 } // namespace
 
-void eighth_take_fin(const Env& env, Tcb& t, Instant now, Outcome& out) {
-  t.rcv_nxt += 1;
-  if (t.has(flag_has_reassembly))
-    reassembly::release(env, t); // text beyond a FIN is nonsense, and nobody would ever take it
-  t.set(flag_peer_fin);
-  ack_now(t, out);
-  out.events |= event_peer_closed;
-  switch (t.state) {
-    case State::Established:
-      t.state = State::CloseWait;
-      watch_close_wait(env, t, now);
-      return;
-    case State::FinWait1: // our FIN is not acknowledged, or the fifth step would have moved on
-      t.state = State::Closing;
-      return;
-    case State::FinWait2:
-      t.state = State::TimeWait;
-      t.reason = out.reason = CloseReason::Done;
-      out.events |= event_time_wait;
-      stop_timers(t);
-      return;
-    default:
-      break;
-  }
-}
-
 void take_text_behind_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   wire::Tcp after_syn = s.h;
   after_syn.seq = s.h.seq + 1;

@@ -35,6 +35,33 @@ inline void deliver(const Env& env, Tcb& t, std::uint32_t n, Instant now, Outcom
   out.events |= event_data;
 }
 
+// Eighth: the peer's FIN.
+inline void eighth_take_fin(const Env& env, Tcb& t, Instant now, Outcome& out) {
+  t.rcv_nxt += 1;
+  if (t.has(flag_has_reassembly))
+    reassembly::release(env, t); // text beyond a FIN is nonsense, and nobody would ever take it
+  t.set(flag_peer_fin);
+  ack_now(t, out);
+  out.events |= event_peer_closed;
+  switch (t.state) {
+    case State::Established:
+      t.state = State::CloseWait;
+      watch_close_wait(env, t, now);
+      return;
+    case State::FinWait1: // our FIN is not acknowledged, or the fifth step would have moved on
+      t.state = State::Closing;
+      return;
+    case State::FinWait2:
+      t.state = State::TimeWait;
+      t.reason = out.reason = CloseReason::Done;
+      out.events |= event_time_wait;
+      stop_timers(t);
+      return;
+    default:
+      break;
+  }
+}
+
 // What the segment holds, once it is known to begin at rcv.nxt, to end inside the window, and to have nothing
 // behind it.
 [[gnu::always_inline]] inline void take_in_order(const Env& env, Tcb& t, const Segment& s, Instant now,

@@ -236,13 +236,6 @@ void set_retransmission_timer(const Env& env, Tcb& t, Instant now, bool restart)
 
 } // namespace detail
 
-std::uint32_t next_deadline(const Tcb& t) {
-  std::uint32_t first = t.rtx_at_ms;
-  for (const std::uint32_t at : {t.ack_at_ms, t.idle_at_ms})
-    if (at != 0 && (first == 0 || static_cast<std::int32_t>(at - first) < 0)) first = at;
-  return first;
-}
-
 void timer_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
   if (due(t.ack_at_ms, now)) {
     t.ack_at_ms = 0;

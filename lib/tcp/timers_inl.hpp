@@ -9,7 +9,7 @@
 
 namespace tern::tcp::detail {
 
-inline Duration backed_off_rto(const Env& env, const Tcb& t) {
+[[gnu::always_inline]] inline Duration backed_off_rto(const Env& env, const Tcb& t) {
   const Duration rto = rtt::rto(t, env.settings);
   const std::uint8_t shift = std::min<std::uint8_t>(t.rtx_backoff, 16);
   return std::min(Duration::ns(rto.as_ns() << shift), env.settings.rto_max);

@@ -79,27 +79,6 @@ inline constexpr std::uint8_t syn_bits = TcpOptions::mss_bit | TcpOptions::sack_
   return detail::parse_tcp_options(p + tcp_min_header, length - tcp_min_header, o);
 }
 
-// What a connection asks of a segment: all but ports, checksum and urgent pointer, which keep what they had. In
-// line for the layouts above.
-[[nodiscard, gnu::always_inline]] inline Verdict parse_lean(std::span<const std::byte> segment, Tcp& out) {
-  const std::byte* const p = segment.data();
-  if (segment.size() < stamped_header ||
-      (std::to_integer<unsigned>(p[12]) & 0xf0) != stamped_header / 4 << 4 ||
-      load_be<std::uint32_t>(p + 20) != detail::nop_nop_timestamp)
-    return parse_tcp(segment, out);
-  out.seq = Seq{load_be<std::uint32_t>(p + 4)};
-  out.ack = Seq{load_be<std::uint32_t>(p + 8)};
-  out.flags = std::to_integer<std::uint8_t>(p[13]);
-  out.header_length = stamped_header;
-  out.window = load_be<std::uint16_t>(p + 14);
-  TcpOptions& o = out.options;
-  o.has = TcpOptions::timestamps_bit;
-  o.sack_count = 0;
-  o.ts_val = load_be<std::uint32_t>(p + 24);
-  o.ts_ecr = load_be<std::uint32_t>(p + 28);
-  return Verdict::ok;
-}
-
 // How many bytes emit_tcp writes: 20..60. `header_length` of the argument is not looked at.
 [[nodiscard]] inline std::size_t emitted_length(const Tcp& t) {
   if (t.options.sack_count == 0) [[likely]] {
@@ -148,58 +127,108 @@ inline std::size_t emit_tcp(const Tcp& t, std::byte* to, SummedFront& front) {
   front = {sum, static_cast<std::uint32_t>(length)};
   return length;
 }
-// What emit_tcp writes of a segment that has no options, or a timestamp alone, from registers: ports and
-// urgent pointer 0. No Tcp is made of it first, whose fields would be stored only to be loaded again.
+// A segment that has no options, or a timestamp alone: what changes from one to the next, in registers. No Tcp is made
+// of it, whose fields would be stored only to be loaded again.
 struct Stamp {
-  std::uint32_t val;
-  std::uint32_t ecr;
+  std::uint32_t val = 0;
+  std::uint32_t ecr = 0;
 };
-inline SummedFront emit_lean(std::byte* to, Seq seq, Seq ack, std::uint8_t flags, std::uint16_t window,
-                             bool stamped, Stamp stamp) {
+struct LeanHeader {
+  Seq seq;
+  Seq ack;
+  std::uint8_t flags = 0;
+  bool stamped = false;
+  std::uint16_t window = 0;
+  Stamp stamp;
+
+  [[nodiscard]] constexpr std::uint32_t length() const {
+    return stamped ? stamped_header : std::uint32_t{tcp_min_header};
+  }
+};
+// What emit_tcp writes of it, the urgent pointer 0. `ports` as they lie.
+[[gnu::always_inline]] inline SummedFront emit(const LeanHeader& h, std::uint32_t ports, std::byte* to) {
   std::uint64_t sum = 0;
   const auto put = [&](std::size_t at, std::uint32_t raw) {
     std::memcpy(to + at, &raw, sizeof raw);
     sum += raw;
   };
-  const std::uint32_t length = stamped ? stamped_header : std::uint32_t{tcp_min_header};
-  put(0, 0);
-  put(4, byteswap(seq.raw()));
-  put(8, byteswap(ack.raw()));
-  put(12, length / 4 << 4 | std::uint32_t{flags} << 8 | std::uint32_t{byteswap(window)} << 16);
+  const std::uint32_t length = h.length();
+  put(0, ports);
+  put(4, byteswap(h.seq.raw()));
+  put(8, byteswap(h.ack.raw()));
+  put(12, length / 4 << 4 | std::uint32_t{h.flags} << 8 | std::uint32_t{byteswap(h.window)} << 16);
   put(16, 0);
-  if (stamped) {
+  if (h.stamped) {
     put(20, byteswap(detail::nop_nop_timestamp));
-    put(24, byteswap(stamp.val));
-    put(28, byteswap(stamp.ecr));
+    put(24, byteswap(h.stamp.val));
+    put(28, byteswap(h.stamp.ecr));
   }
   return {sum, length};
 }
 
-// The same of a SYN that offers all that Linux, and we, do.
-struct FullOffer {
-  std::uint16_t mss;
-  std::uint8_t wscale;
+// And back: false if the segment is of another layout than NOP NOP TIMESTAMP.
+[[nodiscard, gnu::always_inline]] inline bool read(std::span<const std::byte> segment, LeanHeader& out) {
+  const std::byte* const p = segment.data();
+  if (segment.size() < stamped_header ||
+      (std::to_integer<unsigned>(p[12]) & 0xf0) != stamped_header / 4 << 4 ||
+      load_be<std::uint32_t>(p + 20) != detail::nop_nop_timestamp)
+    return false;
+  out.seq = Seq{load_be<std::uint32_t>(p + 4)};
+  out.ack = Seq{load_be<std::uint32_t>(p + 8)};
+  out.flags = std::to_integer<std::uint8_t>(p[13]);
+  out.stamped = true;
+  out.window = load_be<std::uint16_t>(p + 14);
+  out.stamp = {load_be<std::uint32_t>(p + 24), load_be<std::uint32_t>(p + 28)};
+  return true;
+}
+
+// What a connection asks of a segment: all but ports, checksum and urgent pointer, which keep what they had. In
+// line for the layout above.
+[[nodiscard, gnu::always_inline]] inline Verdict parse_lean(std::span<const std::byte> segment, Tcp& out) {
+  LeanHeader h;
+  if (!read(segment, h)) return parse_tcp(segment, out);
+  out.seq = h.seq;
+  out.ack = h.ack;
+  out.flags = h.flags;
+  out.header_length = stamped_header;
+  out.window = h.window;
+  TcpOptions& o = out.options;
+  o.has = TcpOptions::timestamps_bit;
+  o.sack_count = 0;
+  o.ts_val = h.stamp.val;
+  o.ts_ecr = h.stamp.ecr;
+  return Verdict::ok;
+}
+
+// The same of a SYN, or its answer, that offers all that Linux, and we, do.
+struct FullSyn {
+  Seq seq;
+  Seq ack;
+  std::uint8_t flags = 0;
+  std::uint8_t wscale = 0;
+  std::uint16_t window = 0;
+  std::uint16_t mss = 0;
   Stamp stamp;
+
+  [[nodiscard]] static constexpr std::uint32_t length() { return 40; }
 };
-inline constexpr std::uint32_t full_syn_header = 40;
-inline SummedFront emit_full_syn(std::byte* to, Seq seq, Seq ack, std::uint8_t flags, std::uint16_t window,
-                                 const FullOffer& offer) {
+[[gnu::always_inline]] inline SummedFront emit(const FullSyn& h, std::uint32_t ports, std::byte* to) {
   std::uint64_t sum = 0;
   const auto put = [&](std::size_t at, std::uint32_t raw) {
     std::memcpy(to + at, &raw, sizeof raw);
     sum += raw;
   };
-  put(0, 0);
-  put(4, byteswap(seq.raw()));
-  put(8, byteswap(ack.raw()));
-  put(12, full_syn_header / 4 << 4 | std::uint32_t{flags} << 8 | std::uint32_t{byteswap(window)} << 16);
+  put(0, ports);
+  put(4, byteswap(h.seq.raw()));
+  put(8, byteswap(h.ack.raw()));
+  put(12, FullSyn::length() / 4 << 4 | std::uint32_t{h.flags} << 8 | std::uint32_t{byteswap(h.window)} << 16);
   put(16, 0);
-  put(20, byteswap(detail::mss_option | offer.mss));
+  put(20, byteswap(detail::mss_option | h.mss));
   put(24, byteswap(detail::sack_timestamp));
-  put(28, byteswap(offer.stamp.val));
-  put(32, byteswap(offer.stamp.ecr));
-  put(36, byteswap(detail::nop_wscale | offer.wscale));
-  return {sum, full_syn_header};
+  put(28, byteswap(h.stamp.val));
+  put(32, byteswap(h.stamp.ecr));
+  put(36, byteswap(detail::nop_wscale | h.wscale));
+  return {sum, FullSyn::length()};
 }
 
 inline std::size_t emit_tcp(const Tcp& t, std::byte* to) {

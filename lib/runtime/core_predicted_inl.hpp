@@ -1,0 +1,70 @@
+// The predicted way: what nearly every segment of a connection goes, at one go and in registers. It looks before it
+// does: whatever is out of the ordinary goes the way of core_inl.hpp and the engine's steps, as if it had not been here.
+#pragma once
+
+#include "runtime/core.hpp"
+
+namespace tern {
+
+// ---- In: the segment that a connection waits for, its header in registers. False: nothing was done, it is for arrive().
+template <io::PacketPort Port, class Handler>
+inline bool Core<Port, Handler>::arrive_predicted(R& r, const Arrived& a, Packet& p) {
+  wire::LeanHeader h;
+  const bool one_piece = p.data_length() == a.l4_offset + a.l4_length;
+  if (!one_piece || (a.tos & 3) == 3 || shard_.env.scarcity != tcp::Scarcity::none ||
+      !wire::read({p.data() + a.l4_offset, a.l4_length}, h)) [[unlikely]]
+    return false;
+  const std::uint32_t text = a.l4_length - h.length();
+  tcp::Outcome out;
+  if (!tcp::arrive_as_predicted(shard_.env, r.tcb, h, text, shard_.now, out)) return false;
+  if (text != 0) {
+    p.trim_front(a.l4_offset + h.length());
+    hand_over(r, std::move(p));
+  }
+  if (out.has(tcp::event_peer_closed)) r.set(R::end_untold);
+  if (out.has(tcp::event_returned)) [[unlikely]]
+    handler::returned(handler_, shard_.handle(r), out.returned);
+  tell_end(r);
+  shard_.note(r, out);
+  if (!r.has(R::dirty)) arm(r); // an ACK put off: a deadline without output
+  return true;
+}
+
+// ---- Out.
+// A frame around the header that `make` gives once there is a packet for it. False, and `make` was not called: no
+// packet, or the neighbour is not known, or is not one that whole frames can go to.
+template <io::PacketPort Port, class Handler>
+template <class Make>
+inline bool Core<Port, Handler>::send_whole(const FlowKey4& key, std::uint16_t hop, std::uint32_t length,
+                                            std::span<const std::byte> text, Make&& make) {
+  net::Neighbour* const next = hops_.find(hop, key.remote);
+  if (!net_.takes_frame4(next)) [[unlikely]]
+    return false;
+  Packet frame = shard_.env.packets.alloc(net::front4 + length, net::front4);
+  if (!frame) [[unlikely]]
+    return false;
+  // The key names the remote port first, the segment ours: one word, turned by half.
+  std::uint32_t ports;
+  std::memcpy(&ports, &key.remote_port, sizeof ports);
+  net_.write_frame4(frame, *next, {key.local, key.remote, ports >> 16 | ports << 16}, make(), text);
+  queue_frame(frame.release());
+  return true;
+}
+
+// The SYN, the one segment that waits, the ACK that is owed, or nothing: decided by the engine, framed before any of it
+// is in memory. False: it is for send_by_steps().
+template <io::PacketPort Port, class Handler>
+inline bool Core<Port, Handler>::send_predicted(R& r) {
+  using What = tcp::Prediction::What;
+  const tcp::Prediction p = tcp::predict_output(shard_.env, r.tcb);
+  if (p.what == What::nothing) return true;
+  if (p.what == What::unusual || r.has(R::v6)) [[unlikely]]
+    return false;
+  if (p.what == What::syn)
+    return send_whole(r.key, r.hop, wire::FullSyn::length(), {},
+                      [&] { return tcp::leave_syn(shard_.env, r.tcb, shard_.now); });
+  return send_whole(r.key, r.hop, tcp::lean_length(r.tcb, p.text), {p.run, p.text},
+                    [&] { return tcp::leave(shard_.env, r.tcb, p, shard_.now); });
+}
+
+} // namespace tern

@@ -1,0 +1,147 @@
+// What nearly every pass over a connection comes to, inline: for who puts a frame around a segment while it is still in
+// registers (runtime/core_predicted_inl.hpp), and for the engine's own entries, which go the same way and then the steps'.
+// What is out of the ordinary is not done here: a prediction says so, and changes nothing.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "tcp/ack_inl.hpp"
+#include "tcp/internal.hpp"
+#include "tcp/send_queue.hpp"
+#include "tcp/text_inl.hpp"
+#include "tcp/timers_inl.hpp"
+#include "wire/tcp_inl.hpp"
+
+namespace tern::tcp {
+
+// ---- In. The segment that was predicted: the connection stands, and nothing on it was lost, shut, marked or put aside;
+// in sequence, inside the window, nothing on it but ACK, PSH and FIN; an ACK of what is outstanding; the options as
+// agreed. All that the first four steps of RFC 9293 §3.10.7.4 ask is then answered, and all that the fifth would refuse
+// is excluded. An ECN mark is the caller's to look for.
+[[nodiscard, gnu::always_inline]] inline bool predicts_arrival(const Tcb& t, const wire::LeanHeader& h,
+                                                               std::uint32_t text) {
+  namespace flag = wire::tcp_flag;
+  constexpr std::uint32_t unusual = detail::rare_for_ack | flag_has_reassembly | flag_orphan;
+  if (h.seq != t.rcv_nxt || (h.flags & ~(flag::psh | flag::fin)) != flag::ack) return false;
+  if ((t.flags & (unusual | flag_syn_acked)) != flag_syn_acked || t.has(flag_timestamps) != h.stamped)
+    return false;
+  const State state = t.state;
+  if (state < State::Established || state > State::LastAck) return false;
+  if (state > State::FinWait2 && (text | (h.flags & flag::fin)) != 0) return false; // behind the peer's FIN
+  if (h.ack.since(t.snd_una) > t.outstanding()) return false;
+  if (h.stamped && static_cast<std::int32_t>(h.stamp.val - t.ts_recent) < 0) return false;
+  return !t.rcv_adv.before(t.rcv_nxt + text);
+}
+
+// What the steps come to for it: the fifth, seventh and eighth. Its text is the caller's to hand on, if event_data says
+// so. False: it is for the steps one by one, and nothing was done.
+[[nodiscard, gnu::always_inline]] inline bool arrive_as_predicted(const Env& env, Tcb& t,
+                                                                  const wire::LeanHeader& h,
+                                                                  std::uint32_t text, Instant now,
+                                                                  Outcome& out) {
+  if (!predicts_arrival(t, h, text)) return false;
+  t.heard_ms = now.ms32();
+  if (h.stamped) detail::note_timestamp(t, h.seq, h.stamp.val);
+  const bool newer = h.ack.after(t.snd_una);
+  detail::update_window(env, t, h.seq, h.ack, std::uint32_t{h.window} << t.snd_scale, out);
+  detail::acknowledge_usual(env, t, h.ack, newer, {h.stamped, h.stamp.ecr}, now, out);
+  if (detail::fin_acknowledged(t) && !detail::our_fin_acknowledged(env, t, now, out)) return true;
+  if (text != 0) {
+    t.rcv_nxt += text;
+    detail::deliver(env, t, text, now, out);
+    detail::owe_ack(env, t, text, now, out);
+  }
+  if ((h.flags & wire::tcp_flag::fin) != 0) detail::eighth_take_fin(env, t, now, out);
+  return true;
+}
+
+// ---- Out. A connection on which nothing went wrong has nothing in flight, and all that waits, with the FIN if there is
+// one, fits one segment; or it owes an ACK alone; or nothing.
+struct Prediction {
+  enum class What : std::uint8_t { unusual, nothing, segment, syn };
+  What what = What::unusual;
+  bool fin = false;
+  std::uint32_t text = 0;
+  const std::byte* run = nullptr; // where the text lies, in one piece
+};
+
+// Our SYN for the first time, with the settings as they mostly are.
+[[nodiscard]] inline bool predicts_syn(const Env& env, const Tcb& t) {
+  constexpr std::uint32_t unusual = flag_timing | flag_backed_off | flag_abort_due;
+  const Settings& s = env.settings;
+  return t.state == State::SynSent && t.has(flag_syn_due) && !t.has(unusual) && t.rtx_at_ms == 0 && s.sack &&
+         s.timestamps && s.window_scale && !s.ecn;
+}
+
+[[nodiscard, gnu::always_inline]] inline Prediction predict_output(const Env& env, const Tcb& t) {
+  using What = Prediction::What;
+  constexpr std::uint32_t unusual = flag_abort_due | flag_syn_due | flag_retransmit_head | flag_probe_due |
+                                    flag_tlp_due | flag_has_recovery | flag_has_reassembly | flag_dsack |
+                                    flag_ecn | flag_ece | flag_cwr;
+  if (t.has(unusual) || !detail::synchronized(t.state))
+    return {.what = predicts_syn(env, t) ? What::syn : What::unusual};
+  const bool fin = detail::fin_pending(t);
+  const std::uint32_t text = t.unsent();
+  if (text == 0 && !fin) {
+    if (t.rtx_at_ms == 0 && t.outstanding() != 0) return {};
+    return {.what = t.has(flag_ack_now) ? What::segment : What::nothing};
+  }
+  // A window that holds more than the text takes the FIN too; with nothing in flight, Nagle has nothing to say.
+  if (t.outstanding() != 0 || !(t.rtx_at_ms == 0 || t.rtx == RtxTimer::Persist)) return {};
+  if (text >= t.snd_wnd || text > std::min<std::uint32_t>(t.cwnd, t.mss)) return {};
+  if (text == 0) return {.what = What::segment, .fin = true};
+  const std::byte* const run = send_queue::in_one_run(t, t.snd_nxt, text);
+  if (run == nullptr || env.scarcity == Scarcity::last) return {};
+  return {.what = What::segment, .fin = fin, .text = text, .run = run};
+}
+
+// What the segment is long, with its header.
+[[nodiscard]] inline std::uint32_t lean_length(const Tcb& t, std::uint32_t text) {
+  return text + (t.has(flag_timestamps) ? wire::stamped_header : std::uint32_t{wire::tcp_min_header});
+}
+// There is a packet for the segment, so it leaves: what the connection then knows, and the header, ports aside.
+[[nodiscard, gnu::always_inline]] inline wire::LeanHeader leave(const Env& env, Tcb& t, const Prediction& p,
+                                                                Instant now) {
+  namespace flag = wire::tcp_flag;
+  const bool waiting = p.text != 0 || p.fin;
+  wire::LeanHeader h;
+  h.seq = t.snd_nxt;
+  h.ack = t.rcv_nxt;
+  h.flags = static_cast<std::uint8_t>(flag::ack | (waiting ? flag::psh : 0) | (p.fin ? flag::fin : 0));
+  h.window = detail::advertise_window(t);
+  h.stamped = t.has(flag_timestamps);
+  h.stamp = {now.ms32() + t.ts_offset, t.ts_recent};
+  t.ack_at_ms = 0;
+  t.unacked_segments = 0;
+  t.last_ack_sent = h.ack;
+  std::uint32_t flags = t.flags & ~(flag_ack_now | flag_ack_delayed);
+  if (waiting) {
+    t.snd_nxt = h.seq + (p.text + p.fin);
+    if (p.fin) flags |= flag_fin_sent;
+    if ((flags & flag_timing) == 0) {
+      flags |= flag_timing;
+      t.timed_seq = h.seq;
+      t.timed_at_us = now.us32();
+    }
+    detail::arm(t, RtxTimer::Rto, detail::backed_off_rto(env, t), now);
+  }
+  t.flags = flags;
+  return h;
+}
+
+// The same for the SYN.
+[[nodiscard, gnu::always_inline]] inline wire::FullSyn leave_syn(const Env& env, Tcb& t, Instant now) {
+  t.flags = (t.flags & ~flag_syn_due) | flag_timing;
+  t.timed_seq = t.iss;
+  t.timed_at_us = now.us32();
+  detail::arm(t, RtxTimer::Rto, detail::backed_off_rto(env, t), now);
+  return {.seq = t.iss,
+          .flags = wire::tcp_flag::syn,
+          .wscale = own_scale(env.settings),
+          .window = detail::syn_window(t),
+          .mss = t.path_mss,
+          .stamp = {now.ms32() + t.ts_offset, 0}};
+}
+
+} // namespace tern::tcp
