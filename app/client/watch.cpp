@@ -238,6 +238,11 @@ void Watch::conclude() {
   const auto note = [&](std::uint64_t n, const char* what) {
     if (n != 0) s.notes.push_back(fmt::format("{} {}", n, what));
   };
+  if (s.live_peak < load_.concurrency && load_.connections == 0)
+    s.notes.push_back(
+        fmt::format("{} connections were to be held, {} were open at most: give them time with --ramp, "
+                    "or see above what failed",
+                    load_.concurrency, s.live_peak));
   note(waited, "times an open waited for a free port or record");
   note(status, "responses had an HTTP status of 400 or above");
   note(strange, "responses were not HTTP as this client understands it");
