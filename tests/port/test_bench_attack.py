@@ -78,7 +78,8 @@ def held():
 def all_at_once():
     everything = "syn-flood=3k,forged-ack=3k,rst-spray=3k,mute=100,slow-reader=20"
     for family in ((), ("--sources", "fd00:7e12:1::/112")):
-        s, intervals = attacked("--attack", everything, "--cps", "200", "--connections", "200", "--backlog", "16", *family)
+        s, intervals = attacked("--attack", everything, "--cps", "200", "--connections", "200", "--backlog", "16",
+                                "--interval", "200ms", *family)
         for name in SHED:
             shed(s, name)
         lib.check(kind(s, "mute")["established"] >= 100 and kind(s, "slow-reader")["established"] >= 20, f"{s['attacks']}")
