@@ -159,6 +159,9 @@ ShardSettings bench_shard(const settings::Schema& schema, const BenchSettings& b
   if (rests || (stays && !server))
     s.time_wait_records = share(time_wait_records(sized, b.node.tcp.time_wait));
   if (schema.given("time_wait_records")) s.time_wait_records = share(b.node.time_wait_records);
+  if (rests || (stays && !server))
+    (l.sources.front().base().is_v4() ? s.time_waits_ready4 : s.time_waits_ready6) =
+        time_waits_ready(l, s.time_wait_records);
   s.long_connections =
       l.response_size > 1400 || l.request_size > 1400 ? std::min(s.connections, 65536U) : 4096;
   s.tcp = b.node.tcp;

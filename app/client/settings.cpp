@@ -227,6 +227,11 @@ std::uint32_t time_wait_records(const LoadSettings& l, Duration time_wait) {
   return static_cast<std::uint32_t>(std::clamp(time_wait_wanted(l, time_wait), 65536.0, most));
 }
 
+std::uint32_t time_waits_ready(const LoadSettings& l, std::uint32_t records) {
+  constexpr std::uint32_t most = 24'000'000; // 0.8 GB of IPv4, a second or two
+  return std::min(l.cps.is_max() ? records / 2 : records, most);
+}
+
 std::string time_wait_line(const LoadSettings& l, Duration time_wait, std::uint32_t records) {
   const double wanted = time_wait_wanted(l, time_wait);
   const bool short_of = static_cast<double>(records) < wanted;

@@ -97,6 +97,20 @@ class ExpiryStreams {
   ExpiryStreams(const ExpiryStreams&) = delete;
   ExpiryStreams& operator=(const ExpiryStreams&) = delete;
 
+  // Has the pages of the first so many records made now: each of 2 MiB takes the kernel milliseconds, which the packet
+  // path would wait for. Before any record is there.
+  void make_ready(std::uint32_t records) {
+    TERN_DCHECK(fresh_ == 0);
+    const std::size_t chunks = std::min<std::size_t>(records / chunk_slots, count_);
+    const auto touch = [](void* from, std::size_t bytes) {
+      auto* const at = static_cast<volatile std::byte*>(from);
+      for (std::size_t i = 0; i < bytes; i += 4096) at[i] = std::byte{0}; // as it was
+      if (bytes != 0) at[bytes - 1] = std::byte{0};
+    };
+    touch(records_, chunks * chunk_slots * sizeof(R));
+    touch(chunks_, chunks * sizeof(Chunk));
+  }
+
   // A slot at the tail, for the caller to fill through `at`. `none`: at the limit, or the holes of records
   // that died early hold the memory: evict the oldest, and try again.
   [[nodiscard]] std::uint32_t append(Tick now, unsigned queue = 0) {

@@ -40,6 +40,8 @@ Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant a
       time_wait6(arena, s.time_wait_records / 4, static_cast<Tick>(s.tcp.time_wait.as_ms()), at.ms32(),
                  who + " IPv6"),
       dirty(std::make_unique<std::uint32_t[]>(s.connections)) {
+  time_wait4.streams.make_ready(s.time_waits_ready4);
+  time_wait6.streams.make_ready(s.time_waits_ready6);
   gate.shared_keys = s.shared_secret;
   if (s.syn_rate != 0) gate.syn_rate = TokenBucket(s.syn_rate, std::max(s.syn_rate / 10, 1U));
   gate.reset_rate = TokenBucket(s.reset_rate, std::max(s.reset_rate / 10, 1U));

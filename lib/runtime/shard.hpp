@@ -36,8 +36,10 @@ struct ShardSettings {
   std::uint32_t connections = 16 * 1024;
   std::uint32_t syn_records = 16 * 1024;        // per family
   std::uint32_t time_wait_records = 256 * 1024; // IPv4; a quarter as many for IPv6
-  std::uint32_t long_connections = 4 * 1024;    // that may be long, lossy or out of order at once
-  std::uint32_t packet_reserve = 0;             // see PacketWatch; 0: an eighth of the pool
+  std::uint32_t time_waits_ready4 = 0;          // of them, those whose pages are made at the start
+  std::uint32_t time_waits_ready6 = 0;
+  std::uint32_t long_connections = 4 * 1024; // that may be long, lossy or out of order at once
+  std::uint32_t packet_reserve = 0;          // see PacketWatch; 0: an eighth of the pool
   tcp::Settings tcp;
   std::uint16_t mtu = 1500;
   std::uint16_t mss = 0; // most text of a segment; 0: what the MTU leaves

@@ -1,6 +1,7 @@
 #include "flow/expiry_stream.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <list>
@@ -58,6 +59,24 @@ TEST(ExpiryStreams, MemoryIsWhatBytesPerRecordSays) {
   const auto bytes = Streams::bytes_for(100'000'000, lifetimes);
   EXPECT_NEAR(static_cast<double>(bytes) / 1e8, Streams::bytes_per_record, 0.001);
   EXPECT_NEAR(Streams::bytes_per_record, 34.375, 1e-9);
+}
+
+TEST(ExpiryStreams, PagesMadeReadyAreThereBeforeTheFirstRecord) {
+  const auto resident = [](const ArenaPiece& piece) {
+    std::vector<unsigned char> pages(piece.size() / 4096);
+    EXPECT_EQ(mincore(piece.data(), piece.size(), pages.data()), 0);
+    return std::count_if(pages.begin(), pages.end(), [](auto p) { return (p & 1) != 0; });
+  };
+  Fixture f(1'000'000, {60000}, 0);
+  EXPECT_EQ(resident(f.memory), 0);
+  f.streams.make_ready(500'000);
+  const auto half = static_cast<std::ptrdiff_t>(500'000 * Streams::bytes_per_record / 4096);
+  EXPECT_GE(resident(f.memory), half - 2);
+  for (std::uint32_t i = 0; i < 400'000; ++i) ASSERT_NE(f.add(0, i), Streams::none);
+  EXPECT_EQ(f.expired(60000).size(), 400'000U);
+  Fixture all(1000, {60000}, 0);
+  all.streams.make_ready(5000); // more than there are
+  EXPECT_EQ(resident(all.memory), static_cast<std::ptrdiff_t>(all.memory.size() / 4096));
 }
 
 TEST(ExpiryStreams, ExpiresInOrderAtItsTimeAndNotBefore) {
