@@ -153,15 +153,13 @@ ShardSettings bench_shard(const settings::Schema& schema, const BenchSettings& b
   s.connections = share(s.connections);
   s.syn_records = share(std::min(l.concurrency / 4 + 4 * l.in_progress + 4096, 1U << 22));
   // The end that closes first keeps TIME-WAIT.
-  const bool rests = (l.closer == Closer::server) == server && l.closer != Closer::reset;
+  const bool closes = (l.closer == Closer::server) == server && l.closer != Closer::reset;
   const bool stays = l.requests == 0; // ends by the client at the run's end, whoever was to close
+  const bool rests = closes || (stays && !server);
   s.time_wait_records = 65536;
-  if (rests || (stays && !server))
-    s.time_wait_records = share(time_wait_records(sized, b.node.tcp.time_wait));
+  if (rests) s.time_wait_records = share(time_wait_records(sized, b.node.tcp.time_wait));
   if (schema.given("time_wait_records")) s.time_wait_records = share(b.node.time_wait_records);
-  if (rests || (stays && !server))
-    (l.sources.front().base().is_v4() ? s.time_waits_ready4 : s.time_waits_ready6) =
-        time_waits_ready(l, s.time_wait_records);
+  if (rests) make_time_waits_ready(s, l, l.sources.front().base().is_v4());
   s.long_connections =
       l.response_size > 1400 || l.request_size > 1400 ? std::min(s.connections, 65536U) : 4096;
   s.tcp = b.node.tcp;

@@ -101,9 +101,7 @@ ShardSettings Crew::records() const {
   const bool rests = l.closer == Closer::client || l.requests == 0;
   if (!schema_.given("time_wait_records"))
     s.time_wait_records = rests ? time_wait_records(l, settings_.node.tcp.time_wait) / cores + 1024 : 65536;
-  if (rests)
-    (whole_.targets.front().ip.is_v4() ? s.time_waits_ready4 : s.time_waits_ready6) =
-        time_waits_ready(l, s.time_wait_records);
+  if (rests) make_time_waits_ready(s, l, whole_.targets.front().ip.is_v4());
   s.long_connections =
       l.response_size > 1400 || l.request_size > 1400 ? std::min(s.connections, 65536U) : 4096;
   return s;

@@ -7,6 +7,7 @@
 
 #include "app/server/responder.hpp"
 #include "observe/units.hpp"
+#include "runtime/shard.hpp"
 
 namespace tern::app {
 
@@ -227,9 +228,10 @@ std::uint32_t time_wait_records(const LoadSettings& l, Duration time_wait) {
   return static_cast<std::uint32_t>(std::clamp(time_wait_wanted(l, time_wait), 65536.0, most));
 }
 
-std::uint32_t time_waits_ready(const LoadSettings& l, std::uint32_t records) {
+void make_time_waits_ready(ShardSettings& s, const LoadSettings& l, bool four) {
   constexpr std::uint32_t most = 24'000'000; // 0.8 GB of IPv4, a second or two
-  return std::min(l.cps.is_max() ? records / 2 : records, most);
+  (four ? s.time_waits_ready4 : s.time_waits_ready6) =
+      std::min(l.cps.is_max() ? s.time_wait_records / 2 : s.time_wait_records, most);
 }
 
 std::string time_wait_line(const LoadSettings& l, Duration time_wait, std::uint32_t records) {

@@ -9,6 +9,9 @@
 #include "observe/result.hpp"
 #include "runtime/node_settings.hpp"
 
+namespace tern {
+struct ShardSettings;
+}
 namespace tern::app {
 
 struct LoadSettings {
@@ -68,8 +71,8 @@ struct LoadTexts {
 [[nodiscard]] std::uint32_t connection_records(const LoadSettings&);
 // Room for as many as the run can close in 2MSL, or a quarter of what is free.
 [[nodiscard]] std::uint32_t time_wait_records(const LoadSettings&, Duration time_wait);
-// Of so many records, those whose pages are made before the run: what it will use, as far as can be known.
-[[nodiscard]] std::uint32_t time_waits_ready(const LoadSettings&, std::uint32_t records);
+// The pages of TIME-WAIT records that the run will use, as far as can be known, are to be made before it.
+void make_time_waits_ready(ShardSettings&, const LoadSettings&, bool four);
 // "TIME-WAIT: 4.0M closes a second × 60 s = 240M records of 43 B, 10.3 GB; …": for the start-up table.
 [[nodiscard]] std::string time_wait_line(const LoadSettings&, Duration time_wait, std::uint32_t records);
 

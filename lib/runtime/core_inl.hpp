@@ -351,7 +351,7 @@ void Core<Port, Handler>::flush_one(R& r) {
   arm(r);
 }
 
-// All that the engine has to send. True: there is more, and no packet for it.
+// All that the engine has to send. True: there is more, and no packet for it, or the port is full.
 template <io::PacketPort Port, class Handler>
 bool Core<Port, Handler>::send_by_steps(R& r) {
   bool more = true;

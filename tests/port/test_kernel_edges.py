@@ -83,6 +83,17 @@ def four_segments(first):
     print(f"ok - {first} closes first: FIN, ACK, FIN, ACK, each alone on the wire")
 
 
+def exchange(s, text):
+    """There and back, every byte."""
+    s.sendall(text)
+    got = b""
+    while len(got) < len(text):
+        piece = s.recv(len(text) - len(got))
+        lib.check(piece, "the connection ended within the transfer")
+        got += piece
+    lib.check(got == text, "the echo differs")
+
+
 def wraps():
     """Megabytes each way in small steps, while our sequence numbers pass 2^32 and then our timestamps do."""
     with edges("wrap") as (ns, tern), tempfile.NamedTemporaryFile(prefix="tern-wrap-", suffix=".pcap") as pcap:
@@ -98,13 +109,7 @@ def wraps():
             text = os.urandom(60_000)
             sent = 0
             while time.monotonic() < end or sent < 2_400_000:
-                s.sendall(text)
-                got = b""
-                while len(got) < len(text):
-                    piece = s.recv(len(text) - len(got))
-                    lib.check(piece, "the connection ended within the transfer")
-                    got += piece
-                lib.check(got == text, "the echo differs")
+                exchange(s, text)
                 sent += len(text)
                 time.sleep(0.02)
             s.shutdown(socket.SHUT_WR)
@@ -186,23 +191,15 @@ def kernel_timestamps_wrap():
         with lib.capture(peer.ns, peer.device, pcap.name), inside(peer.ns), server.connect(7, seconds=20) as s:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             text = os.urandom(60_000)
-            def exchange():
-                s.sendall(text)
-                got = b""
-                while len(got) < len(text):
-                    piece = s.recv(len(text) - len(got))
-                    lib.check(piece, "the connection ended within the transfer")
-                    got += piece
-                lib.check(got == text, "the echo differs")
-            exchange()
+            exchange(s, text)
             # Forward alone, and never by half of the circle: else PAWS would refuse it, and should.
             while (2**32 - 1500 - put_clock(s, None)) % 2**32 > 2**30:
                 put_clock(s, (put_clock(s, None) + 2**30) % 2**32)
-                exchange()
+                exchange(s, text)
             put_clock(s, 2**32 - 1500)
             end = time.monotonic() + 2.5
             while time.monotonic() < end:
-                exchange()
+                exchange(s, text)
                 time.sleep(0.02)
             s.shutdown(socket.SHUT_WR)
             lib.check(s.recv(10) == b"", "no end")

@@ -17,21 +17,22 @@ struct Echo {
 using test::Peer;
 using Lone = test::LoneCore<Echo>;
 
-std::vector<Peer> connected(Lone& core, std::uint16_t n) {
+// Peers whose connections stand, at a core whose port takes nothing from now on.
+std::vector<Peer> at_full_port(Lone& core, std::uint16_t n) {
+  core.listen();
   std::vector<Peer> peers;
   for (std::uint16_t i = 0; i < n; ++i) {
     peers.push_back({.key = Lone::from(Ip4{198, 51, 100, 1}, static_cast<std::uint16_t>(5000 + i))});
     EXPECT_TRUE(peers.back().connect(core));
   }
+  (void)core.take_sent();
+  core.port.full = true;
   return peers;
 }
 
 TEST(Congestion, OutputWaitsInItsOrderUntilThePortTakesMore) {
   Lone core;
-  core.listen();
-  std::vector<Peer> peers = connected(core, 40);
-  (void)core.take_sent();
-  core.port.full = true;
+  std::vector<Peer> peers = at_full_port(core, 40);
   for (Peer& p : peers) ASSERT_TRUE(p.say(core, "hello"));
   for (int turn = 0; turn < 4; ++turn) EXPECT_TRUE(core.core.poll(core.now)); // busy: it has something to say
   const std::size_t first = core.take_sent().size();
@@ -50,10 +51,7 @@ TEST(Congestion, OutputWaitsInItsOrderUntilThePortTakesMore) {
 
 TEST(Congestion, APortThatMovesIsWaitedForHoweverSlowItIs) {
   Lone core;
-  core.listen();
-  std::vector<Peer> peers = connected(core, 2);
-  (void)core.take_sent();
-  core.port.full = true;
+  std::vector<Peer> peers = at_full_port(core, 2);
   ASSERT_TRUE(peers[0].say(core, "one"));
   (void)core.core.poll(core.now);
   const std::size_t before = core.take_sent().size();
@@ -69,10 +67,7 @@ TEST(Congestion, APortThatMovesIsWaitedForHoweverSlowItIs) {
 
 TEST(Congestion, APortThatTakesNothingAtAllIsNotWaitedFor) {
   Lone core;
-  core.listen();
-  std::vector<Peer> peers = connected(core, 4);
-  (void)core.take_sent();
-  core.port.full = true;
+  std::vector<Peer> peers = at_full_port(core, 4);
   core.port.down = true;
   for (Peer& p : peers) ASSERT_TRUE(p.say(core, "hello"));
   (void)core.core.poll(core.now);
