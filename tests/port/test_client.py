@@ -28,7 +28,7 @@ error_log {0}/error.log;
 worker_processes 1;
 events {{ worker_connections 4096; }}
 http {{
-  access_log off;
+  {2}
   keepalive_requests 7;
   {1}
   server {{ listen 80 backlog=4096; listen [::]:80 backlog=4096; root {0}/www; default_type text/plain; }}
@@ -41,16 +41,17 @@ def ok(name):
 
 
 @contextlib.contextmanager
-def nginx(ns):
+def nginx(ns, log="access_log off;", body=BODY):
     with tempfile.TemporaryDirectory(prefix="tern-nginx-") as folder:
         os.chmod(folder, 0o755)
         os.mkdir(f"{folder}/www")
-        pathlib.Path(f"{folder}/www/index.html").write_text(BODY)
+        pathlib.Path(f"{folder}/www/index.html").write_text(body)
         temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in
                             ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        pathlib.Path(f"{folder}/nginx.conf").write_text(NGINX.format(folder, temporary))
+        pathlib.Path(f"{folder}/nginx.conf").write_text(NGINX.format(folder, temporary, log.format(folder)))
         with lib.program(ns, "nginx", "-p", folder, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log") as p:
             lib.wait_until(lambda: os.path.exists(f"{folder}/pid"), "nginx", 10)
+            p.folder = folder
             yield p
             p.stop()
 
