@@ -151,7 +151,10 @@ ShardSettings bench_shard(const settings::Schema& schema, const BenchSettings& b
       schema.given("max_connections") ? b.node.connections : connection_records(b.search.on ? sized : l);
   if (b.search.on) s.connections += 1'000'000;
   s.connections = share(s.connections);
-  s.syn_records = share(std::min(l.concurrency / 4 + 4 * l.in_progress + 4096, 1U << 22));
+  // Open loop: what comes while a core is taken away for 30 ms.
+  const std::uint64_t at_once = l.cps.is_max() ? 0 : std::min<std::uint64_t>(l.cps.per_second / 32, 1U << 18);
+  s.syn_records = share(
+      std::min(l.concurrency / 4 + 4 * l.in_progress + 4096 + static_cast<std::uint32_t>(at_once), 1U << 22));
   // The end that closes first keeps TIME-WAIT.
   const bool closes = (l.closer == Closer::server) == server && l.closer != Closer::reset;
   const bool stays = l.requests == 0; // ends by the client at the run's end, whoever was to close

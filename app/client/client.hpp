@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "app/client/catch_up.hpp"
 #include "app/client/http_reader.hpp"
 #include "app/client/load.hpp"
 #include "app/client/visit.hpp"
@@ -27,7 +28,8 @@ class Client {
         pool_(ports, owners, core),
         visits_(std::make_unique<Visit[]>(records)),
         records_(records),
-        http_(plan.response, plan.verify, plan.response.empty()) {
+        http_(plan.response, plan.verify, plan.response.empty()),
+        catch_up_(4ULL * plan.in_progress) {
     for (const Endpoint& t : plan.targets) {
       cursors_.push_back(pool_.cursor(t, plan.seed));
       ahead_.push_back(cursors_.back());
@@ -55,14 +57,16 @@ class Client {
     std::uint32_t want = wanted(rate, now);
     if (rate <= 0 || want == 0) due_ = now;
     for (; want != 0 && !all_opened(); --want) {
-      Instant intended = now;
-      if (rate > 0) {
-        if (due_ > now) return;
-        intended = due_;
+      if (rate <= 0) {
+        if (!open(now)) return;
+        continue;
       }
-      if (!open(intended)) return;
-      if (rate <= 0) continue;
-      if (now - due_ > Duration::ms(1)) stats_.load.add(Load::late);
+      if (due_ > now) return;
+      const bool late = now - due_ > Duration::ms(1);
+      if (late && !catch_up_.room(under_way(), stats_.load.get(Load::attempted) - under_way(), now)) return;
+      if (!late) catch_up_.on_time(under_way());
+      if (!open(due_)) return;
+      if (late) stats_.load.add(Load::late);
       due_ = due_ + interval(rate, now, carry_);
     }
   }
@@ -190,6 +194,10 @@ class Client {
     if (since >= plan_.ramp) return n;
     return std::max(1U, static_cast<std::uint32_t>(n * (since.as_seconds() / plan_.ramp.as_seconds())));
   }
+  // Opening, asking or closing; of connections that stay, opening.
+  [[nodiscard]] std::uint64_t under_way() const {
+    return plan_.keeps() ? opening_ : live_ - std::min(line_.size(), plan_.concurrency);
+  }
   // How many to open this turn, at most.
   [[nodiscard]] std::uint32_t wanted(double rate, Instant now) const {
     if (rate < 0) return 0; // paused
@@ -199,7 +207,7 @@ class Client {
       room = live_ < n ? n - live_ : 0;
     }
     if (rate == LoadControl::closed_loop) {
-      const std::uint64_t busy = plan_.keeps() ? opening_ : live_ - std::min(line_.size(), plan_.concurrency);
+      const std::uint64_t busy = under_way();
       const std::uint32_t most = ramped(plan_.in_progress, now);
       room = std::min<std::uint64_t>(room, busy < most ? most - busy : 0);
     }
@@ -475,6 +483,7 @@ class Client {
   Instant begun_;
   Instant due_;
   double carry_ = 0;
+  CatchUp catch_up_;
   Instant ask_due_; // --rps: the next request
   double ask_carry_ = 0;
   bool all_busy_ = false; // a request is late because no connection was free, not because we were

@@ -176,6 +176,8 @@ class Core {
   template <class Key>
   void send_syn_ack(const tcp::SynRecord& r, const Key& key, std::uint16_t& hop);
   template <class Key>
+  [[nodiscard]] std::optional<Duration> next_syn_ack(SynSlot<Key>& slot);
+  template <class Key>
   void send(Packet&& p, const Key& key, bool ect, std::uint16_t& hop, const wire::SummedFront& front);
   void queue_frame(rte_mbuf* m) {
     if (tx_count_ == burst) transmit();
@@ -214,6 +216,7 @@ class Core {
   Tick stuck_since_ = 0;
   std::uint64_t sent_then_ = 0;
   static constexpr Tick stuck_after = 1000; // ms
+  static constexpr int syn_acks_wait = 10;  // ms, while the port is full
   Tick last_tick_ = 0;
   Tick last_net_tick_ = 0;
   static constexpr Tick net_tick_every = 256;

@@ -120,11 +120,29 @@ void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t l
   }
   if (replaces) slot->rested = replaces.index();
   ++shard_.listeners[listener].opening;
-  const Duration first = tcp::first_syn_ack_timeout(shard_.env.settings);
-  table.wheel.arm(*slot, (shard_.now + first).ms32());
   std::uint16_t& hop = hops_.towards(key.remote);
-  send_syn_ack(slot->facts, key, hop);
+  slot->unanswered = congested_;
+  const Duration first =
+      congested_ ? Duration::ms(syn_acks_wait) : tcp::first_syn_ack_timeout(shard_.env.settings);
+  table.wheel.arm(*slot, (shard_.now + first).ms32());
+  if (!congested_) send_syn_ack(slot->facts, key, hop);
   slot->hop = hop;
+}
+
+// The next SYN-ACK of this handshake is due. How long until the one after; nothing: it is given up.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+std::optional<Duration> Core<Port, Handler>::next_syn_ack(SynSlot<Key>& slot) {
+  if (congested_) return Duration::ms(syn_acks_wait); // it would only be lost
+  std::optional<Duration> next;
+  if (std::exchange(slot.unanswered, false)) {
+    slot.facts.sent_at_us = shard_.now.us32();
+    next = tcp::first_syn_ack_timeout(shard_.env.settings);
+  } else {
+    next = tcp::syn_ack_timer_fires(shard_.env, slot.facts);
+  }
+  if (next) send_syn_ack(slot.facts, slot.key, slot.hop);
+  return next;
 }
 
 template <io::PacketPort Port, class Handler>
@@ -497,10 +515,9 @@ template <class Key>
 bool Core<Port, Handler>::run_family_timers(Tick tick) {
   auto& table = shard_.template syns<Key>();
   const unsigned fired = table.wheel.poll(tick, [&](SynSlot<Key>& slot) {
-    const auto next = tcp::syn_ack_timer_fires(shard_.env, slot.facts);
+    const auto next = next_syn_ack(slot);
     if (!next) return give_up_syn(slot, shard_.hasher(slot.key));
     table.wheel.arm(slot, (shard_.now + *next).ms32());
-    send_syn_ack(slot.facts, slot.key, slot.hop);
   });
   auto& streams = shard_.template time_waits<Key>().streams;
   // The table's lines are fetched for a batch before the first is written.

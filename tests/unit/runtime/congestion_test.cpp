@@ -43,7 +43,7 @@ TEST(Congestion, OutputWaitsInItsOrderUntilThePortTakesMore) {
   std::uint32_t text = 0;
   const std::vector<test::Sent> sent = core.take_sent();
   for (const test::Sent& s : sent)
-    if (s.text != 0) order.push_back(s.key.remote_port.host());
+    if (s.text != 0) order.push_back(s.key.local_port.host());
   for (Peer& p : peers) text += p.hear(sent);
   EXPECT_EQ(text + 5 * first, 40U * 5);
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
@@ -77,6 +77,31 @@ TEST(Congestion, APortThatTakesNothingAtAllIsNotWaitedFor) {
     (void)core.core.poll(core.now);
   }
   EXPECT_GE(core.port.lost, 8U); // sent again all the same, and lost as on any link that is down
+}
+
+TEST(Congestion, SynAcksWaitToo) {
+  Lone core;
+  std::vector<Peer> peers = at_full_port(core, 1); // a first answer finds it full
+  ASSERT_TRUE(peers[0].say(core, "hello"));
+  (void)core.core.poll(core.now);
+  (void)core.take_sent();
+  const FlowKey4 key = Lone::from(Ip4{198, 51, 100, 2}, 6000);
+  ASSERT_TRUE(core.arrives(key, test::linux_syn(Seq{1}, 1)));
+  for (int turn = 0; turn < 100; ++turn) {
+    core.now = core.now + Duration::ms(1);
+    core.port.counted(1); // it moves
+    (void)core.core.poll(core.now);
+  }
+  EXPECT_TRUE(core.take_sent().empty());
+  core.port.full = false;
+  core.run(Duration::ms(20));
+  const auto sent = core.take_sent();
+  EXPECT_EQ(
+      std::count_if(sent.begin(), sent.end(), [](const auto& s) { return s.key.local_port.host() == 6000; }),
+      1);
+  EXPECT_EQ(core.count(tcp::Counter::retransmit_syn_ack), 0U);
+  core.run(Duration::ms(1100)); // from now on its retransmission runs as ever
+  EXPECT_EQ(core.count(tcp::Counter::retransmit_syn_ack), 1U);
 }
 
 // Asks, and is answered; then all at once end.

@@ -1,0 +1,113 @@
+#include "app/client/catch_up.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+
+namespace tern::app {
+namespace {
+
+constexpr Duration step = Duration::us(10);
+
+// A client that is to open `rate` a second on a path where a connection lives for `life` at least, and a machine that does
+// `quick` connections a second while few are under way and `slow` once more than `fits` are.
+struct Load {
+  double rate;
+  Duration life;
+  double quick;
+  double slow = quick;
+  std::uint64_t fits = 1'000'000'000;
+  bool bounded = true;
+
+  CatchUp catch_up = CatchUp{1024};
+  Instant now = Instant::at_ns(1'000'000'000);
+  Instant due = now;
+  std::deque<Instant> under_way{}; // when each was opened
+  std::uint64_t opened = 0;
+  double work = 0; // connections that there was time for; half of it goes to the opening
+  std::uint64_t most = 0;
+
+  [[nodiscard]] std::uint64_t through() const { return opened - under_way.size(); }
+  [[nodiscard]] bool late() const { return now - due > Duration::ms(1); }
+
+  void play(Duration length, bool away = false) {
+    for (const Instant end = now + length; now < end; now = now + step) {
+      if (away) continue;
+      work = std::min(work + (under_way.size() > fits ? slow : quick) * step.as_seconds(), 32.0);
+      open();
+      for (; work >= 0.5 && !under_way.empty() && now - under_way.front() >= life; work -= 0.5)
+        under_way.pop_front();
+    }
+  }
+  void open() {
+    for (int n = 32; n != 0 && due <= now && work >= 0.5; --n, work -= 0.5) {
+      if (!late())
+        catch_up.on_time(under_way.size());
+      else if (bounded && !catch_up.room(under_way.size(), through(), now))
+        return;
+      under_way.push_back(now);
+      ++opened;
+      most = std::max<std::uint64_t>(most, under_way.size());
+      due = due + Duration::ns(static_cast<std::int64_t>(1e9 / rate));
+    }
+  }
+  // Connections a second, from now on.
+  double through_in(Duration length) {
+    const std::uint64_t before = through();
+    play(length);
+    return static_cast<double>(through() - before) / length.as_seconds();
+  }
+};
+
+Load cache_bound() {
+  return {.rate = 800e3, .life = Duration::us(50), .quick = 1.5e6, .slow = 400e3, .fits = 4000};
+}
+
+TEST(CatchUp, APauseIsMadeUpAndTheRateHeldAgain) {
+  Load run = cache_bound();
+  run.play(Duration::ms(500));
+  ASSERT_FALSE(run.late());
+  run.play(Duration::ms(20), true);
+  run.play(Duration::ms(500));
+  EXPECT_FALSE(run.late());
+  EXPECT_LE(run.most, run.fits);
+  EXPECT_NEAR(static_cast<double>(run.opened), 1.02 * run.rate, 1000);
+}
+
+TEST(CatchUp, WithoutItTheRateIsNeverReachedAgain) {
+  Load run = cache_bound();
+  run.bounded = false;
+  run.play(Duration::ms(500));
+  ASSERT_FALSE(run.late());
+  run.play(Duration::ms(20), true);
+  run.play(Duration::seconds(2));
+  EXPECT_TRUE(run.late());
+  EXPECT_LT(run.through_in(Duration::seconds(1)), 0.6 * run.rate);
+}
+
+TEST(CatchUp, AMachineThatIsTooSlowGoesOnAtItsBest) {
+  Load run = cache_bound();
+  run.rate = 2e6;
+  run.play(Duration::seconds(2));
+  EXPECT_TRUE(run.late());
+  EXPECT_GT(run.through_in(Duration::seconds(3)), 0.85 * run.quick);
+}
+
+TEST(CatchUp, ALongPathGetsAllThatItWants) {
+  Load run{.rate = 1e6, .life = Duration::ms(200), .quick = 400e3};
+  run.play(Duration::seconds(12)); // never on time: 80,000 under way are what it can use
+  EXPECT_GT(run.through_in(Duration::seconds(2)), 0.9 * run.quick);
+}
+
+TEST(CatchUp, WhatIsOnTimeIsNotBounded) {
+  Load run{.rate = 100e3, .life = Duration::seconds(1), .quick = 1e6};
+  run.play(Duration::seconds(3));
+  EXPECT_FALSE(run.late());
+  EXPECT_NEAR(static_cast<double>(run.under_way.size()), 100e3, 2000);
+  run.play(Duration::ms(50), true); // and after a pause there is room for as many
+  run.play(Duration::ms(500));
+  EXPECT_FALSE(run.late());
+}
+
+} // namespace
+} // namespace tern::app
