@@ -23,12 +23,16 @@ class CatchUp {
   explicit CatchUp(std::uint64_t least) : least_(least) {}
 
   // An open is on time, with `busy` under way.
-  void on_time(std::uint64_t busy) {
+  void on_time(std::uint64_t busy, Instant now) {
+    if (late_ && now - late_at_ < period) return; // it struggles still
     late_ = false;
-    calm_ += (static_cast<double>(busy) - calm_) / 16384; // slow to believe a crowd that a pause left behind
+    busy_sum_ += busy;
+    ++busy_seen_;
+    if (now - calm_since_ >= period) learn(now);
   }
   // The next open is late: may it be made now? `through`: how many are no longer under way, since the beginning.
   [[nodiscard]] bool room(std::uint64_t busy, std::uint64_t through, Instant now) {
+    late_at_ = now;
     if (!late_) begin(through, now);
     if (now >= judged_at_) judge(through, now);
     if (busy < limit_) return true;
@@ -41,6 +45,13 @@ class CatchUp {
   static constexpr Duration period = Duration::ms(100);
   static constexpr int rest = 4; // periods between tries
 
+  // A crowd is believed slowly: a server that was taken away for a while leaves one behind.
+  void learn(Instant now) {
+    const double mean = static_cast<double>(busy_sum_) / static_cast<double>(busy_seen_);
+    calm_ += (mean - calm_) / (mean < calm_ || calm_ == 0 ? 1 : 16);
+    busy_sum_ = busy_seen_ = 0;
+    calm_since_ = now;
+  }
   void begin(std::uint64_t through, Instant now) {
     late_ = true;
     limit_ = std::max(least_, static_cast<std::uint64_t>(2 * calm_));
@@ -76,8 +87,12 @@ class CatchUp {
   }
 
   std::uint64_t least_;
-  double calm_ = 0; // the mean under way while opens are on time
+  double calm_ = 0; // the mean under way while all is well
+  Instant calm_since_;
+  std::uint64_t busy_sum_ = 0;
+  std::uint64_t busy_seen_ = 0;
   bool late_ = false;
+  Instant late_at_;
   std::uint64_t limit_ = 0;
   // Of the present period.
   Instant began_;

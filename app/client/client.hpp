@@ -64,7 +64,7 @@ class Client {
       if (due_ > now) return;
       const bool late = now - due_ > Duration::ms(1);
       if (late && !catch_up_.room(under_way(), stats_.load.get(Load::attempted) - under_way(), now)) return;
-      if (!late) catch_up_.on_time(under_way());
+      if (!late) catch_up_.on_time(under_way(), now);
       if (!open(due_)) return;
       if (late) stats_.load.add(Load::late);
       due_ = due_ + interval(rate, now, carry_);

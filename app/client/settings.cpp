@@ -21,7 +21,10 @@ void declare(settings::Schema& s, LoadSettings& l) {
         "hold so many open: the oldest asks as a new one opens; with more than one request each, all ask",
         Range{0U, 20'000'000U});
   s.add("in_progress", l.in_progress,
-        "with --cps max: connections that are opening, asking or closing at once", Range{1U, 1U << 20});
+        "with --cps max: connections that are opening, asking or closing at once; at a rate nothing is "
+        "bounded until "
+        "opens are late: then four times as many, or more where more helps",
+        Range{1U, 1U << 20});
   s.add("connections", l.connections, "stop after so many connections (0: run for the duration)");
   s.add("requests_per_connection", l.requests, "one after another; 0: until the run ends");
   s.add("rps", l.rps,

@@ -201,8 +201,9 @@ void Watch::tester(observe::Summary& s, const Totals& end) const {
     if (c.role != "server") busy = std::max(busy, c.busy);
   if (busy <= 0.95 && late <= opened / 100) return;
   s.client_limited = true;
-  s.client_limited_reason = fmt::format("its core was {:.0f}% busy, {} of {} opens were more than 1 ms late",
-                                        busy * 100, late, opened);
+  s.client_limited_reason =
+      fmt::format("its core was {:.0f}% busy, {} of {} opens were more than 1 ms late{}", busy * 100, late,
+                  opened, busy > 0.95 ? "" : ": once late, they wait while many are under way");
 }
 
 void Watch::conclude() {

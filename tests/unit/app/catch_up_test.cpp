@@ -42,7 +42,7 @@ struct Load {
   void open() {
     for (int n = 32; n != 0 && due <= now && work >= 0.5; --n, work -= 0.5) {
       if (!late())
-        catch_up.on_time(under_way.size());
+        catch_up.on_time(under_way.size(), now);
       else if (bounded && !catch_up.room(under_way.size(), through(), now))
         return;
       under_way.push_back(now);
@@ -91,6 +91,21 @@ TEST(CatchUp, AMachineThatIsTooSlowGoesOnAtItsBest) {
   run.play(Duration::seconds(2));
   EXPECT_TRUE(run.late());
   EXPECT_GT(run.through_in(Duration::seconds(3)), 0.85 * run.quick);
+}
+
+TEST(CatchUp, WhoStrugglesDoesNotTakeACrowdForGranted) {
+  CatchUp catch_up{1024};
+  Instant now = Instant::at_ns(1'000'000'000);
+  std::uint64_t through = 0;
+  for (int ms = 0; ms < 1000; ++ms, now = now + Duration::ms(1)) catch_up.on_time(800, now);
+  ASSERT_TRUE(catch_up.room(800, through, now));
+  EXPECT_EQ(catch_up.limit(), 1600U);
+  // A crowd is there, by whatever way; now and then an open is on time.
+  for (int ms = 0; ms < 2000; ++ms, now = now + Duration::ms(1), through += 400) {
+    EXPECT_FALSE(catch_up.room(60'000, through, now));
+    catch_up.on_time(60'000, now);
+  }
+  EXPECT_LE(catch_up.limit(), 1600U);
 }
 
 TEST(CatchUp, ALongPathGetsAllThatItWants) {
