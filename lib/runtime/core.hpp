@@ -108,6 +108,9 @@ class Core {
   template <class Key>
   void arrive(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref);
   template <class Key>
+  [[gnu::noinline]] void arrive_by_steps(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref,
+                                         Packet& packet);
+  template <class Key>
   void arrive_at_listener(const tcp::Segment& s, const Key& key, FlowHash hash);
   template <class Key>
   void arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& s, FlowHash hash);

@@ -363,7 +363,9 @@ void Core<Port, Handler>::flush_one(R& r) {
     if (r.tcb.has(tcp::flag_fin_queued) && !r.tcb.has(tcp::flag_orphan) && !r.has(R::over)) [[unlikely]]
       shard_.handle(r).drain();
   }
-  const bool more = !send_predicted(r) && send_by_steps(r);
+  // One that is closed has nothing more to say, but for the reset that it owes.
+  const bool silent = r.tcb.state == tcp::State::Closed && !r.tcb.has(tcp::flag_abort_due);
+  const bool more = !silent && !send_predicted(r) && send_by_steps(r);
   if (r.has(R::over)) return end_connection(r);
   if (more) shard_.mark_dirty(r);
   arm(r);

@@ -16,7 +16,8 @@ inline bool Core<Port, Handler>::arrive_predicted(R& r, const Arrived& a, Packet
     return false;
   const std::uint32_t text = a.l4_length - h.length();
   tcp::Outcome out;
-  if (!tcp::arrive_as_predicted(shard_.env, r.tcb, h, text, shard_.now, out)) return false;
+  if (!tcp::arrive_as_predicted(shard_.env, r.tcb, h, text, shard_.now, out)) [[unlikely]]
+    return false;
   if (text != 0) {
     p.trim_front(a.l4_offset + h.length());
     hand_over(r, std::move(p));

@@ -178,9 +178,17 @@ template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::arrive(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref) {
   Packet packet{a.frame};
-  if (ref && ref.kind() == FlowKind::connection &&
-      arrive_predicted(shard_.connections.at(ref.index()), a, packet)) [[likely]]
-    return shard_.stash.give(std::move(packet), shard_.env.packets.raw());
+  if (!ref || ref.kind() != FlowKind::connection ||
+      !arrive_predicted(shard_.connections.at(ref.index()), a, packet))
+    arrive_by_steps(a, key, hash, ref, packet);
+  shard_.stash.give(std::move(packet), shard_.env.packets.raw());
+}
+
+// The engine takes what it keeps out of `packet`.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::arrive_by_steps(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref,
+                                          Packet& packet) {
   wire::Tcp& h = header_;
   const std::byte* l4 = packet.data() + a.l4_offset;
   const std::size_t here = packet.data_length() - a.l4_offset;
@@ -208,7 +216,6 @@ void Core<Port, Handler>::arrive(const Arrived& a, const Key& key, FlowHash hash
   } else {
     arrive_at_time_wait(ref.index(), s, key, hash);
   }
-  shard_.stash.give(std::move(packet), shard_.env.packets.raw());
 }
 
 } // namespace tern

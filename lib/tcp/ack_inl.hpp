@@ -58,7 +58,8 @@ inline std::optional<std::uint32_t> echoed_rtt(const Env& env, const Tcb& t, Ech
 }
 
 // `wnd`: as offered, scaled.
-inline void update_window(const Env& env, Tcb& t, Seq seq, Seq ack, std::uint32_t wnd, Outcome& out) {
+[[gnu::always_inline]] inline void update_window(const Env& env, Tcb& t, Seq seq, Seq ack, std::uint32_t wnd,
+                                                 Outcome& out) {
   // §3.10.7.4: only from a segment newer than the one that last set it.
   if (!(t.snd_wl1.before(seq) || (t.snd_wl1 == seq && t.snd_wl2.at_or_before(ack)))) return;
   const std::uint32_t before = t.snd_wnd;

@@ -19,19 +19,28 @@ namespace tern::tcp {
 // in sequence, inside the window, nothing on it but ACK, PSH and FIN; an ACK of what is outstanding; the options as
 // agreed. All that the first four steps of RFC 9293 §3.10.7.4 ask is then answered, and all that the fifth would refuse
 // is excluded. An ECN mark is the caller's to look for.
+// Two questions, of numbers that gather all there is to ask: hardly any segment is another, and a branch for each would
+// cost more than all of their answers.
 [[nodiscard, gnu::always_inline]] inline bool predicts_arrival(const Tcb& t, const wire::LeanHeader& h,
                                                                std::uint32_t text) {
   namespace flag = wire::tcp_flag;
   constexpr std::uint32_t unusual = detail::rare_for_ack | flag_has_reassembly | flag_orphan;
-  if (h.seq != t.rcv_nxt || (h.flags & ~(flag::psh | flag::fin)) != flag::ack) return false;
-  if ((t.flags & (unusual | flag_syn_acked)) != flag_syn_acked || t.has(flag_timestamps) != h.stamped)
-    return false;
-  const State state = t.state;
-  if (state < State::Established || state > State::LastAck) return false;
-  if (state > State::FinWait2 && (text | (h.flags & flag::fin)) != 0) return false; // behind the peer's FIN
-  if (h.ack.since(t.snd_una) > t.outstanding()) return false;
-  if (h.stamped && static_cast<std::int32_t>(h.stamp.val - t.ts_recent) < 0) return false;
-  return !t.rcv_adv.before(t.rcv_nxt + text);
+  const bool takes_room = (text | (h.flags & flag::fin)) != 0; // nothing does behind the peer's FIN
+  const std::uint32_t asked =
+      unusual | flag_syn_acked | flag_timestamps | (takes_room ? std::uint32_t{flag_peer_fin} : 0);
+  const std::uint32_t wanted = flag_syn_acked | (h.stamped ? std::uint32_t{flag_timestamps} : 0);
+  const std::uint32_t differs = (h.seq.raw() ^ t.rcv_nxt.raw()) |
+                                ((h.flags & ~std::uint32_t{flag::psh | flag::fin}) ^ flag::ack) |
+                                ((t.flags & asked) ^ wanted);
+  // None of these is below zero: how far the ACK reaches, what it leaves outstanding, what the text leaves of the
+  // window, how much newer the timestamp is.
+  const std::uint32_t acked = h.ack.since(t.snd_una);
+  std::uint32_t signs = acked | (t.outstanding() - acked) | t.rcv_adv.since(t.rcv_nxt + text);
+  if (h.stamped) signs |= h.stamp.val - t.ts_recent;
+  const auto state = static_cast<unsigned>(State{t.state});
+  constexpr auto first = static_cast<unsigned>(State::Established);
+  constexpr auto last = static_cast<unsigned>(State::LastAck);
+  return differs == 0 && static_cast<std::int32_t>(signs) >= 0 && state - first <= last - first;
 }
 
 // What the steps come to for it: the fifth, seventh and eighth. Its text is the caller's to hand on, if event_data says
@@ -40,7 +49,8 @@ namespace tern::tcp {
                                                                   const wire::LeanHeader& h,
                                                                   std::uint32_t text, Instant now,
                                                                   Outcome& out) {
-  if (!predicts_arrival(t, h, text)) return false;
+  if (!predicts_arrival(t, h, text)) [[unlikely]]
+    return false;
   t.heard_ms = now.ms32();
   if (h.stamped) detail::note_timestamp(t, h.seq, h.stamp.val);
   const bool newer = h.ack.after(t.snd_una);

@@ -249,11 +249,11 @@ void segment_arrives_by_rfc(const Env& env, Tcb& t, const Segment& s, Instant no
 // What the steps come to for a segment that was predicted; any other goes by them one by one.
 void segment_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   wire::LeanHeader h;
-  if (lean(s, h) && arrive_as_predicted(env, t, h, s.text, now, out)) [[likely]] {
+  if (t.has(flag_syn_acked) && lean(s, h) && arrive_as_predicted(env, t, h, s.text, now, out)) [[likely]] {
     if (s.text != 0) (void)out.data.append(std::move(*s.payload));
     return;
   }
-  if (!predicted(t, s)) return segment_arrives_by_rfc(env, t, s, now, out);
+  if (t.state == State::SynSent || !predicted(t, s)) return segment_arrives_by_rfc(env, t, s, now, out);
   t.heard_ms = now.ms32();                                                  // first
   if (t.state == State::SynReceived) handshake_ends(env, t, s.h, now, out); // fifth
   if (t.has(flag_timestamps)) note_timestamp(t, s.h);
