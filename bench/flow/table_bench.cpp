@@ -11,6 +11,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../cycles.hpp"
@@ -93,7 +94,11 @@ HashHandle make_rte_hash(std::uint32_t entries) {
 // Both tables, holding keys 0..n-1.
 struct Both {
   Both(std::uint32_t n, std::uint32_t rte_entries)
-      : hash({n, 1}), records(n), table(process_arena(), n), reference(make_rte_hash(rte_entries)) {
+      : hash({n, 1}),
+        records(n),
+        table(process_arena(), n),
+        lines(process_arena().take({"lines", table.bytes() / 64, 64, true})),
+        reference(make_rte_hash(rte_entries)) {
     for (std::uint32_t i = 0; i < n; ++i) {
       const FlowKey4 key = key_of(i);
       records.at(i)->key = key;
@@ -105,6 +110,7 @@ struct Both {
   FlowHasher hash;
   Records records;
   FlowTable table;
+  ArenaPiece lines; // as many as the table has, of the same pages: see touch_two_lines()
   HashHandle reference;
 };
 
@@ -115,10 +121,11 @@ struct Turn {
     padded.emplace_back(k);
     pointers.push_back(&padded.back());
   }
-  void clear() { keys.clear(), padded.clear(), pointers.clear(); }
+  void clear() { keys.clear(), padded.clear(), pointers.clear(), lines.clear(); }
   std::vector<FlowKey4> keys;
   std::vector<PaddedKey> padded;
   std::vector<const void*> pointers;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> lines; // of a bucket's, and of a record
 };
 
 std::array<FlowHash, burst> hashes_of(const Both& both, std::span<const FlowKey4> keys) {
@@ -128,7 +135,7 @@ std::array<FlowHash, burst> hashes_of(const Both& both, std::span<const FlowKey4
 }
 std::uint64_t hits(const FlowBurst& b) {
   std::uint64_t sum = 0;
-  for (unsigned i = 0; i < burst; ++i) sum += b.found[i] ? 1U : 0U;
+  for (std::size_t i = 0; i < b.size; ++i) sum += b.found[i] ? 1U : 0U;
   return sum;
 }
 
@@ -143,22 +150,47 @@ std::uint64_t look_up_alone(const Both& both, const Turn& turn) {
   }
   return sum;
 }
-// The stages of four bursts interleaved, as a Core does that receives ahead.
+// Half bursts, their stages in such an order that the most computing lies between asking for lines and reading
+// them: the records of one are on their way while the next is hashed, its buckets while others are compared.
 std::uint64_t look_up_ahead(const Both& both, const Turn& turn) {
-  const std::size_t bursts = turn.keys.size() / burst;
+  constexpr std::size_t half = burst / 2;
+  const std::size_t count = turn.keys.size() / half;
   std::array<FlowBurst, 4> ring;
   std::uint64_t sum = 0;
-  const auto keys = [&](std::size_t k) { return std::span<const FlowKey4>{&turn.keys[k * burst], burst}; };
-  for (std::size_t k = 0; k < bursts + 3; ++k) {
-    if (k < bursts) both.table.start(ring[k % 4], hashes_of(both, keys(k)));
-    if (k >= 1 && k - 1 < bursts) both.table.aim(ring[(k - 1) % 4], both.records);
-    if (k >= 2 && k - 2 < bursts) both.table.aim_away(ring[(k - 2) % 4], both.records);
-    if (k >= 3) {
-      both.table.finish(ring[(k - 3) % 4], keys(k - 3), both.records);
-      sum += hits(ring[(k - 3) % 4]);
+  const auto keys = [&](std::size_t k) { return std::span<const FlowKey4>{&turn.keys[k * half], half}; };
+  for (std::size_t k = 0; k < count + 2; ++k) {
+    FlowBurst& last = ring[(k + 2) % 4]; // begun two steps ago
+    if (k >= 2) both.table.aim_away(last, both.records);
+    if (k >= 1 && k - 1 < count) both.table.aim(ring[(k - 1) % 4], both.records);
+    if (k < count) {
+      both.table.begin(ring[k % 4]);
+      for (const FlowKey4& key : keys(k)) both.table.add(ring[k % 4], both.hash(key));
+    }
+    if (k >= 2) {
+      both.table.finish(last, keys(k - 2), both.records);
+      sum += hits(last);
     }
   }
   return sum;
+}
+// What memory alone takes: for each lookup a line out of as many as the buckets are, and one of the records',
+// both at random, asked for 16 lookups ahead and read; nothing is computed. No table that goes through its
+// records can be faster.
+std::uint64_t touch_two_lines(const Both& both, const Turn& turn) {
+  constexpr std::size_t ahead = 16;
+  const std::size_t n = turn.lines.size();
+  const auto* buckets = static_cast<const std::byte*>(both.lines.data());
+  const auto bucket = [&](std::size_t i) { return buckets + 64 * std::size_t{turn.lines[i].first}; };
+  const auto record = [&](std::size_t i) { return both.records.at(turn.lines[i].second); };
+  for (std::size_t i = 0; i < n + 2 * ahead; ++i) {
+    if (i < n) __builtin_prefetch(bucket(i));
+    if (i >= ahead && i < n + ahead) {
+      benchmark::DoNotOptimize(static_cast<std::byte>(*bucket(i - ahead)));
+      __builtin_prefetch(record(i - ahead));
+    }
+    if (i >= 2 * ahead) benchmark::DoNotOptimize(record(i - 2 * ahead)->key.local_port.raw());
+  }
+  return n;
 }
 std::uint64_t look_up_theirs(const Both& both, Turn& turn) {
   std::array<std::int32_t, burst> found;
@@ -192,10 +224,15 @@ void lookup_ratio(benchmark::State& state, const std::string& name) {
   const Both both(n, static_cast<std::uint32_t>(std::uint64_t{n} * 100 / FlowTable::load_percent));
   std::mt19937 random(3);
   Turn turn(round);
-  Median ahead, alone, theirs, theirs_and_read;
+  Median ahead, alone, theirs, theirs_and_read, memory;
+  const auto bucket_lines = static_cast<std::uint32_t>(both.table.bytes() / 64);
   const auto timed = [&](Median& times, auto&& work) {
     turn.clear();
-    for (std::uint32_t i = 0; i < round; ++i) turn.add(key_of(random() % n));
+    for (std::uint32_t i = 0; i < round; ++i) {
+      const auto flow = static_cast<std::uint32_t>(random() % n);
+      turn.add(key_of(flow));
+      turn.lines.emplace_back(static_cast<std::uint32_t>(random() % bucket_lines), flow);
+    }
     const std::uint64_t t0 = bench::tsc();
     const std::uint64_t found = work(both, turn);
     times.add(bench::tsc() - t0, round);
@@ -206,11 +243,13 @@ void lookup_ratio(benchmark::State& state, const std::string& name) {
     timed(theirs, look_up_theirs);
     timed(alone, look_up_alone);
     timed(theirs_and_read, look_up_theirs_and_read);
+    timed(memory, touch_two_lines);
   }
   state.counters["tern_ns"] = ahead.ns();
   state.counters["tern_alone_ns"] = alone.ns();
   state.counters["rte_hash_ns"] = theirs.ns();
   state.counters["rte_hash_and_record_ns"] = theirs_and_read.ns();
+  state.counters["two_lines_ns"] = memory.ns();
   state.counters["bytes_per_flow"] = static_cast<double>(both.table.bytes()) / n;
   state.counters[name] = theirs.ns() / ahead.ns();
   state.counters[name + "_alone"] = theirs.ns() / alone.ns();
