@@ -86,7 +86,7 @@ def test():
                 ctl = Ctl(control)
                 live = world.open(lb.TERN, N)
                 lib.check(None not in live, f"of {N} clients {live.count(None)} were not let in")
-                shows(ctl)
+                shows(ctl, world)
                 mistakes(ctl)
                 commands(ctl, world, live)
                 hostile(ctl, world)
@@ -95,7 +95,7 @@ def test():
             b.finish()
 
 
-def shows(ctl):
+def shows(ctl, world):
     def keys(rows, *wanted):
         lib.check(rows and set(wanted) <= set(rows[0]), f"{wanted} are not all in {rows[:1]}")
         return rows
@@ -116,9 +116,7 @@ def shows(ctl):
     lib.check(len(rows) == 5, f"{rows}")
     rows = keys(ctl.well("show", "cores"), "core", "busy", "state", "pairs", "connections", "most", "time_wait", "rx", "tx", "accepted")
     lib.check([(r["pairs"], r["connections"], r["accepted"]) for r in rows] == [(N, 2 * N, N)], f"{rows}")
-    rows = keys(ctl.well("show", "ports"), "backend", "from", "open", "time_wait", "free")
-    lib.check(sum(r["open"] for r in rows) == N and {r["free"] for r in rows} <= {64_512, 64_512 - N // 3}, f"{rows}")
-    lib.check([r["backend"] for r in ctl.well("show", "ports", "more")] == ["more/b0"], "ports of another service")
+    shared_ports(ctl, world)
     rows = keys(ctl.well("show", "memory"), "for", "records", "bytes_each", "bytes")
     packets = [r for r in rows if r["for"] == "core 0 packets"]
     lib.check(len(packets) == 1 and 0 <= packets[0]["used"] <= packets[0]["records"], f"{packets}")
@@ -129,6 +127,28 @@ def shows(ctl):
     for words in ("show services", "show connections [SERVICE] [MOST]", "backend maintain SERVICE/NAME", "cookie rotate", "drain node", "reload"):
         lib.check(words in help and words in program_help, f"{words} is not in help:\n{help}")
     case("every show, as text and as JSON")
+
+
+def shared_ports(ctl, world):
+    """Ports are the backend's address's: web/b0 and more/b0 have one, and what either uses the other cannot have."""
+    def ports(*service):
+        rows = ctl.well("show", "ports", *service)
+        lib.check(all(r["free"] == 64_512 - r["open"] - r["time_wait"] for r in rows), f"{rows}")
+        return [(r["address"], r["backend"], r["from"], r["open"]) for r in rows]
+
+    def row(i, names, n):
+        return f"{lb.backend_ip(i)}:8080", names, lb.TERN, n
+    third = N // 3
+    all_three = [row(0, "web/b0,more/b0", third), row(1, "web/b1", third), row(2, "web/b2", third)]
+    lib.check(ports() == all_three, f"{ports()}")
+    lib.check(ports("web") == all_three and ports("more") == all_three[:1], f"{ports('web')} {ports('more')}")
+    five = world.open(lb.TERN, 5, port=82)
+    lib.check(ports("more") == [row(0, "web/b0,more/b0", third + 5)] and ports("web")[1:] == all_three[1:], f"{ports()}")
+    for c in five:
+        world.loop.call_soon_threadsafe(c[2].close)
+        world.clients.remove(c)
+    lib.wait_until(lambda: ports() == all_three, "the ports of five who left")
+    case("show ports: a backend that two services share is one row, with what both have open")
 
 
 def mistakes(ctl):

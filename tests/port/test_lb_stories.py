@@ -1,5 +1,6 @@
 """Twenty life stories of a connection through `tern lb` and through HAProxy (mode tcp), between the same clients and the
-same backend: both ends see the same bytes and the same end, but for what DIFFERS names."""
+same backend: both ends see the same bytes and the same end, but for what DIFFERS names. And through HAProxy with `tern lb`
+behind it: as through HAProxy alone, whoever of the two began it."""
 # limit: 120
 import contextlib
 
@@ -31,6 +32,13 @@ listen nobody
   bind {lb.CLIENT}:{PORT + 1}
   retries 0
   server b0 {lb.backend_ip(0)}:8099
+listen web_before_tern
+  bind {lb.CLIENT}:{PORT + 2}
+  server tern {lb.TERN}:80
+listen nobody_before_tern
+  bind {lb.CLIENT}:{PORT + 3}
+  retries 0
+  server tern {lb.TERN}:81
 """, (lb.CLIENT, PORT + 1))
 
 
@@ -47,8 +55,10 @@ def test():
     config += f'[[service]]\nname = "nobody"\nlisten = ["*:81"]\n[[service.backend]]\naddress = "{lb.backend_ip(0)}:8099"\n'
     wrong = []
     with lb.over_veth(config) as b, lb.Backend(b.ns, lb.backend_ip(0)) as backend, haproxy(b.ns), server.inside(b.ns):
-        def compare(name, theirs, ours):
+        def compare(name, theirs, ours, behind):
             print(f"{name}: {lb_stories.brief(ours)}")
+            if behind != theirs and DIFFERS.get(name, theirs)[0] is not None:
+                wrong.append(f"{name}: HAProxy {lb_stories.brief(theirs)}, with tern behind it {lb_stories.brief(behind)}")
             if name in DIFFERS:
                 if ours != DIFFERS[name][1] or DIFFERS[name][0] not in (None, theirs):
                     wrong.append(f"{name}: HAProxy {lb_stories.brief(theirs)}, tern {lb_stories.brief(ours)}; "
@@ -58,12 +68,12 @@ def test():
 
         for story in lb_stories.STORIES:
             seen = []
-            for host, port in ((lb.CLIENT, PORT), (lb.TERN, 80)):
+            for host, port in ((lb.CLIENT, PORT), (lb.TERN, 80), (lb.CLIENT, PORT + 2)):
                 with contextlib.closing(server.connect(port, to=host)) as client:
                     seen.append(story(client, backend.accept))
             compare(story.__name__, *seen)
-        compare("nobody_there", nobody_there(lambda: server.connect(PORT + 1, to=lb.CLIENT)),
-                nobody_there(lambda: server.connect(81, to=lb.TERN)))
+        compare("nobody_there", *[nobody_there(lambda: server.connect(port, to=host))
+                                  for host, port in ((lb.CLIENT, PORT + 1), (lb.TERN, 81), (lb.CLIENT, PORT + 3))])
         counters = b.finish()
     ended = sum(v for k, v in counters.items() if k.startswith("ended_"))
     lib.check(ended == counters["accepted"], f"{counters['accepted']} accepted, {ended} ended")
