@@ -199,7 +199,8 @@ TEST(FlowTableReaders, WalkThatReadsGivesNoTornRecord) {
   std::atomic<bool> stop{false};
   std::uint64_t given = 0, torn = 0;
   std::thread reader([&] {
-    while (!stop.load(std::memory_order_relaxed)) torn += shard.torn_in_walk(given);
+    do torn += shard.torn_in_walk(given);
+    while (!stop.load(std::memory_order_relaxed));
   });
   std::mt19937 random(6);
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1000);
@@ -216,7 +217,7 @@ TEST(FlowTableReaders, WalkSeesEveryFlowThatStaysOrSaysThatEntriesMoved) {
   std::atomic<bool> stop{false};
   std::uint64_t whole = 0, moved = 0, short_of = 0;
   std::thread reader([&] {
-    while (!stop.load(std::memory_order_relaxed)) {
+    do {
       std::uint64_t seen = 0;
       if (shard.table().observe_each([&](FlowRef) { ++seen; })) {
         ++whole;
@@ -224,7 +225,7 @@ TEST(FlowTableReaders, WalkSeesEveryFlowThatStaysOrSaysThatEntriesMoved) {
       } else {
         ++moved;
       }
-    }
+    } while (!stop.load(std::memory_order_relaxed)); // once at least, however late it came to run
   });
   std::mt19937 random(5);
   const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
