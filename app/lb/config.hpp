@@ -43,6 +43,9 @@ struct CheckConfig {
   StatusRange status;
 };
 
+inline constexpr std::uint32_t most_weight = 1000;
+inline constexpr std::uint32_t most_at_once = 100'000'000; // connections of a backend, or of a service
+
 struct BackendConfig {
   std::string name; // what `tern ctl` and the choosers know it by; must not change over a reload
   Endpoint address;

@@ -265,7 +265,10 @@ SocketQuery SocketQuery::parse(std::span<const std::string_view> words, std::str
     } else if (name == "limit") {
       const auto n = Value<std::uint32_t>::parse(value);
       if (n) q.limit = *n;
-      if (!n) mistake = fmt::format("limit: '{}' is not a whole number", value);
+      if (!n && Value<std::uint32_t>::beyond(value))
+        mistake = fmt::format("limit: {} is too large; give 0 to {}", value, UINT32_MAX);
+      else if (!n)
+        mistake = fmt::format("limit: '{}' is not a whole number", value);
     } else if (name == "local") {
       end(q.local);
     } else if (name == "peer") {

@@ -16,7 +16,7 @@ namespace {
 using settings::Range;
 using settings::Schema;
 
-constexpr Range<std::uint32_t> count{0U, 100'000'000U};
+constexpr Range<std::uint32_t> count{0U, most_at_once};
 const Range<Duration> time_range{Duration{}, Duration::seconds(7 * 86'400)};
 const Range<Duration> some_time{Duration::ms(1), Duration::seconds(86'400)};
 
@@ -43,7 +43,7 @@ void declare_timeouts(Schema& s, TimeoutConfig& t) {
 void declare_backend(Schema& s, BackendConfig& b) {
   s.add("address", b.address, "where it listens");
   s.add("name", b.name, "what it is called; its address if it has no name");
-  s.add("weight", b.weight, "its share beside the others'; 0: gets nothing new", Range{0U, 1000U});
+  s.add("weight", b.weight, "its share beside the others'; 0: gets nothing new", Range{0U, most_weight});
   s.add("max_connections", b.max_connections, "at once; 0: no limit", count);
   s.add("backup", b.backup, "only when no other can take a connection");
 }

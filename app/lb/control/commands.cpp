@@ -45,6 +45,18 @@ Found find(Director& d, std::string_view text) {
                                settings::suggestion(text, known))};
 }
 
+struct Number {
+  std::uint32_t value = 0;
+  std::string wrong{};
+};
+Number number_of(std::string_view text, std::uint32_t most) {
+  using V = Value<std::uint32_t>;
+  const auto n = V::parse(text);
+  if (n && *n <= most) return {.value = *n};
+  if (n || V::beyond(text)) return {.wrong = fmt::format("{} is too large; give 0 to {}", text, most)};
+  return {.wrong = fmt::format("'{}' is not {}", text, V::expects)};
+}
+
 Answer backend_add(Director& d, Words w) {
   const auto path = path_of(w[0]);
   if (!path)
@@ -59,16 +71,16 @@ Answer backend_add(Director& d, Words w) {
   for (const std::string_view word : w.subspan(2)) {
     const std::size_t equals = word.find('=');
     const std::string_view key = word.substr(0, equals);
-    const auto parsed = Value<std::uint32_t>::parse(equals == word.npos ? "" : word.substr(equals + 1));
-    const std::uint32_t n = parsed.value_or(0);
+    const Number n = number_of(equals == word.npos ? "" : word.substr(equals + 1),
+                               key == "weight" ? most_weight : most_at_once);
     if (word == "backup")
       b.backup = true;
-    else if (key == "weight" && parsed && n <= 1000)
-      b.weight = n;
-    else if (key == "max_connections" && parsed)
-      b.max_connections = n;
+    else if (equals == word.npos || (key != "weight" && key != "max_connections"))
+      return mistake(fmt::format("'{}' is none of: weight=N, max_connections=N, backup", word));
+    else if (!n.wrong.empty())
+      return mistake(fmt::format("{}: {}", key, n.wrong));
     else
-      return mistake(fmt::format("'{}' is none of: weight=0…1000, max_connections=N, backup", word));
+      (key == "weight" ? b.weight : b.max_connections) = n.value;
   }
   if (const auto wrong = d.planner().add(path->service, b, d.now())) return mistake(*wrong);
   d.publish();
@@ -89,13 +101,13 @@ Answer backend_remove(Director& d, Words w) {
 Answer backend_weight(Director& d, Words w) {
   const Found f = find(d, w[0]);
   if (f.slot == no_slot) return mistake(f.wrong);
-  const auto weight = Value<std::uint32_t>::parse(w[1]);
-  if (!weight) return mistake(fmt::format("'{}' is not {}", w[1], Value<std::uint32_t>::expects));
+  const Number weight = number_of(w[1], most_weight);
+  if (!weight.wrong.empty()) return mistake(weight.wrong);
   const std::uint32_t before = d.planner().backends()[f.slot].config.weight;
-  if (const auto wrong = d.planner().set_weight(f.slot, *weight)) return mistake(*wrong);
+  if (const auto wrong = d.planner().set_weight(f.slot, weight.value)) return mistake(*wrong);
   d.publish();
-  d.log(fmt::format("backend {}: weight {} -> {}, by tern ctl", w[0], before, *weight));
-  return {.text = fmt::format("weight of {} is {}, was {}", w[0], *weight, before)};
+  d.log(fmt::format("backend {}: weight {} -> {}, by tern ctl", w[0], before, weight.value));
+  return {.text = fmt::format("weight of {} is {}, was {}", w[0], weight.value, before)};
 }
 
 template <Admin state>

@@ -205,7 +205,7 @@ Planner::Wrong Planner::remove(std::string_view service, std::string_view backen
 }
 
 Planner::Wrong Planner::set_weight(Slot slot, std::uint32_t weight) {
-  if (weight > 1000) return fmt::format("{} is out of range; give 0 to 1000", weight);
+  if (weight > most_weight) return fmt::format("{} is too large; give 0 to {}", weight, most_weight);
   backends_[slot].config.weight = weight;
   return std::nullopt;
 }

@@ -126,7 +126,7 @@ Answer show_backends(Director& d, Words words) {
                       {"since", age(d.now() - b.since)},
                       {"address", b.config.address.to_string()},
                       {"weight", b.config.weight},
-                      {"share", fmt::format("{}%", b.up ? tenths * 100 / full_share : 0)},
+                      {"of_weight", fmt::format("{}%", b.up ? tenths * 100 / full_share : 0)},
                       {"backup", b.config.backup},
                       {"connections", all->open[slot]},
                       {"limit", b.config.max_connections == 0 ? Json() : Json(b.config.max_connections)},

@@ -84,8 +84,9 @@ void not_a(const Given& given, std::string_view expects) {
   throw ConfigError(given.where, fmt::format("'{}' is not {}", given.text, expects));
 }
 
-void out_of_range(const Given& given, const std::string& least, const std::string& most) {
-  throw ConfigError(given.where, fmt::format("{} is out of range; give {} to {}", given.text, least, most));
+void out_of_range(const Given& given, bool too_large, const std::string& least, const std::string& most) {
+  throw ConfigError(given.where, fmt::format("{} is too {}; give {} to {}", given.text,
+                                             too_large ? "large" : "small", least, most));
 }
 
 void not_one_of(const Given& given, std::span<const std::string> words) {

@@ -32,6 +32,7 @@
 // or "--cps".
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <span>
@@ -158,13 +159,32 @@ Given split_fields(const Given& given, const Schema& item); // "10.0.0.1:80,back
 std::string inline_table(const Schema& item);
 std::string quoted(std::string_view text); // as a TOML string
 [[noreturn]] void not_a(const Given& given, std::string_view expects);
-[[noreturn]] void out_of_range(const Given& given, const std::string& least, const std::string& most);
+[[noreturn]] void out_of_range(const Given& given, bool too_large, const std::string& least,
+                               const std::string& most);
 [[noreturn]] void not_one_of(const Given& given, std::span<const std::string> words);
 
+// Which side of the range it lies on, and its ends: one message for 1001 and for what no 32 bits hold.
 template <Setting T>
-T read(const Given& given) {
-  if (auto v = Value<T>::parse(given.text)) return *std::move(v);
-  not_a(given, Value<T>::expects);
+[[noreturn]] void outside(const Given& given, bool too_large, const std::optional<Range<T>>& range,
+                          const T& end) {
+  using V = Value<T>;
+  out_of_range(given, too_large, V::print(range ? range->least : std::min(end, T{})),
+               V::print(range ? range->most : std::max(end, T{})));
+}
+
+template <Setting T>
+T read(const Given& given, const std::optional<Range<T>>& range = {}) {
+  auto v = Value<T>::parse(given.text);
+  if constexpr (requires { Value<T>::beyond(given.text); }) {
+    if (!v)
+      if (const auto end = Value<T>::beyond(given.text)) outside<T>(given, T{} < *end, range, *end);
+  }
+  if (!v) not_a(given, Value<T>::expects);
+  if constexpr (requires(const T& a) { a < a; }) { // else it is of a kind without an order
+    if (range && *v < range->least) outside<T>(given, false, range, *v);
+    if (range && range->most < *v) outside<T>(given, true, range, *v);
+  }
+  return *std::move(v);
 }
 
 // Numbers and truths stand bare in TOML, everything else in quotes.
@@ -182,14 +202,7 @@ void Schema::add_value(std::string name, T& target, std::string help, std::optio
   Option& o = declare(std::move(name), std::move(help), Value<T>::meta, shape);
   o.text_only = std::is_same_v<T, std::string>;
   o.set = [&target, range](std::span<const Given> given) {
-    const Given& g = detail::only(given);
-    T v = detail::read<T>(g);
-    (void)range; // of a kind without an order
-    if constexpr (requires(const T& a) { a < a; }) {
-      if (range && (v < range->least || range->most < v))
-        detail::out_of_range(g, Value<T>::print(range->least), Value<T>::print(range->most));
-    }
-    target = std::move(v);
+    target = detail::read<T>(detail::only(given), range);
   };
   o.print = [&target] { return std::vector{detail::write<T>(target)}; };
 }

@@ -4,7 +4,10 @@
 #include <fmt/ranges.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -16,6 +19,17 @@ namespace {
 
 std::string place(const std::string& file, const toml::source_region& at) {
   return fmt::format("{}:{}:{}", file, at.begin.line, at.begin.column);
+}
+
+// Where the number begins that ends here.
+std::string beginning(std::string_view text, const std::string& file, toml::source_position at) {
+  std::size_t line = 0;
+  for (unsigned n = 1; n < at.line; ++n) line = std::min(text.find('\n', line), text.size() - 1) + 1;
+  const auto in_number = [&](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  std::size_t end = std::min(line + at.column - 1, text.size());
+  while (end > line && in_number(text[end - 1])) --end;
+  if (end > line && (text[end - 1] == '-' || text[end - 1] == '+')) --end;
+  return fmt::format("{}:{}:{}", file, at.line, end - line + 1);
 }
 
 std::string kind_of(const toml::node& node) {
@@ -136,6 +150,9 @@ void Schema::load_text(std::string_view text, const std::string& file_name) {
   try {
     root = toml::parse(text, file_name);
   } catch (const toml::parse_error& e) {
+    if (e.description().find("not representable in 64 bits") != std::string_view::npos)
+      throw ConfigError(beginning(text, file_name, e.source().begin),
+                        fmt::format("the number is too large; give {} at most", INT64_MAX));
     throw ConfigError(place(file_name, e.source()), fmt::format("not TOML: {}", e.description()));
   }
   Loader(*this, file_name).load(root);

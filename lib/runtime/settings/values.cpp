@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <span>
@@ -35,6 +36,8 @@ std::optional<Quantity> split(std::string_view text) {
   return Quantity{v, {end, static_cast<std::size_t>(stop - end)}};
 }
 
+constexpr double most_whole = 9e18; // of a quantity with a unit: what 63 bits hold
+
 // The value in the smallest unit. It must come out whole: 0.5 of a byte is a mistake, not a rounding.
 std::optional<std::uint64_t> whole(std::string_view text, std::span<const Unit> units) {
   if (const auto plain = Value<std::uint64_t>::parse(text); plain && units.back().name.empty()) return plain;
@@ -44,10 +47,17 @@ std::optional<std::uint64_t> whole(std::string_view text, std::span<const Unit> 
     if (q->unit != u.name) continue;
     const double v = q->number * u.factor;
     const double rounded = std::round(v);
-    if (rounded > 9e18 || std::abs(v - rounded) > 1e-6 * u.factor) return std::nullopt;
+    if (rounded > most_whole || std::abs(v - rounded) > 1e-6 * u.factor) return std::nullopt;
     return static_cast<std::uint64_t>(rounded);
   }
   return std::nullopt;
+}
+
+bool too_large(std::string_view text, std::span<const Unit> units) {
+  const auto q = split(text);
+  return q && std::ranges::any_of(units, [&](const Unit& u) {
+           return q->unit == u.name && q->number * u.factor > most_whole;
+         });
 }
 
 std::string print_whole(std::uint64_t v, std::span<const Unit> units) {
@@ -98,6 +108,11 @@ std::string Value<Duration>::print(const Duration& v) {
   return print_whole(static_cast<std::uint64_t>(v.as_ns()), std::span(durations).subspan(2)); // 60s, not 1m
 }
 
+std::optional<Duration> Value<Duration>::beyond(std::string_view text) {
+  if (!too_large(text, durations)) return std::nullopt;
+  return Duration::ns(static_cast<std::int64_t>(most_whole));
+}
+
 std::optional<Percent> Value<Percent>::parse(std::string_view text) {
   const auto q = split(text);
   if (!q || q->unit != "%" || q->number > 100) return std::nullopt;
@@ -108,9 +123,15 @@ std::string Value<Percent>::print(const Percent& v) {
   return fmt::format("{:.12g}%", v.share * 100);
 }
 
+namespace {
+std::string_view without_ib(std::string_view text) { // "64kiB", "1GiB"
+  if (text.ends_with("iB")) text.remove_suffix(2);
+  return text;
+}
+} // namespace
+
 std::optional<Size> Value<Size>::parse(std::string_view text) {
-  std::string_view bare = text;
-  if (bare.ends_with("iB")) bare.remove_suffix(2); // "64kiB", "1GiB"
+  const std::string_view bare = without_ib(text);
   const auto n = whole(bare, sizes);
   if (!n || (bare.size() != text.size() && bare.find_first_of("kMG") == std::string_view::npos))
     return std::nullopt;
@@ -118,6 +139,11 @@ std::optional<Size> Value<Size>::parse(std::string_view text) {
 }
 std::string Value<Size>::print(const Size& v) {
   return print_whole(v.n, sizes);
+}
+
+std::optional<Size> Value<Size>::beyond(std::string_view text) {
+  if (!too_large(without_ib(text), sizes)) return std::nullopt;
+  return Size{std::uint64_t{1} << 63};
 }
 
 std::optional<Rate> Value<Rate>::parse(std::string_view text) {
@@ -128,6 +154,11 @@ std::optional<Rate> Value<Rate>::parse(std::string_view text) {
 }
 std::string Value<Rate>::print(const Rate& v) {
   return v.is_max() ? "max" : print_whole(v.per_second, rates);
+}
+
+std::optional<Rate> Value<Rate>::beyond(std::string_view text) {
+  if (!too_large(text, rates)) return std::nullopt;
+  return Rate{static_cast<std::uint64_t>(most_whole)};
 }
 
 std::optional<Port> Value<Port>::parse(std::string_view text) {

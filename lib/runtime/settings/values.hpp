@@ -47,6 +47,7 @@ struct PortRange { // "1024-65535", or one port
 //   expects   completes "'x' is not …"
 //   parse     no value for anything but the whole text
 //   print     parse(print(v)) == v
+//   beyond    (kinds that have ends) the end that text, a value but for its size, lies beyond
 template <class T>
 struct Value;
 
@@ -70,6 +71,12 @@ requires(!std::same_as<T, bool>) struct Value<T> {
     return v;
   }
   static std::string print(const T& v) { return std::to_string(v); }
+  static std::optional<T> beyond(std::string_view text) {
+    T v{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), v);
+    if (error != std::errc::result_out_of_range || end != text.data() + text.size()) return std::nullopt;
+    return text[0] == '-' ? std::numeric_limits<T>::min() : std::numeric_limits<T>::max();
+  }
 };
 
 #define TERN_SETTING_VALUE(T, name, text)             \
@@ -83,15 +90,25 @@ requires(!std::same_as<T, bool>) struct Value<T> {
 TERN_SETTING_VALUE(bool, "BOOL", "true or false");
 TERN_SETTING_VALUE(std::string, "TEXT", "text");
 TERN_SETTING_VALUE(double, "X", "a number, such as 0.5");
-TERN_SETTING_VALUE(Duration, "TIME", "a time with its unit, such as 5s, 250ms, 10us or 2m");
-TERN_SETTING_VALUE(Percent, "PERCENT", "a percentage, such as 0.1%");
-TERN_SETTING_VALUE(Size, "SIZE", "a size, such as 65536, 64k, 16M or 1G");
-TERN_SETTING_VALUE(Rate, "RATE", "a rate a second, such as 20000, 20k, 1.5M, or max");
+TERN_SETTING_VALUE(Percent, "PERCENT", "a percentage up to 100%, such as 0.1%");
 TERN_SETTING_VALUE(Port, "PORT", "a port, 0 to 65535");
 TERN_SETTING_VALUE(PortRange, "PORTS", "a port or a range of ports, such as 1024-65535");
 TERN_SETTING_VALUE(Ip, "IP", "an IP address, such as 10.0.0.1 or 2001:db8::1");
 TERN_SETTING_VALUE(Prefix, "PREFIX", "an address or a prefix, such as 10.0.0.1 or 10.0.0.0/24");
 TERN_SETTING_VALUE(Endpoint, "IP:PORT", "an address and a port, such as 10.0.0.1:80 or [2001:db8::1]:80");
 #undef TERN_SETTING_VALUE
+#define TERN_SETTING_QUANTITY(T, name, text)          \
+  template <>                                         \
+  struct Value<T> {                                   \
+    static constexpr std::string_view meta = name;    \
+    static constexpr std::string_view expects = text; \
+    static std::optional<T> parse(std::string_view);  \
+    static std::string print(const T&);               \
+    static std::optional<T> beyond(std::string_view); \
+  }
+TERN_SETTING_QUANTITY(Duration, "TIME", "a time with its unit, such as 5s, 250ms, 10us or 2m");
+TERN_SETTING_QUANTITY(Size, "SIZE", "a size, such as 65536, 64k, 16M or 1G");
+TERN_SETTING_QUANTITY(Rate, "RATE", "a rate a second, such as 20000, 20k, 1.5M, or max");
+#undef TERN_SETTING_QUANTITY
 
 } // namespace tern::settings

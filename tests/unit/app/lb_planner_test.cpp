@@ -194,7 +194,7 @@ TEST(Planner, CommandsSayWhatIsWrong) {
   EXPECT_EQ(p.add("web", backend("a", 13), start), "web/a is there already");
   EXPECT_EQ(p.add("web", backend("c", 11), start), "10.0.0.11:80 is already web/a; give it more weight");
   EXPECT_EQ(p.remove("web", "z", start), "there is no backend 'web/z'");
-  EXPECT_EQ(p.set_weight(0, 1001), "1001 is out of range; give 0 to 1000");
+  EXPECT_EQ(p.set_weight(0, 1001), "1001 is too large; give 0 to 1000");
 }
 
 TEST(Planner, ReloadMakesWeightsAndBackendsWhatTheFileSays) {

@@ -125,7 +125,11 @@ TEST(SchemaToml, ErrorsNameFileLineAndColumn) {
             "f.toml:2:7: 'fast' is not a rate a second, such as 20000, 20k, 1.5M, or max");
   EXPECT_EQ(toml_error("[load]\ntime_wait = 5\n"),
             "f.toml:2:13: '5' is not a time with its unit, such as 5s, 250ms, 10us or 2m");
-  EXPECT_EQ(toml_error("[load]\ntime_wait = \"5m\"\n"), "f.toml:2:13: 5m is out of range; give 1ms to 240s");
+  EXPECT_EQ(toml_error("[load]\ntime_wait = \"5m\"\n"), "f.toml:2:13: 5m is too large; give 1ms to 240s");
+  EXPECT_EQ(toml_error("name = \"a\"\n[load]\ncps = 99_999_999_999_999_999_999 # a second\n"),
+            "f.toml:3:7: the number is too large; give 9223372036854775807 at most");
+  EXPECT_EQ(toml_error("[load]\ncps=-99999999999999999999"),
+            "f.toml:2:5: the number is too large; give 9223372036854775807 at most");
   EXPECT_EQ(toml_error("[load]\nverify = \"true\"\n"),
             "f.toml:2:10: 'verify' is on or off; write true or false, without quotes");
   EXPECT_EQ(toml_error("name = 5\n"), "f.toml:1:8: 'name' is text; write it in quotes, not as integer");
@@ -149,7 +153,7 @@ TEST(SchemaToml, UnknownNamesSuggestTheNearest) {
 TEST(SchemaToml, ListItemsAreCheckedAsStrictly) {
   EXPECT_EQ(toml_error("[[server.listen]]\nbacklog = 5\n"), "f.toml:1:1: 'address' is missing; give IP:PORT");
   EXPECT_EQ(toml_error("[[server.listen]]\naddress = \"10.0.0.1:80\"\nbacklog = 0\n"),
-            "f.toml:3:11: 0 is out of range; give 1 to 65536");
+            "f.toml:3:11: 0 is too small; give 1 to 65536");
   EXPECT_NE(toml_error("[[server.listen]]\naddress = \"10.0.0.1:80\"\nbaklog = 1\n").find("mean 'backlog'?"),
             std::string::npos);
 }
@@ -175,7 +179,7 @@ TEST(SchemaCommandLine, EveryKindIsRead) {
 TEST(SchemaCommandLine, ErrorsNameTheOption) {
   EXPECT_EQ(cli_error({"--time-wait", "5"}),
             "--time-wait: '5' is not a time with its unit, such as 5s, 250ms, 10us or 2m");
-  EXPECT_EQ(cli_error({"--cps", "0"}), "--cps: 0 is out of range; give 1 to max");
+  EXPECT_EQ(cli_error({"--cps", "0"}), "--cps: 0 is too small; give 1 to max");
   EXPECT_EQ(cli_error({"--cps", "1", "--cps", "2"}), "--cps: given more than once; give it once");
   EXPECT_EQ(cli_error({"--cookies", "alway"}),
             "--cookies: 'alway' is not one of: auto, always, never; did you mean 'always'?");

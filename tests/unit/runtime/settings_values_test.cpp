@@ -63,6 +63,21 @@ TEST(Values, WholeNumbersRefuseOverflowSignAndTail) {
   EXPECT_EQ(Value<std::int32_t>::parse("-7"), -7);
 }
 
+TEST(Values, WhatIsTooLargeIsNotNonsense) {
+  using Small = Value<std::uint16_t>;
+  EXPECT_EQ(Small::beyond("65536"), 65'535);
+  EXPECT_EQ(Small::beyond(std::string(40, '9')), 65'535);
+  EXPECT_EQ(Value<std::int32_t>::beyond("-2147483649"), std::numeric_limits<std::int32_t>::min());
+  for (const char* text : {"", "65535", "x", "-1", "65536x", "1e9", " 65536"})
+    EXPECT_FALSE(Small::beyond(text)) << text;
+  EXPECT_EQ(Value<Duration>::beyond("2500001h"), Duration::seconds(9'000'000'000));
+  EXPECT_EQ(Value<Size>::beyond("9000000000GiB")->n, std::uint64_t{1} << 63);
+  EXPECT_EQ(Value<Rate>::beyond("99999999999G")->per_second, 9'000'000'000'000'000'000U);
+  EXPECT_FALSE(Value<Duration>::beyond("2500000h"));
+  EXPECT_FALSE(Value<Duration>::beyond("99999999999999999999"));
+  EXPECT_FALSE(Value<Size>::beyond("0.5"));
+}
+
 TEST(Values, Double) {
   round_trips<double>({"0.5", "1e-09", "3"});
   refuses<double>({"", "nan", "inf", "1,5", "0.5x"});
