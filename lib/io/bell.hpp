@@ -21,6 +21,7 @@ namespace tern::io {
 struct Waking {
   int descriptor = -1; // readable while the queue holds something; -1: none
   bool sure = false;   // nothing comes that the descriptor does not tell of: else sleeps must be short
+  Duration most = Duration::seconds(1); // and so far it is sure
 };
 
 class Bell {

@@ -104,6 +104,8 @@ PortCapabilities capabilities_of(const rte_eth_dev_info& info, const std::string
   if (info.tx_desc_lim.nb_seg_max != 0) c.tx_pieces = info.tx_desc_lim.nb_seg_max;
   const std::uint16_t frame_pieces = info.tx_desc_lim.nb_mtu_seg_max; // the headers' is one of them
   if (frame_pieces != 0) c.tx_segment_pieces = static_cast<std::uint16_t>(frame_pieces - 1);
+  c.vlan_strip = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
+  c.vlan_insert = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_VLAN_INSERT);
   c.scatter = has(info.rx_offload_capa, RTE_ETH_RX_OFFLOAD_SCATTER);
   c.multi_segment_tx = has(info.tx_offload_capa, RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
   c.link_interrupt = info.dev_flags != nullptr && (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
@@ -125,6 +127,8 @@ rte_eth_conf to_conf(const PortPlan& p, const rte_eth_dev_info& info) {
   };
   rx(p.rx_ip_checksum == Where::hardware, RTE_ETH_RX_OFFLOAD_IPV4_CKSUM);
   rx(p.rx_tcp_checksum == Where::hardware, RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+  rx(p.vlan == Where::hardware, RTE_ETH_RX_OFFLOAD_VLAN_STRIP);
+  tx(p.vlan == Where::hardware, RTE_ETH_TX_OFFLOAD_VLAN_INSERT);
   rx(p.scatter, RTE_ETH_RX_OFFLOAD_SCATTER);
   const bool cuts = p.tso == Where::hardware;
   tx(cuts || p.tx_ip_checksum == Where::hardware, RTE_ETH_TX_OFFLOAD_IPV4_CKSUM);
@@ -166,16 +170,24 @@ void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const
   if (f.error < 0 && request.wakes) f = bring_up(request, info, pools, false); // without receive interrupts
   if (f.error < 0) throw Error(fmt::format("{}: {}: {}", request.name, f.what, rte_strerror(-f.error)));
   if (request.wakes) {
-    wake_ = find_wake_descriptors(id_, capabilities_.driver, plan_.queues);
-    plan_.wake = wake_.of_queue.empty() ? Where::software : Where::hardware;
+    if (capabilities_.driver == "net_memif") {
+      const std::string role = argument(request.name, "role=");
+      const bool server = role == "server" || role == "master";
+      for (QueueId q = 0; q < plan_.queues; ++q)
+        memif_wake_.push_back(std::make_unique<MemifWake>(server, q, plan_.queues));
+    } else {
+      wake_ = find_wake_descriptors(id_, capabilities_.driver, plan_.queues);
+    }
+    plan_.wake = memif_wake_.empty() && wake_.of_queue.empty() ? Where::software : Where::hardware;
   }
   if (std::uint16_t mtu = 0; !by_ring && rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != plan_.mtu)
     if (rte_eth_dev_set_mtu(id_, plan_.mtu) != 0)
       plan_.notes.push_back(fmt::format("the driver keeps its own mtu of {}", mtu));
   if (plan_.rss == Where::hardware) read_rss();
-  strips_tags_ = capabilities_.driver == "net_af_packet";
-  simple_tx_ = plan_.multi_segment_tx && plan_.tx_ip_checksum != Where::hardware &&
-               plan_.tx_tcp_checksum != Where::hardware && plan_.tso != Where::hardware;
+  sorts_tags_ = plan_.vlan == Where::hardware || capabilities_.driver == packet_socket;
+  simple_tx_ = plan_.multi_segment_tx && plan_.vlan != Where::hardware &&
+               plan_.tx_ip_checksum != Where::hardware && plan_.tx_tcp_checksum != Where::hardware &&
+               plan_.tso != Where::hardware;
 }
 
 // Configures and starts it; what it refused, if it did.
@@ -220,9 +232,11 @@ EthPort::Failure EthPort::bring_up(const PortRequest& request, const rte_eth_dev
 }
 
 bool EthPort::arm(QueueId q) {
+  if (!memif_wake_.empty()) return memif_wake_[q]->arm();
   return wake_.armed && rte_eth_dev_rx_intr_enable(id_, q) == 0;
 }
 void EthPort::disarm(QueueId q) {
+  if (!memif_wake_.empty()) return memif_wake_[q]->disarm();
   if (!wake_.armed) return;
   (void)rte_eth_dev_rx_intr_disable(id_, q);
   std::uint64_t interrupts = 0; // what is not read would end the next sleep at once
@@ -256,12 +270,20 @@ EthPort::~EthPort() {
   rte_eth_dev_close(id_);
 }
 
-// Where it came beside the frame it goes back into it: there the network layer looks. A frame without room
-// for its tag is dropped. An outer tag of 802.1ad comes back as one of 802.1Q; the number decides.
-std::uint16_t EthPort::put_tags_back(rte_mbuf** m, std::uint16_t n) {
+// A tag that came beside its frame goes back into it: there the network layer looks. A frame without room for it
+// is dropped. An outer tag of 802.1ad comes back as one of 802.1Q; the number decides. Where the port takes ours
+// off, frames without it are the strangers: they go on with their own tag, or with the number that IEEE 802.1Q
+// keeps for nobody, and are dropped where every frame is judged.
+std::uint16_t EthPort::sort_tags(rte_mbuf** m, std::uint16_t n) const {
+  constexpr std::uint16_t nobodys = 4095;
+  constexpr std::uint16_t number = 0x0fff; // the rest is priority
+  const bool ours_is_off = plan_.vlan == Where::hardware;
   std::uint16_t kept = 0;
   for (std::uint16_t i = 0; i < n; ++i) {
-    if ((m[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && rte_vlan_insert(&m[i]) != 0) {
+    const bool stripped = (m[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0;
+    if (!stripped) m[i]->vlan_tci = nobodys;
+    const bool ours = ours_is_off ? stripped && (m[i]->vlan_tci & number) == plan_.vlan_id : !stripped;
+    if (!ours && rte_vlan_insert(&m[i]) != 0) {
       rte_pktmbuf_free(m[i]);
       continue;
     }
@@ -290,6 +312,10 @@ std::uint16_t EthPort::prepare(QueueId q, rte_mbuf** m, std::uint16_t n) {
       }
       rte_pktmbuf_free(p);
       p = whole;
+    }
+    if (plan_.vlan == Where::hardware) {
+      p->ol_flags |= RTE_MBUF_F_TX_VLAN;
+      p->vlan_tci = plan_.vlan_id;
     }
     m[kept++] = p;
   }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "io/bell.hpp"
+#include "io/memif_wake.hpp"
 #include "io/port.hpp"
 #include "io/wake.hpp"
 
@@ -25,8 +26,8 @@ class EthPort {
 
   std::uint16_t rx_burst(QueueId q, rte_mbuf** out, std::uint16_t n) {
     std::uint16_t got = rte_eth_rx_burst(id_, q, out, n);
-    if (strips_tags_) [[unlikely]]
-      got = put_tags_back(out, got);
+    if (sorts_tags_) [[unlikely]]
+      got = sort_tags(out, got);
     if (got != 0) queues_[q].counters.add(PortCounter::rx_packets, got);
     return got;
   }
@@ -42,7 +43,10 @@ class EthPort {
     if (!queue.backlog.empty()) [[unlikely]]
       queue.backlog.drain([&](rte_mbuf** p, std::uint16_t k) { return send(queue, q, p, k); });
   }
-  [[nodiscard]] std::uint32_t tx_pending(QueueId q) const { return queues_[q].backlog.size(); }
+  // What waits for a ring that may yet take it: without a peer none does.
+  [[nodiscard]] std::uint32_t tx_pending(QueueId q) const {
+    return queues_[q].alone ? 0 : queues_[q].backlog.size();
+  }
   [[nodiscard]] bool tx_full(QueueId q) const { return queues_[q].backlog.half_full(); }
 
   [[nodiscard]] const PortPlan& plan() const { return plan_; }
@@ -59,9 +63,13 @@ class EthPort {
 
   // ---- For who sleeps (PortRequest::wakes). Between arm() and disarm() the descriptor tells of what comes;
   // where arm() is true, only of what comes after it: look at the queue once more before the sleep.
-  [[nodiscard]] Waking waking(QueueId q) const {
+  [[nodiscard]] Waking waking(QueueId q) {
     if (plan_.wake != Where::hardware) return {};
-    return {wake_.of_queue[q], true};
+    if (!memif_wake_.empty()) {
+      queues_[q].alone = !link_up();
+      return memif_wake_[q]->waking(!queues_[q].alone);
+    }
+    return {.descriptor = wake_.of_queue[q], .sure = true};
   }
   [[nodiscard]] bool arm(QueueId q);
   void disarm(QueueId q);
@@ -70,6 +78,7 @@ class EthPort {
   struct alignas(2 * cache_line) Queue {
     PortCounters counters;
     Backlog backlog;
+    bool alone = false; // net_memif: when it was last looked at, there was no peer
   };
 
   std::uint16_t send(Queue& queue, QueueId q, rte_mbuf** m, std::uint16_t n) {
@@ -78,7 +87,7 @@ class EthPort {
     return sent;
   }
   std::uint16_t prepare(QueueId q, rte_mbuf** m, std::uint16_t n);
-  static std::uint16_t put_tags_back(rte_mbuf** m, std::uint16_t n);
+  std::uint16_t sort_tags(rte_mbuf** m, std::uint16_t n) const;
   void configure(const PortRequest& request, std::span<rte_mempool* const> pools);
   struct Failure {
     int error = 0; // negative: it is one
@@ -89,14 +98,15 @@ class EthPort {
   void read_rss();
 
   std::uint16_t id_ = RTE_MAX_ETHPORTS;
-  bool probed_ = false;      // by us: so we remove it
-  bool strips_tags_ = false; // VLAN tags come beside the frame, unasked: AF_PACKET's kernel does so
-  bool simple_tx_ = true;    // nothing to do before a packet is handed to the driver
+  bool probed_ = false;     // by us: so we remove it
+  bool sorts_tags_ = false; // VLAN tags come beside the frame: we asked for it, or AF_PACKET's kernel did so
+  bool simple_tx_ = true;   // nothing to do before a packet is handed to the driver
   PortPlan plan_;
   PortCapabilities capabilities_;
   RssView rss_;
   std::string kernel_device_; // whose link is asked for, where the driver does not know it
   WakeDescriptors wake_;
+  std::vector<std::unique_ptr<MemifWake>> memif_wake_; // by queue; of other drivers none
   std::unique_ptr<Queue[]> queues_;
 };
 static_assert(PacketPort<EthPort>);

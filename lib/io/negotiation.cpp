@@ -87,9 +87,10 @@ PortPlan negotiate(const PortCapabilities& can, const PortRequest& want) {
   p.tx_ip_checksum = hardware_if(checksums && can.tx_ip_checksum);
   p.tx_tcp_checksum = hardware_if(checksums && can.tx_tcp_checksum);
   negotiate_tso(can, want, p);
-  // Tags are read and written in the frame, by net: a port that stripped them would hide what classify
-  // checks.
-  p.vlan = want.vlan ? Where::software : Where::off;
+  // Both or neither: what is above the port knows of a tag, or does not.
+  const bool one_tag = want.vlan_id != 0 && want.vlan_tag != Offload::never;
+  if (want.vlan) p.vlan = hardware_if(one_tag && can.vlan_strip && can.vlan_insert);
+  if (p.vlan == Where::hardware) p.vlan_id = want.vlan_id;
   p.link = hardware_if(can.link_interrupt);
   p.wake = want.wakes ? hardware_if(can.rx_interrupt) : Where::off;
 

@@ -29,6 +29,8 @@ struct PortCapabilities {
   bool tso = false;
   std::uint16_t tx_pieces = UINT16_MAX;         // most mbufs of a chain; of one that is cut
   std::uint16_t tx_segment_pieces = UINT16_MAX; // and of what the text of one of its segments lies in
+  bool vlan_strip = false;                      // takes an 802.1Q tag off what it receives, and says which
+  bool vlan_insert = false;                     // puts one on what it sends
   bool scatter = false;                         // receives into chains
   bool multi_segment_tx = false;
   bool link_interrupt = false;
@@ -55,7 +57,9 @@ struct PortRequest {
   Offload checksums = Offload::automatic;
   Offload rss = Offload::automatic;
   Offload tso = Offload::automatic;
-  bool vlan = false; // frames are tagged
+  Offload vlan_tag = Offload::automatic; // who puts it on and takes it off
+  bool vlan = false;                     // frames are tagged
+  std::uint16_t vlan_id = 0;             // with this one tag; 0: with two, which are ours to write
   bool promiscuous = false;
   bool wakes = false; // whoever polls it wants to sleep, and be woken by what arrives
 };
@@ -68,8 +72,8 @@ struct TsoLimits {
   bool ip6 = true;
 };
 
-// How a port is used: what it says of itself and nobody here uses (packet types, VLAN tags cut off, the hash
-// beside the packet) is not in it. `rss` is hardware only once key and table have been read back; until then
+// How a port is used: what it says of itself and nobody here uses (packet types, the hash beside the packet) is
+// not in it. `rss` is hardware only once key and table have been read back; until then
 // negotiate's word for it is that they should be.
 struct PortPlan {
   std::uint16_t queues = 1;
@@ -80,8 +84,9 @@ struct PortPlan {
   Where rx_tcp_checksum = Where::software;
   Where tx_ip_checksum = Where::software;
   Where tx_tcp_checksum = Where::software;
-  Where rss = Where::off; // off: one queue, nothing to spread
-  Where vlan = Where::off;
+  Where rss = Where::off;       // off: one queue, nothing to spread
+  Where vlan = Where::off;      // hardware: above the port there is no tag
+  std::uint16_t vlan_id = 0;    // which the port writes then
   Where tso = Where::software;  // software: cut before the port
   TsoLimits tso_limits;         // where it is the port's
   Where link = Where::software; // hardware: interrupts tell of it; software: it is polled

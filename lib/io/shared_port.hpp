@@ -114,7 +114,7 @@ class SharedPort {
   }
   // What comes to a core without a queue is told by its bell alone.
   [[nodiscard]] Waking waking(CoreId core) const {
-    if (core >= queues_) return {-1, true};
+    if (core >= queues_) return {.sure = true};
     if constexpr (requires { port_.waking(core); }) return port_.waking(core);
     return {};
   }

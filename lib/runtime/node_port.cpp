@@ -65,8 +65,9 @@ NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n)
     schema.fail("tso", fmt::format("{} cuts none{}; choose auto", port_->capabilities().driver,
                                    n.checksums == io::Offload::never ? " without --checksum auto" : ""));
   apply_limits(n, schema);
-  self_ =
-      std::make_unique<net::Interface>(interface_of(n, schema, port_->mac(), port_->capabilities().driver));
+  net::InterfaceSettings who = interface_of(n, schema, port_->mac(), port_->capabilities().driver);
+  if (port_->plan().vlan == io::Where::hardware) who.vlan.reset(); // above the port there is no tag
+  self_ = std::make_unique<net::Interface>(std::move(who));
 }
 
 void NodePort::open(const NodeSettings& n) {
@@ -88,6 +89,8 @@ void NodePort::open(const NodeSettings& n) {
   request.tso = n.tso;
   request.wakes = n.idle == IdlePolicy::Adaptive;
   request.vlan = n.vlan.has_value() || n.service_vlan.has_value();
+  request.vlan_id = n.service_vlan.has_value() ? std::uint16_t{0} : n.vlan.value_or(0);
+  request.vlan_tag = n.vlan_tag;
   const std::vector<rte_mempool*> pools(cores_, pool_);
   port_ = std::make_unique<io::EthPort>(request, pools);
   held_ = rte_mempool_in_use_count(pool_);

@@ -60,6 +60,9 @@ void declare_port_options(settings::Schema& s, NodeSettings& n) {
                         {{"auto", io::Offload::automatic},
                          {"hardware", io::Offload::required},
                          {"software", io::Offload::never}});
+  s.choice<io::Offload>("vlan_tag", n.vlan_tag,
+                        "who puts the VLAN's tag on and takes it off: the port where it can, or always we",
+                        {{"auto", io::Offload::automatic}, {"software", io::Offload::never}});
 }
 
 void declare_tcp_options(settings::Schema& s, NodeSettings& n) {

@@ -48,6 +48,7 @@ struct NodeSettings {
   IdlePolicy idle = IdlePolicy::Adaptive;
   io::Offload checksums = io::Offload::automatic;
   io::Offload tso = io::Offload::automatic;
+  io::Offload vlan_tag = io::Offload::automatic;
   // TCP
   tcp::Settings tcp;
   std::uint16_t mss = 0; // 0: what the MTU leaves

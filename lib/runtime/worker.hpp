@@ -13,6 +13,7 @@
 
 #include "runtime/clock.hpp"
 #include "runtime/core.hpp"
+#include "runtime/idleness.hpp"
 #include "runtime/node_settings.hpp"
 #include "runtime/signals.hpp"
 
@@ -75,8 +76,8 @@ class Worker {
     if (core_.poll(now)) {
       busy_cycles_.store(busy_cycles_.load(std::memory_order_relaxed) + rte_rdtsc() - start,
                          std::memory_order_relaxed);
-      quiet_ = 0;
-    } else if (idle_ == IdlePolicy::Adaptive && ++quiet_ > polls_before_sleep) {
+      idleness_.found();
+    } else if (idle_ == IdlePolicy::Adaptive && idleness_.tired()) {
       rest();
     }
     return now;
@@ -104,28 +105,21 @@ class Worker {
   void rest() {
     const io::Waking waking = waking_of_port();
     if (!waking.sure || !io::Bell::never_missed() || std::exchange(trouble_, false)) return nap();
-    const Duration spell = core_.nothing_before(longest_rest_) - core_.now();
-    if (spell < Duration::us(10)) return;
+    const Duration spell = core_.nothing_before(std::min(longest_rest_, waking.most)) - core_.now();
+    if (spell < Duration::us(10)) return port_.tx_pending(queue_) != 0 ? nap() : void();
     if constexpr (requires { port_.arm(queue_); }) {
       if (port_.arm(queue_) && core_.poll(clock_.now())) {
-        quiet_ = 0;
+        idleness_.found();
         return port_.disarm(queue_);
       }
     }
     const Woken woken = sleep(waking.descriptor, spell);
     if constexpr (requires { port_.disarm(queue_); }) port_.disarm(queue_);
     if (woken == Woken::port)
-      quiet_ = 0; // net_tap's driver looks only once a signal was handled: wait for it
+      idleness_.found(); // net_tap's driver looks only once a signal was handled: wait for it
     trouble_ = woken == Woken::trouble;
   }
-  // Short enough that whoever knocks is answered within a millisecond, long enough to cost next to nothing: a
-  // wake costs the kernel 5 to 15 us, so 1,200 of them a second one or two per cent of a core.
-  void nap() {
-    constexpr std::int64_t most_us = 800;
-    const std::int64_t us = std::min<std::int64_t>(most_us, 20L * (quiet_ - polls_before_sleep));
-    if (us == most_us) quiet_ = polls_before_sleep + most_us / 20; // it would run over in a day
-    (void)sleep(-1, Duration::us(us));
-  }
+  void nap() { (void)sleep(-1, idleness_.nap()); }
   Woken sleep(int descriptor, Duration most) {
     const Woken woken = bell_.sleep(descriptor, most, [this] { return core_.knocked(); });
     CoreCounters& counters = shard_.counters;
@@ -141,14 +135,13 @@ class Worker {
       return {};
   }
 
-  static constexpr std::uint32_t polls_before_sleep = 2000;
   Port& port_;
   io::QueueId queue_;
   TscClock clock_;
   IdlePolicy idle_;
   bool trouble_ = false; // the port's descriptor is in error: it was asked, and may be sound next time
   Duration longest_rest_ = Duration::seconds(1);
-  std::uint32_t quiet_ = 0;
+  Idleness idleness_;
   std::atomic<std::uint64_t> busy_cycles_{0};
   std::uint32_t last_second_ = 0;
   net::Network network_;

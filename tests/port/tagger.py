@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Gives frames VLAN tags, and takes them off: a switch between an untagged device and a tagged one, for kernels without 8021q.
 
-usage: tagger.py UNTAGGED TAGGED VLAN[.VLAN]   (outer first: 100.7)
+usage: tagger.py UNTAGGED TAGGED VLAN[.VLAN]   (outer first: 100.7; "": none)
 Runs until SIGTERM, then says what it did.
 """
 import select
@@ -38,7 +38,7 @@ def received(s):
 
 def main():
     plain, tagged = opened(sys.argv[1]), opened(sys.argv[2])
-    ids = [int(n) for n in sys.argv[3].split(".")]
+    ids = [int(n) for n in sys.argv[3].split(".") if n]
     tags = b"".join(struct.pack("!HH", 0x88a8 if i == 0 and len(ids) == 2 else 0x8100, n) for i, n in enumerate(ids))
     did = dict(tagged=0, untagged=0, foreign=0)
 

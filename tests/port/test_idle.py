@@ -4,13 +4,16 @@ sleep: how soon he is answered is printed. With `--idle busy` it spins.
 
 usage: test_idle.py <path of tern>
 """
+# limit: 240
 import os
+import sys
 import tempfile
 import time
 
 import lib
 import server
 import test_memif
+from test_af_xdp import over_xdp
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -72,17 +75,33 @@ def adaptive(name, over, cores, *options):
           flush=True)
 
 
-def napping():
-    """net_memif has no receive interrupt: short sleeps do it."""
-    with tempfile.TemporaryDirectory(prefix="tern-memif-") as folder, test_memif.serving(folder) as tern:
-        lib.check("wake timer" in tern.output(), tern.output())
-        share = share_at_rest(tern)
-        out = test_memif.call(folder, "--count", 20)
-        lib.check("good 20 bad 0" in out, out)
+def over_memif(cores):
+    """DPDK's driver has no receive interrupt, but memif has: alone, with a peer who rests, with another who asks ten times a second."""
+    on = ("--cores", ",".join(map(str, range(cores))))
+    with tempfile.TemporaryDirectory(prefix="tern-memif-") as folder, test_memif.serving(folder, *on, "--gateway", test_memif.CLIENT_IP) as tern:
+        lib.check("wake interrupt" in tern.output(), tern.output())
+        alone = share_at_rest(tern)
+        def ask(rate, seconds):
+            return lib.program(None, sys.argv[1], "client", "--port", test_memif.port("client", folder), "--ip", f"{test_memif.CLIENT_IP}/24",
+                               *on, "--target", f"{test_memif.SERVER_IP}:7", "--request-size", 64, "--response-size", 64, "--cps", rate,
+                               "--duration", f"{seconds}s", "--idle", "adaptive", "--time-wait", "1s")
+        share = None
+        for rate, seconds in ((1, 9), (10, 4)):
+            with ask(rate, seconds) as client:
+                client.wait_for("ready")
+                if share is None:
+                    share = share_at_rest(tern)
+                code = client.process.wait(20)
+                out = client.output()
+                lib.check(code == 0, f"the client's exit is {code}:\n{out}")
         counters = test_memif.end(tern)
-    # 1,200 wakes a second: 1 to 3% of a CPU by what a wake costs the machine.
-    lib.check(share < 0.1, f"net_memif: {100 * share:.1f}% of a CPU at rest")
-    print(f"ok - net_memif, 1 core: {100 * share:.1f}% of a CPU at rest, {counters['sleeps']} sleeps", flush=True)
+    for what, s in (("alone", alone), ("with a peer", share)):
+        lib.check(s < 0.03 * cores, f"net_memif: {100 * s:.1f}% of a CPU at rest, {what}, with {cores} cores")
+    accepted = counters["accepted"]
+    lib.check(accepted > 30 and counters["sleeps_ended_by_port"] > accepted / 2, f"what came did not end sleeps: {counters}")
+    connect = next(line.split() for line in out.splitlines() if line.startswith("  connect "))
+    print(f"ok - net_memif, {cores} cores: {100 * alone:.1f}% of a CPU alone, {100 * share:.1f}% with a peer at rest; 10 connections a second are"
+          f" open within {' '.join(connect[1:3])} (half of them); {counters['sleeps']} sleeps, {counters['sleeps_ended_by_port']} ended by the port", flush=True)
 
 
 def busy():
@@ -97,9 +116,11 @@ def test():
     adaptive("net_af_packet", server.over_veth, 1)
     adaptive("net_af_packet", server.over_veth, 2)
     adaptive("net_tap", server.over_tap, 1)
-    napping()
+    adaptive("net_af_xdp", lambda *options, tag: over_xdp(*options), 1)
+    over_memif(1)
+    over_memif(2)
     busy()
 
 
 if __name__ == "__main__":
-    lib.main(test, limit=110)
+    lib.main(test, limit=235)

@@ -14,7 +14,7 @@ PortCapabilities grand() {
   c.max_rx_queues = c.max_tx_queues = 16;
   c.max_mtu = 9600;
   c.rx_ip_checksum = c.rx_tcp_checksum = c.tx_ip_checksum = c.tx_tcp_checksum = true;
-  c.tso = c.scatter = c.multi_segment_tx = true;
+  c.tso = c.scatter = c.multi_segment_tx = c.vlan_strip = c.vlan_insert = true;
   c.link_interrupt = c.rx_interrupt = c.rss_tcp4 = c.rss_tcp6 = true;
   c.rss_key_bytes = 40;
   c.reta_entries = 128;
@@ -38,11 +38,12 @@ std::string error_of(const PortCapabilities& c, const PortRequest& r) {
 TEST(Negotiate, EverythingIsTakenWhereItIsOffered) {
   PortRequest r = two_queues();
   r.vlan = r.wakes = true;
+  r.vlan_id = 7;
   r.tso = Offload::automatic;
   const PortPlan p = negotiate(grand(), r);
   EXPECT_EQ(describe(0, "net_grand", p),
             "port 0 net_grand: 2 queues, mtu 1500, rss hardware, rx-csum hardware, tx-csum hardware, tso "
-            "hardware, vlan software, link interrupt, wake interrupt");
+            "hardware, vlan hardware, link interrupt, wake interrupt");
 }
 
 TEST(Negotiate, NothingIsAssumedWhereNothingIsOffered) {
@@ -50,9 +51,29 @@ TEST(Negotiate, NothingIsAssumedWhereNothingIsOffered) {
   c.driver = "net_poor";
   PortRequest r;
   r.vlan = r.wakes = true;
+  r.vlan_id = 7;
   EXPECT_EQ(describe(3, "net_poor", negotiate(c, r)),
             "port 3 net_poor: 1 queue, mtu 1500, rss off, rx-csum software, tx-csum software, tso software, "
             "vlan software, link polled, wake timer, tx copied to one segment");
+}
+
+TEST(Negotiate, ATagIsThePortsOnlyIfItDoesBothAndThereIsOne) {
+  PortRequest r;
+  EXPECT_EQ(negotiate(grand(), r).vlan, Where::off);
+  r.vlan = true;
+  EXPECT_EQ(negotiate(grand(), r).vlan, Where::software); // two tags
+  r.vlan_id = 7;
+  EXPECT_EQ(negotiate(grand(), r).vlan, Where::hardware);
+  EXPECT_EQ(negotiate(grand(), r).vlan_id, 7);
+  PortCapabilities half = grand();
+  half.vlan_insert = false;
+  EXPECT_EQ(negotiate(half, r).vlan, Where::software);
+  half = grand();
+  half.vlan_strip = false;
+  EXPECT_EQ(negotiate(half, r).vlan, Where::software);
+  r.vlan_tag = Offload::never;
+  EXPECT_EQ(negotiate(grand(), r).vlan, Where::software);
+  EXPECT_EQ(negotiate(grand(), r).vlan_id, 0);
 }
 
 TEST(Negotiate, ChecksumsThatNetTapGetsWrongAreOurs) {
