@@ -23,7 +23,6 @@ namespace {
 
 using settings::ConfigError;
 constexpr std::chrono::seconds patience{1};
-constexpr std::chrono::seconds answer_patience{60}; // of who asks: a core that is stuck costs two seconds
 
 sockaddr_un address_of(const std::string& path) {
   sockaddr_un a{};
@@ -151,7 +150,7 @@ bool ControlSocket::read_line(Client& c, const Answers& answer) {
   }
 }
 
-std::string ask(const std::string& path, const std::string& line) {
+std::string ask(const std::string& path, const std::string& line, std::chrono::milliseconds most) {
   const sockaddr_un a = address_of(path);
   const Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (fd.get() < 0 || !connect_to(fd.get(), a))
@@ -162,7 +161,7 @@ std::string ask(const std::string& path, const std::string& line) {
   if (line.size() > ControlSocket::longest_request)
     throw ConfigError("command", fmt::format("is {} bytes long; {} are the most", line.size(),
                                              ControlSocket::longest_request));
-  const timeval wait{answer_patience.count(), 0};
+  const timeval wait{most.count() / 1000, most.count() % 1000 * 1000};
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
   setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
   const std::string request = line + "\n";
@@ -176,7 +175,7 @@ std::string ask(const std::string& path, const std::string& line) {
     if (n < 0 && errno == EAGAIN)
       throw ConfigError(
           path, fmt::format("took the request, and says nothing for {} s: the program is stuck or stopped",
-                            answer_patience.count()));
+                            static_cast<double>(most.count()) / 1000));
     if (n <= 0) break;
     answer.append(piece, static_cast<std::size_t>(n));
   }

@@ -71,8 +71,10 @@ class ControlSocket {
   std::vector<pollfd> polled_;
 };
 
-// The other end: sends the line, gives back the whole answer. Throws ConfigError where nobody listens.
-[[nodiscard]] std::string ask(const std::string& path, const std::string& line);
+// The other end: sends the line, gives back the whole answer. Throws ConfigError where nobody listens, or who does says
+// nothing for so long: a core that is stuck costs the answerer two seconds.
+[[nodiscard]] std::string ask(const std::string& path, const std::string& line,
+                              std::chrono::milliseconds patience = std::chrono::seconds(60));
 
 // Prints what ask() gave; a program's exit code: 1 if it was a refusal, which goes to stderr as text.
 [[nodiscard]] int print_answer(const std::string& answer, bool json);

@@ -168,6 +168,18 @@ TEST_F(Socket, WhoDoesNotReadKeepsNobodyWaitingAndIsHungUpOn) {
   close(deaf);
 }
 
+TEST_F(Socket, WhoAsksOneThatIsStuckIsToldSo) {
+  const ControlSocket stuck(path); // it listens, and nobody looks
+  try {
+    (void)ask(path, "show backends", std::chrono::milliseconds(200));
+    FAIL() << "answered by nobody";
+  } catch (const settings::ConfigError& e) {
+    EXPECT_STREQ(
+        e.what(),
+        (path + ": took the request, and says nothing for 0.2 s: the program is stuck or stopped").c_str());
+  }
+}
+
 TEST_F(Socket, SlowReaderThatGoesOnReadingGetsItAll) {
   const Server s(path);
   const int fd = raw_connect(path);
