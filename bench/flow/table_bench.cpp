@@ -173,9 +173,8 @@ std::uint64_t look_up_ahead(const Both& both, const Turn& turn) {
   }
   return sum;
 }
-// What memory alone takes: for each lookup a line out of as many as the buckets are, and one of the records',
-// both at random, asked for 16 lookups ahead and read; nothing is computed. No table that goes through its
-// records can be faster.
+// What fetching alone takes: for each lookup a line out of as many as the buckets are, and one of the
+// records', both at random, asked for 16 lookups ahead and read; nothing is computed.
 std::uint64_t touch_two_lines(const Both& both, const Turn& turn) {
   constexpr std::size_t ahead = 16;
   const std::size_t n = turn.lines.size();
