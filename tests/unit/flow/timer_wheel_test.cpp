@@ -225,6 +225,18 @@ TEST(TimerWheel, KeepsTimeWhenTheClockComesRoundAfter49Days) {
   EXPECT_TRUE(b.wheel.validate());
 }
 
+// Due on this side of the wrap, polled on the other.
+TEST(TimerWheel, JumpOverTheWrapFiresWhatWasDueBeforeIt) {
+  Bench b(3, 0xffff'f000U);
+  b.wheel.arm(b[0], 0xffff'fffaU);
+  b.wheel.arm(b[1], 10);
+  b.wheel.arm(b[2], 40'000);
+  EXPECT_EQ(b.fired(30'000).size(), 2U);
+  EXPECT_EQ(b.fired(39'999), Ids{});
+  EXPECT_EQ(b.fired(40'000), Ids{2});
+  EXPECT_TRUE(b.wheel.validate());
+}
+
 TEST(TimerWheel, ClockThatStepsBackALittleMovesNothing) {
   Bench b(1, 1000);
   b.wheel.arm(b[0], 1100);
