@@ -1,7 +1,7 @@
 #include "io/packet_memory.hpp"
 
 #include <rte_eal.h>
-#include <rte_mbuf_pool_ops.h>
+#include <rte_mbuf.h>
 #include <sys/mman.h>
 
 #include "io/error.hpp"
@@ -11,6 +11,15 @@ namespace {
 
 constexpr std::size_t page = std::size_t{2} << 20;
 constexpr unsigned private_bytes = sizeof(rte_pktmbuf_pool_private);
+
+// Where one core gives back what another took, packets go through what all cores share. DPDK's usual ring there hands out
+// the packet that has lain longest, so that each is met cold, its page too: 40% of a client that sends four packets for
+// three. A stack hands out the one that came last. (ThreadSanitizer does not see how DPDK's stack orders its threads.)
+#ifdef __SANITIZE_THREAD__
+constexpr const char* last_in_first_out = "ring_mp_mc";
+#else
+constexpr const char* last_in_first_out = "lf_stack";
+#endif
 
 void unmap(rte_mempool_memhdr* h, void* mapping) {
   munmap(mapping, h->len + page);
@@ -36,7 +45,7 @@ rte_mempool* pool_on_joined_pages(const std::string& name, unsigned packets, uns
   char* aligned = static_cast<char*>(mapping) + ((page - at % page) % page);
   (void)madvise(aligned, bytes, MADV_HUGEPAGE); // where the kernel won't, these are pages of 4 KiB as before
   rte_pktmbuf_pool_init(pool, nullptr);
-  const int populated = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), nullptr) == 0
+  const int populated = rte_mempool_set_ops_byname(pool, last_in_first_out, nullptr) == 0
                             ? rte_mempool_populate_virt(pool, aligned, bytes, page, unmap, mapping)
                             : -1;
   if (populated < static_cast<int>(packets)) {
@@ -56,7 +65,11 @@ rte_mempool* make_packet_pool(const std::string& name, unsigned megabytes, unsig
   const auto packets = static_cast<unsigned>((std::uint64_t{megabytes} << 20) / bytes_each);
   rte_mempool* pool = nullptr;
   if (rte_eal_has_hugepages() == 0) pool = pool_on_joined_pages(name, packets, cache, buffer);
-  if (pool == nullptr) pool = rte_pktmbuf_pool_create(name.c_str(), packets, cache, 0, buffer, SOCKET_ID_ANY);
+  if (pool == nullptr)
+    pool = rte_pktmbuf_pool_create_by_ops(name.c_str(), packets, cache, 0, buffer, SOCKET_ID_ANY,
+                                          last_in_first_out);
+  if (pool == nullptr) // DPDK built without it
+    pool = rte_pktmbuf_pool_create(name.c_str(), packets, cache, 0, buffer, SOCKET_ID_ANY);
   if (pool == nullptr)
     throw Error("no memory for " + std::to_string(packets) + " packets (" + std::to_string(megabytes) +
                 " MB); ask for less with --packet-memory");
