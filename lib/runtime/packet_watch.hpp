@@ -4,10 +4,8 @@
 #pragma once
 
 #include <rte_mempool.h>
-#include <rte_ring.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "packet/packet.hpp"
 #include "tcp/env.hpp"
@@ -20,18 +18,12 @@ class PacketWatch {
   explicit PacketWatch(PacketPool pool, unsigned reserve = 0) : pool_(pool.raw()) {
     if (pool_ == nullptr) return;
     reserve_ = reserve != 0 ? reserve : std::min(pool_->size / 8, 4096U);
-    const char* how = rte_mempool_get_ops(pool_->ops_index)->name;
-    ring_ = std::strncmp(how, "ring", 4) == 0 ? static_cast<rte_ring*>(pool_->pool_data) : nullptr;
+    count_ = rte_mempool_get_ops(pool_->ops_index)->get_count;
   }
 
   [[nodiscard]] unsigned reserve() const { return reserve_; }
-  // Two loads where the pool is a ring, as DPDK's own are: what lies in the cores' caches is not counted, so
-  // scarcity is seen early. Else the pool counts, which is slow.
-  [[nodiscard]] unsigned left() const {
-    if (ring_ != nullptr) [[likely]]
-      return rte_ring_count(ring_);
-    return pool_ == nullptr ? ~0U : rte_mempool_avail_count(pool_);
-  }
+  // What lies in the cores' caches is not counted, which is quick, and sees scarcity early.
+  [[nodiscard]] unsigned left() const { return pool_ == nullptr ? ~0U : count_(pool_); }
   [[nodiscard]] tcp::Scarcity look() const {
     const unsigned n = left();
     if (n >= reserve_) [[likely]]
@@ -42,7 +34,7 @@ class PacketWatch {
 
  private:
   rte_mempool* pool_;
-  rte_ring* ring_ = nullptr;
+  rte_mempool_get_count count_ = nullptr; // of what all cores share
   unsigned reserve_ = 0;
 };
 
