@@ -184,8 +184,8 @@ TEST(Packet, HeaderSegmentInFrontOfSharedBytes) {
   std::fill_n(h, 20, std::byte{9});
   EXPECT_EQ(out.length(), 120U);
   EXPECT_EQ(out.segments(), 2);
-  Bytes want(20, std::byte{9});
-  want.insert(want.end(), b.begin(), b.end());
+  Bytes want(120, std::byte{9});
+  std::copy(b.begin(), b.end(), want.begin() + 20);
   EXPECT_EQ(all_of(out), want);
 }
 
