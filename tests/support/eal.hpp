@@ -51,9 +51,15 @@ class TestPool {
     start_eal();
     static unsigned serial = 0;
     const std::string name = "test" + std::to_string(serial++);
-    raw_ = rte_pktmbuf_pool_create(name.c_str(), packets, cache, 0,
-                                   static_cast<std::uint16_t>(room + RTE_PKTMBUF_HEADROOM), SOCKET_ID_ANY);
+    const auto element = static_cast<unsigned>(sizeof(rte_mbuf) + room + RTE_PKTMBUF_HEADROOM);
+    // Side by side, as io/packet_memory.hpp has them, which layers below io cannot see.
+    raw_ = rte_mempool_create_empty(name.c_str(), packets, element, cache, sizeof(rte_pktmbuf_pool_private),
+                                    SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
     TERN_CHECK(raw_ != nullptr);
+    TERN_CHECK(rte_mempool_set_ops_byname(raw_, "ring_mp_mc", nullptr) == 0);
+    rte_pktmbuf_pool_init(raw_, nullptr);
+    TERN_CHECK(rte_mempool_populate_default(raw_) == static_cast<int>(packets));
+    rte_mempool_obj_iter(raw_, rte_pktmbuf_init, nullptr);
   }
   TestPool(const TestPool&) = delete;
   TestPool& operator=(const TestPool&) = delete;
