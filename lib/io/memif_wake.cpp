@@ -6,14 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
-#include <charconv>
 #include <cstring>
-#include <filesystem>
+#include <string>
 #include <string_view>
 #include <vector>
+
+#include "io/descriptors.hpp"
 
 namespace tern::io {
 namespace {
@@ -34,19 +34,6 @@ bool is_region(int fd) {
 bool may_be_the_drivers(int fd) {
   const int flags = fcntl(fd, F_GETFD);
   return flags >= 0 && (flags & FD_CLOEXEC) == 0;
-}
-
-std::vector<int> descriptors() {
-  std::vector<int> all;
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", none)) {
-    const std::string name = entry.path().filename().string();
-    int fd = -1;
-    std::from_chars(name.data(), name.data() + name.size(), fd);
-    if (fd >= 0 && may_be_the_drivers(fd)) all.push_back(fd);
-  }
-  std::sort(all.begin(), all.end());
-  return all;
 }
 
 std::uint16_t number_at(const MemifRing& ring, std::size_t at) {
@@ -102,7 +89,7 @@ void MemifWake::seek() {
   not_again_ = 250; // a look costs as much as some sleeps
   std::vector<int> events;
   int region = -1;
-  for (const int fd : descriptors()) {
+  for (const int fd : open_descriptors(may_be_the_drivers)) {
     if (is_region(fd)) {
       if (region >= 0) return; // another port's
       region = fd;

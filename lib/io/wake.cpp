@@ -7,11 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <charconv>
 #include <cstring>
-#include <filesystem>
-#include <string>
+
+#include "io/descriptors.hpp"
 
 namespace tern::io {
 namespace {
@@ -30,22 +28,6 @@ bool is_packet_queue(int fd, unsigned if_index) {
          option_of(fd, SOL_PACKET, PACKET_VERSION) == TPACKET_V2 &&
          getsockname(fd, reinterpret_cast<sockaddr*>(&where), &size) == 0 &&
          where.sll_ifindex == static_cast<int>(if_index);
-}
-
-// The process's descriptors for which `of_port(fd)`, in the order in which they were opened, which is that of
-// the queues: the kernel gives the lowest number that is free.
-template <class OfPort>
-std::vector<int> sockets(OfPort&& of_port) {
-  std::vector<int> found;
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", none)) {
-    const std::string name = entry.path().filename().string();
-    int fd = -1;
-    std::from_chars(name.data(), name.data() + name.size(), fd);
-    if (fd >= 0 && of_port(fd)) found.push_back(fd);
-  }
-  std::sort(found.begin(), found.end());
-  return found;
 }
 
 // What a driver without interrupts says to being asked is no error of ours.
@@ -86,9 +68,9 @@ WakeDescriptors find_wake_descriptors(std::uint16_t port, std::string_view drive
   WakeDescriptors w;
   rte_eth_dev_info info{};
   if (driver == "net_af_packet" && rte_eth_dev_info_get(port, &info) == 0)
-    w.of_queue = sockets([&](int fd) { return is_packet_queue(fd, info.if_index); });
+    w.of_queue = open_descriptors([&](int fd) { return is_packet_queue(fd, info.if_index); });
   else if (driver == "net_af_xdp")
-    w.of_queue = sockets([](int fd) { return option_of(fd, SOL_SOCKET, SO_DOMAIN) == AF_XDP; });
+    w.of_queue = open_descriptors([](int fd) { return option_of(fd, SOL_SOCKET, SO_DOMAIN) == AF_XDP; });
   else
     return interrupts(port, driver, queues);
   if (w.of_queue.size() != queues) w.of_queue.clear(); // others of the process's own are among them

@@ -79,13 +79,14 @@ requires(!std::same_as<T, bool>) struct Value<T> {
   }
 };
 
-#define TERN_SETTING_VALUE(T, name, text)             \
+#define TERN_SETTING_VALUE(T, name, text, ...)        \
   template <>                                         \
   struct Value<T> {                                   \
     static constexpr std::string_view meta = name;    \
     static constexpr std::string_view expects = text; \
     static std::optional<T> parse(std::string_view);  \
     static std::string print(const T&);               \
+    __VA_ARGS__                                       \
   }
 TERN_SETTING_VALUE(bool, "BOOL", "true or false");
 TERN_SETTING_VALUE(std::string, "TEXT", "text");
@@ -96,19 +97,12 @@ TERN_SETTING_VALUE(PortRange, "PORTS", "a port or a range of ports, such as 1024
 TERN_SETTING_VALUE(Ip, "IP", "an IP address, such as 10.0.0.1 or 2001:db8::1");
 TERN_SETTING_VALUE(Prefix, "PREFIX", "an address or a prefix, such as 10.0.0.1 or 10.0.0.0/24");
 TERN_SETTING_VALUE(Endpoint, "IP:PORT", "an address and a port, such as 10.0.0.1:80 or [2001:db8::1]:80");
+TERN_SETTING_VALUE(Duration, "TIME", "a time with its unit, such as 5s, 250ms, 10us or 2m",
+                   static std::optional<Duration> beyond(std::string_view););
+TERN_SETTING_VALUE(Size, "SIZE", "a size, such as 65536, 64k, 16M or 1G",
+                   static std::optional<Size> beyond(std::string_view););
+TERN_SETTING_VALUE(Rate, "RATE", "a rate a second, such as 20000, 20k, 1.5M, or max",
+                   static std::optional<Rate> beyond(std::string_view););
 #undef TERN_SETTING_VALUE
-#define TERN_SETTING_QUANTITY(T, name, text)          \
-  template <>                                         \
-  struct Value<T> {                                   \
-    static constexpr std::string_view meta = name;    \
-    static constexpr std::string_view expects = text; \
-    static std::optional<T> parse(std::string_view);  \
-    static std::string print(const T&);               \
-    static std::optional<T> beyond(std::string_view); \
-  }
-TERN_SETTING_QUANTITY(Duration, "TIME", "a time with its unit, such as 5s, 250ms, 10us or 2m");
-TERN_SETTING_QUANTITY(Size, "SIZE", "a size, such as 65536, 64k, 16M or 1G");
-TERN_SETTING_QUANTITY(Rate, "RATE", "a rate a second, such as 20000, 20k, 1.5M, or max");
-#undef TERN_SETTING_QUANTITY
 
 } // namespace tern::settings
