@@ -263,12 +263,9 @@ SocketQuery SocketQuery::parse(std::span<const std::string_view> words, std::str
       if (!parse_states(value, q.states))
         mistake = fmt::format("state: '{}' is none of {}", value, state_names());
     } else if (name == "limit") {
-      const auto n = Value<std::uint32_t>::parse(value);
-      if (n) q.limit = *n;
-      if (!n && Value<std::uint32_t>::beyond(value))
-        mistake = fmt::format("limit: {} is too large; give 0 to {}", value, UINT32_MAX);
-      else if (!n)
-        mistake = fmt::format("limit: '{}' is not a whole number", value);
+      const settings::Number n = settings::number_of(value);
+      q.limit = n.value;
+      if (!n.wrong.empty()) mistake = "limit: " + n.wrong;
     } else if (name == "local") {
       end(q.local);
     } else if (name == "peer") {

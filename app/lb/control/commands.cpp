@@ -14,6 +14,8 @@
 namespace tern::app::lb {
 namespace {
 
+using settings::Number;
+using settings::number_of;
 using settings::Value;
 
 struct Path {
@@ -43,18 +45,6 @@ Found find(Director& d, std::string_view text) {
     for (const Slot b : s.slots) known.push_back(d.planner().name_of(b));
   return {.wrong = fmt::format("there is no backend '{}'{}; tern ctl show backends lists them", text,
                                settings::suggestion(text, known))};
-}
-
-struct Number {
-  std::uint32_t value = 0;
-  std::string wrong{};
-};
-Number number_of(std::string_view text, std::uint32_t most) {
-  using V = Value<std::uint32_t>;
-  const auto n = V::parse(text);
-  if (n && *n <= most) return {.value = *n};
-  if (n || V::beyond(text)) return {.wrong = fmt::format("{} is too large; give 0 to {}", text, most)};
-  return {.wrong = fmt::format("'{}' is not {}", text, V::expects)};
 }
 
 Answer backend_add(Director& d, Words w) {

@@ -202,4 +202,12 @@ std::string Value<Endpoint>::print(const Endpoint& v) {
   return v.to_string();
 }
 
+Number number_of(std::string_view text, std::uint32_t most) {
+  using V = Value<std::uint32_t>;
+  const auto n = V::parse(text);
+  if (n && *n <= most) return {.value = *n};
+  if (n || V::beyond(text)) return {.wrong = fmt::format("{} is too large; give 0 to {}", text, most)};
+  return {.wrong = fmt::format("'{}' is not {}", text, V::expects)};
+}
+
 } // namespace tern::settings

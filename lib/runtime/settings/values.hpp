@@ -105,4 +105,11 @@ TERN_SETTING_VALUE(Rate, "RATE", "a rate a second, such as 20000, 20k, 1.5M, or 
                    static std::optional<Rate> beyond(std::string_view););
 #undef TERN_SETTING_VALUE
 
+// A number among a command's words, or what is wrong with it.
+struct Number {
+  std::uint32_t value = 0;
+  std::string wrong{};
+};
+[[nodiscard]] Number number_of(std::string_view text, std::uint32_t most = UINT32_MAX);
+
 } // namespace tern::settings
