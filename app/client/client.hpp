@@ -63,8 +63,9 @@ class Client {
       }
       if (due_ > now) return;
       const bool late = now - due_ > Duration::ms(1);
-      if (late && !catch_up_.room(under_way(), stats_.load.get(Load::attempted) - under_way(), now)) return;
-      if (!late) catch_up_.on_time(under_way(), now);
+      const std::uint64_t busy = under_way();
+      if (late && !catch_up_.room(busy, stats_.load.get(Load::attempted) - busy, now)) return;
+      if (!late) catch_up_.on_time(busy, now);
       if (!open(due_)) return;
       if (late) stats_.load.add(Load::late);
       due_ = due_ + interval(rate, now, carry_);

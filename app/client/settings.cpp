@@ -22,8 +22,7 @@ void declare(settings::Schema& s, LoadSettings& l) {
         Range{0U, 20'000'000U});
   s.add("in_progress", l.in_progress,
         "with --cps max: connections that are opening, asking or closing at once; at a rate nothing is "
-        "bounded until "
-        "opens are late: then four times as many, or more where more helps",
+        "bounded until opens are late: then four times as many, or more where more helps",
         Range{1U, 1U << 20});
   s.add("connections", l.connections, "stop after so many connections (0: run for the duration)");
   s.add("requests_per_connection", l.requests, "one after another; 0: until the run ends");

@@ -16,9 +16,9 @@ constexpr unsigned private_bytes = sizeof(rte_pktmbuf_pool_private);
 // the packet that has lain longest, so that each is met cold, its page too: 40% of a client that sends four packets for
 // three. A stack hands out the one that came last. (ThreadSanitizer does not see how DPDK's stack orders its threads.)
 #ifdef __SANITIZE_THREAD__
-constexpr const char* last_in_first_out = "ring_mp_mc";
+constexpr const char* shared_order = "ring_mp_mc";
 #else
-constexpr const char* last_in_first_out = "lf_stack";
+constexpr const char* shared_order = "lf_stack";
 #endif
 
 void unmap(rte_mempool_memhdr* h, void* mapping) {
@@ -47,7 +47,7 @@ rte_mempool* pool_on_joined_pages(const std::string& name, unsigned packets, uns
   char* aligned = static_cast<char*>(mapping) + ((page - at % page) % page);
   (void)madvise(aligned, bytes, MADV_HUGEPAGE); // where the kernel won't, these are pages of 4 KiB as before
   rte_pktmbuf_pool_init(pool, nullptr);
-  const int populated = rte_mempool_set_ops_byname(pool, last_in_first_out, nullptr) == 0
+  const int populated = rte_mempool_set_ops_byname(pool, shared_order, nullptr) == 0
                             ? rte_mempool_populate_iova(pool, aligned, reinterpret_cast<rte_iova_t>(aligned),
                                                         bytes, unmap, mapping)
                             : -1;
@@ -69,8 +69,8 @@ rte_mempool* make_packet_pool(const std::string& name, unsigned megabytes, unsig
   rte_mempool* pool = nullptr;
   if (rte_eal_has_hugepages() == 0) pool = pool_on_joined_pages(name, packets, cache, buffer);
   if (pool == nullptr)
-    pool = rte_pktmbuf_pool_create_by_ops(name.c_str(), packets, cache, 0, buffer, SOCKET_ID_ANY,
-                                          last_in_first_out);
+    pool =
+        rte_pktmbuf_pool_create_by_ops(name.c_str(), packets, cache, 0, buffer, SOCKET_ID_ANY, shared_order);
   if (pool == nullptr) // DPDK built without it
     pool = rte_pktmbuf_pool_create(name.c_str(), packets, cache, 0, buffer, SOCKET_ID_ANY);
   if (pool == nullptr)

@@ -67,6 +67,7 @@ WakeDescriptors interrupts(std::uint16_t port, std::string_view driver, std::uin
 WakeDescriptors find_wake_descriptors(std::uint16_t port, std::string_view driver, std::uint16_t queues) {
   WakeDescriptors w;
   rte_eth_dev_info info{};
+  // In the order in which they were opened, which is that of the queues.
   if (driver == "net_af_packet" && rte_eth_dev_info_get(port, &info) == 0)
     w.of_queue = open_descriptors([&](int fd) { return is_packet_queue(fd, info.if_index); });
   else if (driver == "net_af_xdp")

@@ -120,16 +120,13 @@ void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t l
   }
   if (replaces) slot->rested = replaces.index();
   ++shard_.listeners[listener].opening;
-  std::uint16_t& hop = hops_.towards(key.remote);
-  slot->unanswered = congested_;
-  const Duration first =
-      congested_ ? Duration::ms(syn_acks_wait) : tcp::first_syn_ack_timeout(shard_.env.settings);
-  table.wheel.arm(*slot, (shard_.now + first).ms32());
-  if (!congested_) send_syn_ack(slot->facts, key, hop);
-  slot->hop = hop;
+  slot->hop = hops_.towards(key.remote);
+  slot->unanswered = true;
+  table.wheel.arm(*slot, (shard_.now + *next_syn_ack(*slot)).ms32());
 }
 
-// The next SYN-ACK of this handshake is due. How long until the one after; nothing: it is given up.
+// The next SYN-ACK of this handshake is due, the first that it is to have included. How long until the one after; nothing:
+// it is given up, which the first never is.
 template <io::PacketPort Port, class Handler>
 template <class Key>
 std::optional<Duration> Core<Port, Handler>::next_syn_ack(SynSlot<Key>& slot) {

@@ -73,7 +73,7 @@ struct SynSlot {
   std::uint32_t rested = no_record; // the TIME-WAIT record whose place this handshake holds until it is done
   std::uint16_t hop = 0;
   std::uint8_t listener = 0;
-  bool unanswered = false; // its first SYN-ACK waits until the port takes more
+  bool unanswered = false; // its first SYN-ACK has not been sent: it waits until the port takes more
 
   static constexpr std::uint32_t no_record = 0xffff'ffff;
 };
