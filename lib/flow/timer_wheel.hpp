@@ -64,8 +64,8 @@ class TimerWheel {
 
   static constexpr unsigned levels = 4;
   static constexpr unsigned slots = 256;
-  static constexpr Tick reach = 1U << 30;       // no deadline may be further away, or longer past
-  static constexpr unsigned default_work = 128; // records a poll touches, a cache miss each
+  static constexpr Tick reach = 1U << 30;      // no deadline may be further away, or longer past
+  static constexpr unsigned default_work = 96; // records a poll touches, a cache miss each
 
   struct Heads {
     TimerHook slot[levels][slots];

@@ -463,6 +463,12 @@ void Core<Port, Handler>::enter_time_wait(R& r, const Key& key) {
 template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::reply(const wire::Tcp& h, const Key& key, std::uint16_t& hop) {
+  if constexpr (std::is_same_v<Key, FlowKey4>) {
+    // A SYN-ACK with a cookie: under a flood there is little else.
+    if (wire::is_full_syn(h) &&
+        send_whole(key, hop, wire::FullSyn::length(), {}, [&] { return wire::full_syn(h); }))
+      return;
+  }
   wire::SummedFront front;
   Packet p = tcp::build(h, shard_.env.packets, shard_.tcp_counters, front);
   if (!p) return shard_.counters.add(CoreCounter::drop_control_no_packet);

@@ -28,17 +28,16 @@ ListenVerdict make_record(const Env& env, const Segment& s, Origins origins, Ins
 }
 
 template <std::size_t N>
-Cookie cookie_for(const Env& env, const SynGate& gate, const TupleWords<N>& tuple, const wire::Tcp& syn) {
-  const SynOptions a = agree(env.settings, syn);
+Cookie cookie_for(const SynGate& gate, const TupleWords<N>& tuple, Seq irs, const SynOptions& a) {
   const CookieFacts facts{a.peer_mss, a.snd_scale, a.scaled, a.sack, a.ecn};
-  return gate.jar.make(tuple, syn.seq, facts, a.timestamps);
+  return gate.jar.make(tuple, irs, facts, a.timestamps);
 }
 
 template <std::size_t N>
 ListenVerdict send_cookie(const Env& env, SynGate& gate, const ListenRoom& room, const TupleWords<N>& tuple,
                           const Segment& s, Instant now, ListenOutcome& out) {
   const SynOptions a = agree(env.settings, s.h);
-  const Cookie c = cookie_for(env, gate, tuple, s.h);
+  const Cookie c = cookie_for(gate, tuple, s.h.seq, a);
   Timestamps ts;
   if (a.timestamps)
     ts = {CookieJar::timestamp_with(now.ms32() + gate.isn.ts_offset(tuple), c.ts_bits), s.h.options.ts_val};
@@ -124,7 +123,7 @@ ListenVerdict listen_arrives(const Env& env, SynGate& gate, CookieMode mode, con
     // our number either SYN-ACK may be answered (found by campaigns: the answer to the first met the second's
     // record, and RST).
     if (gate.cookies_out && gate.cookies_live(mode)) [[unlikely]]
-      origins.iss = cookie_for(env, gate, tuple, s.h).iss;
+      origins.iss = cookie_for(gate, tuple, h.seq, agree(env.settings, h)).iss;
     return make_record(env, s, origins, now, out);
   }
   if (mode == CookieMode::Never) return drop(env, Counter::syn_limit_drop);

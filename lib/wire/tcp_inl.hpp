@@ -212,6 +212,13 @@ struct FullSyn {
 
   [[nodiscard]] static constexpr std::uint32_t length() { return 40; }
 };
+[[nodiscard]] inline bool is_full_syn(const Tcp& t) {
+  return t.options.has == detail::syn_bits && t.options.sack_count == 0 && t.urgent == 0;
+}
+[[nodiscard]] inline FullSyn full_syn(const Tcp& t) { // of one that is
+  const TcpOptions& o = t.options;
+  return {t.seq, t.ack, t.flags, o.wscale, t.window, o.mss, {o.ts_val, o.ts_ecr}};
+}
 [[gnu::always_inline]] inline SummedFront emit(const FullSyn& h, std::uint32_t ports, std::byte* to) {
   std::uint64_t sum = 0;
   const auto put = [&](std::size_t at, std::uint32_t raw) {
