@@ -291,6 +291,34 @@ struct Map {
   std::uint32_t n;
 };
 
+// What somebody can do who knows a hash's secret: flows that all have the same two buckets. There are 20 places for
+// them; the others are refused. The same flows in a table whose secret he does not know all find a place, and looking
+// one up costs hardly more than one comparison.
+TEST(FlowTable, FlowsChosenToMeetUnderAnotherSecretPart) {
+  constexpr std::uint32_t chosen = 60;
+  Fixture known(1000, 0, {}), secret(1000, 0);
+  const Map map(known.table);
+  for (std::uint32_t n = 0; known.slabs.four.size() < chosen; ++n) {
+    const FlowHash h = known.hash(four(n));
+    if (map.reduce(static_cast<std::uint32_t>(h.value >> 32)) != 7) continue;
+    const auto tag = static_cast<std::uint32_t>(std::max<std::uint64_t>(h.value & 0x7fff, 1));
+    if (map.other(7, tag) == 9) known.slabs.four.push_back(four(n));
+  }
+  secret.slabs.four = known.slabs.four;
+  std::uint32_t met = 0, parted = 0;
+  for (std::uint32_t i = 0; i < chosen; ++i) {
+    met += known.table.insert(known.hash(known.slabs.four[i]), conn(i)) ? 1 : 0;
+    parted += secret.table.insert(secret.hash(secret.slabs.four[i]), conn(i)) ? 1 : 0;
+  }
+  EXPECT_EQ(met, 20U);
+  EXPECT_EQ(parted, chosen);
+  for (std::uint32_t i = 0; i < chosen; ++i) {
+    const FlowKey4& key = secret.slabs.four[i];
+    EXPECT_EQ(secret.table.find(secret.hash(key), key, secret.slabs), conn(i));
+  }
+  EXPECT_LE(secret.slabs.compares, chosen + 4);
+}
+
 // Home P and second Q are full of entries whose other buckets, X and W, are full too: of entries that may
 // still go.
 TEST(FlowTable, InsertMovesTwoEntriesWhenNoSingleMoveMakesRoom) {
@@ -354,6 +382,24 @@ TEST(FlowTable, ReaderWhoseRecordIsReplacedMeanwhileTakesTheNewOne) {
   });
   EXPECT_EQ(read, FlowTable::Read::found);
   EXPECT_EQ(last, conn(2));
+}
+
+// Nothing but the version of its second bucket tells of it.
+TEST(FlowTable, ReaderWhoseRecordAwayFromHomeIsReplacedMeanwhileTakesTheNewOne) {
+  Fixture f(1000, 30);
+  const FlowHash h = Map(f.table).hash(5, 77);
+  for (std::uint32_t i = 0; i < 11; ++i) ASSERT_TRUE(f.table.insert(h, conn(i))); // the last is away
+  FlowRef last;
+  const auto read = f.table.read(h, [&](FlowRef ref) {
+    if (ref.index() < 10) return false;
+    if (ref == conn(10)) {
+      EXPECT_TRUE(f.table.replace(h, ref, conn(20)));
+    }
+    last = ref;
+    return true;
+  });
+  EXPECT_EQ(read, FlowTable::Read::found);
+  EXPECT_EQ(last, conn(20));
 }
 
 // The entry looked for goes from its second bucket to a slot of the first that the reader has already passed.

@@ -1,0 +1,297 @@
+// Which record a name belongs to: the whole name, of the right family, whatever the flow table's tags say. What becomes
+// of a record for which the table has no place, and how long one rests in TIME-WAIT.
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "runtime/node_port.hpp"
+#include "support/lone_core.hpp"
+
+namespace tern {
+namespace {
+
+using test::LoneCore;
+using test::Peer;
+namespace flag = wire::tcp_flag;
+
+struct Echo {
+  void on_data(Connection c, Payload& p) { c.send(p); }
+  void on_peer_closed(Connection c) { c.close(); }
+};
+using Lone = LoneCore<Echo>;
+
+// A table of few buckets, where namesakes are soon found.
+ShardSettings few() {
+  ShardSettings s;
+  s.connections = s.syn_records = s.long_connections = 8;
+  s.time_wait_records = 8;
+  s.tcp.synack_retries = 1;
+  return s;
+}
+
+FlowRef holder(const Shard& s, const FlowKey4& key) {
+  return s.flows.find(s.hasher(key), key, s);
+}
+bool answers(Lone& c, Peer& p, std::string_view text) {
+  (void)c.take_sent();
+  if (!p.say(c, text)) return false;
+  c.turn();
+  const bool heard = p.hear(c.take_sent()) == text.size();
+  (void)p.say(c, {});
+  c.turn();
+  return heard;
+}
+// We close first, the peer after us: the record is ours to keep.
+void rest(Lone& c, Peer& p) {
+  const FlowRef ref = holder(c.shard, p.key);
+  ASSERT_TRUE(ref && ref.kind() == FlowKind::connection);
+  c.shard.handle(c.shard.connections.at(ref.index())).close();
+  c.turn();
+  p.rcv_nxt += 1;
+  ASSERT_TRUE(p.say(c, {}, flag::fin | flag::ack));
+  c.turn();
+  (void)c.take_sent();
+  ASSERT_EQ(holder(c.shard, p.key).kind(), FlowKind::time_wait);
+}
+
+// ---- Shard::matches, the compare behind every lookup.
+template <class Key>
+FlowRef named(Shard& s, FlowKind kind, const Key& key) {
+  if (kind == FlowKind::connection) {
+    ConnectionRecord* r = s.connections.take();
+    s.name(*r, key);
+    return s.ref_of(*r);
+  }
+  if (kind == FlowKind::syn_received) {
+    auto* slot = s.template syns<Key>().slots.take();
+    name_slot(*slot, key);
+    return s.ref_of(*slot);
+  }
+  auto& streams = s.template time_waits<Key>().streams;
+  const std::uint32_t index = streams.append(s.now.ms32());
+  name_slot(streams.at(index), key);
+  return {Shard::time_wait_kind<Key>(), index};
+}
+
+template <class Key>
+void expect_its_name_alone(const Shard& s, FlowRef ref, const Key& key) {
+  EXPECT_TRUE(s.matches(ref, key));
+  for (std::size_t bit = 0; bit < 8 * sizeof key; ++bit) {
+    Key other = key;
+    reinterpret_cast<unsigned char*>(&other)[bit / 8] ^= static_cast<unsigned char>(1U << bit % 8);
+    EXPECT_FALSE(s.matches(ref, other)) << "kind " << static_cast<int>(ref.kind()) << ", bit " << bit;
+  }
+}
+
+TEST(Records, BearTheirWholeNameAndNoOther) {
+  ShardSettings s = few();
+  s.addresses6 = {*Ip::parse("2001:db8::1"), *Ip::parse("2001:db8::2")};
+  Shard shard(process_arena(), s, PacketPool{}, Instant::at_ns(1'000'000'000));
+  const FlowKey4 four{Ip4{198, 51, 100, 7}, Ip4{192, 0, 2, 1}, Be16{4321}, Be16{80}};
+  const FlowKey6 six{*Ip::parse("2001:db8:5::7"), s.addresses6[1], Be16{4321}, Be16{80}};
+  const FlowKey6 mapped = FlowKey{four}; // the same addresses, as the other family writes them
+  for (const FlowKind kind : {FlowKind::connection, FlowKind::syn_received, FlowKind::time_wait}) {
+    const FlowRef of_four = named(shard, kind, four);
+    const FlowRef of_six = named(shard, kind, six);
+    expect_its_name_alone(shard, of_four, four);
+    expect_its_name_alone(shard, of_six, six);
+    EXPECT_FALSE(shard.matches(of_four, mapped));
+    EXPECT_FALSE(shard.matches(of_six, four));
+  }
+}
+
+TEST(Records, AreLookedUpUnderTheSecretOfTheSettings) {
+  ShardSettings s = few();
+  s.flow_seed = {0x1234, 0x5678};
+  const Shard shard(process_arena(), s, PacketPool{}, Instant::at_ns(1'000'000'000));
+  const FlowKey4 key = Lone::from(Ip4{198, 51, 100, 7}, 4321);
+  EXPECT_EQ(shard.hasher(key), FlowHasher{s.flow_seed}(key));
+  EXPECT_NE(shard.hasher(key), FlowHasher{SipKey{}}(key));
+}
+
+// Whoever knew them could choose flows that meet in the table, guess sequence numbers, and make cookies.
+TEST(Records, SecretsAreDrawnAnewAtEachStart) {
+  const net::Interface self({.addresses = {{Ip{Lone::ip}, 24}}});
+  const NodeSettings node;
+  const ShardSettings one = shard_settings(node, self), two = shard_settings(node, self);
+  const std::array<SipKey, 5> all{one.flow_seed, one.secret, two.flow_seed, two.secret, SipKey{}};
+  for (std::size_t i = 0; i < all.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k) EXPECT_NE(all[i], all[k]) << i << ' ' << k;
+}
+
+// ---- Flows that the table cannot tell apart: of one bucket, and of one tag.
+Peer namesake(const Lone& c, const Peer& p, unsigned nth = 0) {
+  const std::uint64_t buckets = c.shard.flows.slots() / 10;
+  const auto look = [&](const FlowKey4& key) {
+    const std::uint64_t h = c.shard.hasher(key).value;
+    return (h >> 32) * buckets >> 32 << 16 | std::max<std::uint64_t>(h & 0x7fff, 1);
+  };
+  const std::uint64_t wanted = look(p.key);
+  for (std::uint32_t n = 0;; ++n) {
+    const FlowKey4 key =
+        Lone::from(Ip4{Be32{10U << 24 | n / 50'000}}, static_cast<std::uint16_t>(1024 + n % 50'000));
+    if (look(key) == wanted && nth-- == 0) return Peer{key};
+  }
+}
+
+TEST(Namesakes, OfAConnectionHaveConnectionsOfTheirOwn) {
+  Lone c(few());
+  c.listen();
+  Peer first{Lone::from(Ip4{198, 51, 100, 7}, 4321)};
+  ASSERT_TRUE(first.connect(c));
+  Peer second = namesake(c, first), third = namesake(c, first, 1);
+  ASSERT_TRUE(second.connect(c));
+  ASSERT_TRUE(third.connect(c));
+  EXPECT_EQ(c.shard.connections.used(), 3U);
+  for (int i = 0; i < 3; ++i)
+    for (Peer* p : {&first, &second, &third}) EXPECT_TRUE(answers(c, *p, "whose is this?"));
+  // What ends one leaves the others; all in one burst.
+  ASSERT_TRUE(second.say(c, {}, flag::rst | flag::ack));
+  ASSERT_TRUE(second.say(c, "to nobody"));
+  c.turn();
+  EXPECT_EQ(c.shard.connections.used(), 2U);
+  EXPECT_TRUE(answers(c, first, "still here"));
+  EXPECT_TRUE(answers(c, third, "and here"));
+}
+
+TEST(Namesakes, OfAHandshakeDoNotDisturbIt) {
+  Lone c(few());
+  c.listen();
+  Peer first{Lone::from(Ip4{198, 51, 100, 7}, 4321)};
+  ASSERT_TRUE(c.arrives(first.key, test::linux_syn(first.snd_nxt, 1)));
+  c.turn();
+  const auto syn_ack = c.take_sent();
+  ASSERT_EQ(syn_ack.size(), 1U);
+  Peer second = namesake(c, first);
+  ASSERT_TRUE(second.connect(c)); // its SYN and its ACK meet the first's record
+  EXPECT_TRUE(answers(c, second, "ping"));
+  ASSERT_EQ(holder(c.shard, first.key).kind(), FlowKind::syn_received);
+  first.snd_nxt = syn_ack[0].h.ack;
+  first.rcv_nxt = syn_ack[0].h.seq + 1;
+  EXPECT_TRUE(answers(c, first, "and now me"));
+  EXPECT_EQ(c.shard.connections.used(), 2U);
+}
+
+TEST(Namesakes, OfATimeWaitRecordNeitherUseItNorEndIt) {
+  Lone c(few());
+  c.listen();
+  Peer first{Lone::from(Ip4{198, 51, 100, 7}, 4321)};
+  ASSERT_TRUE(first.connect(c));
+  rest(c, first);
+  Peer second = namesake(c, first);
+  ASSERT_TRUE(second.connect(c));
+  EXPECT_EQ(c.count(tcp::Counter::time_wait_reused), 0U);
+  EXPECT_TRUE(answers(c, second, "ping"));
+  EXPECT_EQ(holder(c.shard, first.key).kind(), FlowKind::time_wait);
+}
+
+// ---- No place in the flow table, which is not to happen: what was begun is undone, and nobody else feels it.
+TEST(Records, ForWhichTheTableHasNoPlaceAreGivenBack) {
+  ShardSettings s = few();
+  s.connections = 16;
+  Lone c(s);
+  c.listen();
+  c.listen({.first = Port{81}, .last = Port{81}, .cookies = tcp::CookieMode::Always});
+  Peer old{Lone::from(Ip4{198, 51, 100, 1}, 1000)};
+  ASSERT_TRUE(old.connect(c));
+  std::vector<std::pair<FlowHash, FlowRef>> fill;
+  for (std::uint64_t n = 1; c.shard.flows.size() < c.shard.flows.capacity(); ++n) {
+    const FlowHash hash{n * 0x9e3779b97f4a7c15};
+    const FlowRef ref{FlowKind::time_wait,
+                      static_cast<std::uint32_t>(n) % c.shard.time_wait4.streams.index_end()};
+    if (c.shard.flows.insert(hash, ref)) fill.emplace_back(hash, ref);
+  }
+  // A SYN; a cookie that comes back; an active open.
+  Peer by_record{Lone::from(Ip4{198, 51, 100, 2}, 1000)};
+  EXPECT_FALSE(by_record.connect(c));
+  EXPECT_EQ(c.count(CoreCounter::drop_no_flow_entry), 1U);
+  Peer by_cookie{Lone::from(Ip4{198, 51, 100, 3}, 1000, 81)};
+  EXPECT_TRUE(by_cookie.connect(c)); // as far as it knows
+  EXPECT_EQ(c.count(CoreCounter::drop_no_flow_entry), 2U);
+  const FlowKey4 far = Lone::from(Ip4{198, 51, 100, 4}, 443, 5000);
+  EXPECT_EQ(c.core.connect(far).error, ConnectError::no_record);
+  EXPECT_EQ(c.count(CoreCounter::drop_no_flow_entry), 3U);
+  EXPECT_EQ(c.shard.connections.used(), 1U);
+  EXPECT_EQ(c.shard.syn4.slots.used(), 0U);
+  for (std::uint8_t l = 0; l < 2; ++l) {
+    EXPECT_EQ(c.shard.listeners[l].opening, 0U);
+    EXPECT_EQ(c.shard.listeners[l].open, l == 0 ? 1U : 0U);
+  }
+  EXPECT_TRUE(answers(c, old, "ping"));
+  c.run(Duration::seconds(5), Duration::ms(10)); // no timer of theirs fires
+  EXPECT_EQ(c.count(tcp::Counter::syn_given_up), 0U);
+  // There is room: they try again.
+  for (const auto& [hash, ref] : fill) ASSERT_TRUE(c.shard.flows.erase(hash, ref));
+  EXPECT_TRUE(by_record.connect(c));
+  EXPECT_TRUE(answers(c, by_record, "ping"));
+  EXPECT_TRUE(answers(c, by_cookie, "with this segment its cookie comes again"));
+  EXPECT_EQ(c.core.connect(far).error, ConnectError::none);
+  EXPECT_EQ(c.shard.connections.used(), 4U);
+}
+
+// ---- TIME-WAIT, of a whole core.
+struct Resting : testing::Test {
+  explicit Resting(const ShardSettings& s = few()) : c(s) { c.listen(); }
+  Peer gone(std::uint16_t port) {
+    Peer p{Lone::from(Ip4{198, 51, 100, 7}, port)};
+    EXPECT_TRUE(p.connect(c));
+    rest(c, p);
+    return p;
+  }
+  [[nodiscard]] bool rests(const Peer& p) { return static_cast<bool>(holder(c.shard, p.key)); }
+  // The peer's FIN comes again, so our ACK was lost.
+  void fin_again(Peer& p) {
+    ASSERT_TRUE(p.say(c, {}, flag::fin | flag::ack));
+    c.turn();
+    const auto sent = c.take_sent();
+    ASSERT_EQ(sent.size(), 1U);
+    EXPECT_EQ(sent[0].h.flags, flag::ack);
+    EXPECT_EQ(sent[0].h.ack, p.snd_nxt + 1); // say() does not count the FIN
+  }
+  Lone c;
+};
+struct RestingTwo : Resting {
+  static ShardSettings two() {
+    ShardSettings s = few();
+    s.time_wait_records = 2;
+    return s;
+  }
+  RestingTwo() : Resting(two()) {}
+};
+
+TEST_F(Resting, BeginsAnewWithAFinThatComesAgain) {
+  Peer a = gone(1000), b = gone(1001);
+  c.run(Duration::seconds(50), Duration::ms(100));
+  fin_again(a);
+  EXPECT_EQ(c.count(tcp::Counter::time_wait_fin_again), 1U);
+  c.run(Duration::seconds(11), Duration::ms(100));
+  EXPECT_FALSE(rests(b));
+  ASSERT_TRUE(rests(a));
+  fin_again(a); // 61 s: the table knows where it is now
+  c.run(Duration::seconds(59), Duration::ms(100));
+  EXPECT_TRUE(rests(a));
+  c.run(Duration::seconds(2), Duration::ms(100));
+  EXPECT_FALSE(rests(a));
+  EXPECT_EQ(c.count(tcp::Counter::time_wait_expired), 2U);
+  EXPECT_EQ(c.shard.flows.size(), 0U);
+}
+
+TEST_F(RestingTwo, GivesWayInTheOrderInWhichTheirTimesBegan) {
+  Peer a = gone(1000);
+  c.run(Duration::ms(10));
+  const Peer b = gone(1001);
+  c.run(Duration::ms(10));
+  fin_again(a); // younger than b now
+  const Peer d = gone(1002);
+  EXPECT_FALSE(rests(b));
+  EXPECT_TRUE(rests(a));
+  EXPECT_TRUE(rests(d));
+  const Peer e = gone(1003);
+  EXPECT_FALSE(rests(a));
+  EXPECT_TRUE(rests(d));
+  EXPECT_TRUE(rests(e));
+  EXPECT_EQ(c.count(tcp::Counter::time_wait_evicted), 2U);
+}
+
+} // namespace
+} // namespace tern
