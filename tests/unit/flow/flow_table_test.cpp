@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <random>
 #include <set>
@@ -351,6 +352,44 @@ TEST(FlowTable, InsertMovesTwoEntriesWhenNoSingleMoveMakesRoom) {
   EXPECT_EQ(f.table.crowded_buckets(), 0U);
 }
 
+// An answer of a burst that is under way holds as long as its own bucket rests, whatever else changes; but where one of
+// the burst was looked for in two buckets, none holds after any change.
+TEST(FlowTable, AnswerStandsUntilItsOwnBucketChanges) {
+  Fixture f(1000, 100);
+  const Map map(f.table);
+  const std::array hashes{map.hash(3, 11), map.hash(50, 22), map.hash(80, 33)};
+  for (std::uint32_t i = 0; i < 2; ++i)
+    ASSERT_TRUE(f.table.insert(hashes[i], conn(i))); // the third is not there
+  FlowBurst burst;
+  const auto look = [&] {
+    f.table.start(burst, hashes);
+    f.table.aim(burst, f.slabs);
+    f.table.aim_away(burst, f.slabs);
+  };
+  const auto stand = [&] {
+    return std::array{f.table.stands(burst, 0), f.table.stands(burst, 1), f.table.stands(burst, 2)};
+  };
+  using All = std::array<bool, 3>;
+  look();
+  EXPECT_EQ(stand(), (All{true, true, true}));
+  ASSERT_TRUE(f.table.insert(map.hash(100, 44), conn(50))); // of no concern to them
+  EXPECT_EQ(stand(), (All{true, true, true}));
+  ASSERT_TRUE(f.table.erase(hashes[0], conn(0)));
+  EXPECT_EQ(stand(), (All{false, true, true}));
+  ASSERT_TRUE(f.table.replace(hashes[1], conn(1), conn(51)));
+  EXPECT_EQ(stand(), (All{false, false, true}));
+  ASSERT_TRUE(f.table.insert(hashes[2], conn(2)));
+  EXPECT_EQ(stand(), (All{false, false, false}));
+  // The third's bucket is full now, with an entry elsewhere.
+  ASSERT_TRUE(f.table.erase(hashes[2], conn(2)));
+  for (std::uint32_t i = 10; i < 21; ++i) ASSERT_TRUE(f.table.insert(map.hash(80, 55), conn(i)));
+  look();
+  EXPECT_EQ(burst.away_size, 1U);
+  EXPECT_EQ(stand(), (All{true, true, true}));
+  ASSERT_TRUE(f.table.erase(map.hash(100, 44), conn(50)));
+  EXPECT_EQ(stand(), (All{false, false, false}));
+}
+
 // What a reader on another core sees when the owner acts between any two of its loads, in an order that
 // always happens.
 TEST(FlowTable, ReaderWhoseRecordIsErasedAndWrittenOverMeanwhileDoesNotTakeIt) {
@@ -427,6 +466,65 @@ TEST(FlowTable, ReaderOfABucketThatNeverRestsGivesUp) {
   ASSERT_TRUE(f.table.insert(h, conn(1)));
   const auto read = f.table.read(h, [&](FlowRef ref) { return f.table.replace(h, ref, ref); });
   EXPECT_EQ(read, FlowTable::Read::busy);
+}
+
+// An entry goes from a bucket that the walk has before it to one that it has behind it.
+TEST(FlowTable, WalkThatAnEntryPassedBySaysSo) {
+  for (const bool reads : {false, true}) {
+    Fixture f(1000, 100);
+    const Map map(f.table);
+    constexpr std::uint32_t early = 10, middle = 50, late = 90;
+    std::mt19937 random(1);
+    const auto tag_to = [&](auto&& good) {
+      for (;;)
+        if (const auto t = static_cast<std::uint32_t>(1 + random() % 0x7fff); good(map.other(late, t)))
+          return t;
+    };
+    const std::uint32_t mover = tag_to([](std::uint32_t b) { return b == early; });
+    const std::uint32_t blocked =
+        tag_to([](std::uint32_t b) { return b != early && b != middle && b != late; });
+    const std::uint32_t full = map.other(late, blocked);
+    std::uint32_t n = 0;
+    for (int i = 0; i < 10; ++i) ASSERT_TRUE(f.table.insert(map.hash(late, mover), conn(n++)));
+    for (int i = 0; i < 10; ++i) ASSERT_TRUE(f.table.insert(map.hash(full, 1), conn(n++)));
+    const FlowRef marker = conn(n++);
+    ASSERT_TRUE(f.table.insert(map.hash(middle, 1), marker));
+    std::set<std::uint32_t> seen;
+    const auto at = [&](FlowRef ref) {
+      if (ref == marker && f.table.moves() == 0) {
+        EXPECT_TRUE(f.table.insert(map.hash(late, blocked), conn(n)));
+      }
+      seen.insert(ref.index());
+    };
+    bool whole = false;
+    if (reads) {
+      whole = f.table.read_each([](FlowRef ref) { return std::optional{ref}; }, at);
+    } else {
+      whole = f.table.observe_each(at);
+    }
+    EXPECT_EQ(f.table.moves(), 1U);
+    EXPECT_FALSE(seen.contains(0)); // it had the slot that was freed
+    EXPECT_FALSE(whole) << reads;
+    seen.clear();
+    EXPECT_TRUE(f.table.observe_each(at));
+    EXPECT_EQ(seen.size(), n + 1);
+  }
+}
+
+TEST(FlowTable, WalkPastABucketThatNeverRestsSaysSo) {
+  Fixture f(1000, 30);
+  for (std::uint32_t i = 0; i < 2; ++i) ASSERT_TRUE(f.table.insert(f.hash(four(i)), conn(i)));
+  std::vector<FlowRef> given;
+  const auto good = [&](FlowRef ref) { given.push_back(ref); };
+  EXPECT_FALSE(f.table.read_each(
+      [&](FlowRef ref) {
+        if (ref == conn(1)) {
+          EXPECT_TRUE(f.table.replace(f.hash(four(1)), ref, ref));
+        }
+        return std::optional{ref};
+      },
+      good));
+  EXPECT_EQ(given, std::vector{conn(0)});
 }
 
 // Once all is erased, no bucket believes that it still has entries elsewhere: misses read one line again.

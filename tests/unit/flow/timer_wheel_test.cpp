@@ -237,6 +237,17 @@ TEST(TimerWheel, JumpOverTheWrapFiresWhatWasDueBeforeIt) {
   EXPECT_TRUE(b.wheel.validate());
 }
 
+// The clock comes round: one step for each level, as any other. What is due in a minute, a day, 12 days stays where it is.
+TEST(TimerWheel, StepOverTheWrapTouchesNothingThatIsFarAway) {
+  Bench b(300, 0xffff'ffffU);
+  constexpr std::array<Tick, 3> away{100'000, 86'400'000, 12 * 86'400'000U};
+  for (std::uint32_t i = 0; i < 300; ++i) b.wheel.arm(b[i], 0xffff'ffffU + away[i % 3]);
+  EXPECT_EQ(b.fired(0, 0), Ids{});
+  EXPECT_FALSE(b.wheel.backlog()); // nothing waits to be placed anew
+  EXPECT_EQ(b.fired(99'998), Ids{});
+  EXPECT_EQ(b.fired(99'999).size(), 100U);
+}
+
 TEST(TimerWheel, ClockThatStepsBackALittleMovesNothing) {
   Bench b(1, 1000);
   b.wheel.arm(b[0], 1100);
