@@ -117,8 +117,16 @@ class Core {
   template <class Key>
   void arrive_at_time_wait(std::uint32_t index, const tcp::Segment& s, const Key& key, FlowHash hash);
   void arrive_at_connection(R& r, const tcp::Segment& s);
-  [[nodiscard, gnu::always_inline]] bool arrive_predicted(R& r, const Arrived& a,
-                                                          Packet& p); // core_predicted_inl.hpp
+  // The predicted ways: core_predicted_inl.hpp.
+  [[nodiscard, gnu::always_inline]] bool arrive_predicted(R& r, const Arrived& a, Packet& p);
+  [[nodiscard, gnu::always_inline]] bool read_predicted(const Arrived& a, const Packet& p,
+                                                        wire::LeanHeader& h) const;
+  [[gnu::always_inline]] void tell_predicted(R& r, Packet& p, std::uint32_t text, const tcp::Outcome& out);
+  // In one, so that the new Tcb is written once, as it will stand.
+  template <class Key>
+  [[nodiscard, gnu::noinline, gnu::hot, gnu::flatten]] bool complete_predicted(const Arrived& a,
+                                                                               FlowHash hash, FlowRef ref,
+                                                                               Packet& p);
 
   template <class Key>
   [[nodiscard]] tcp::ListenRoom room_of(const Listener& l);
@@ -137,6 +145,11 @@ class Core {
   void complete(const Key& key, FlowHash hash, FlowRef from, std::uint8_t listener, std::uint16_t hop,
                 const tcp::Handshake&, const tcp::Segment&);
   template <class Key>
+  [[nodiscard]] R* take_place(const Key& key, FlowHash hash, FlowRef from);
+  void show(R& r, std::uint8_t listener, std::uint16_t hop);
+  template <class Key>
+  void end_handshake(SynSlot<Key>& slot);
+  template <class Key>
   void give_up_syn(SynSlot<Key>& slot, FlowHash hash);
   template <class Key>
   void free_syn(SynSlot<Key>& slot) {
@@ -151,6 +164,7 @@ class Core {
     return r.tcb.has(tcp::flag_orphan) || (r.has(R::over) && r.tcb.reason == CloseReason::Aborted);
   }
   [[gnu::always_inline]] void tell(R& r, tcp::Outcome& out); // in two places
+  void tell_accepted(R& r);
   [[gnu::noinline]] void reply_reset(R& r, const tcp::Outcome& out);
   [[nodiscard]] bool queue_unread(Packet& first, Packet& fresh);
   void hand_over(R& r, Packet fresh);

@@ -179,27 +179,44 @@ template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::complete(const Key& key, FlowHash hash, FlowRef from, std::uint8_t listener,
                                    std::uint16_t hop, const tcp::Handshake& hs, const tcp::Segment& s) {
+  R* r = take_place(key, hash, from);
+  if (r == nullptr) return;
+  tcp::open_passive(shard_.env, r->tcb, hs, shard_.template mtu_mss<Key>(), shard_.now);
+  show(*r, listener, hop);
+  if (from) end_handshake(shard_.template syn_at<Key>(from));
+  arrive_at_connection(*r, s);
+}
+
+// A record with this name, in the flow table, where `from` was if that is anything. Null, and counted: there is none.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+inline auto Core<Port, Handler>::take_place(const Key& key, FlowHash hash, FlowRef from) -> R* {
   R* r = shard_.connections.take();
-  if (r == nullptr) return shard_.counters.add(CoreCounter::drop_no_connection_record);
+  if (r == nullptr) return shard_.counters.add(CoreCounter::drop_no_connection_record), nullptr;
   shard_.name(*r, key);
   const FlowRef ref = shard_.ref_of(*r);
-  if (!(from ? shard_.flows.replace(hash, from, ref) : shard_.flows.insert(hash, ref))) {
-    shard_.counters.add(CoreCounter::drop_no_flow_entry);
-    return shard_.connections.give_back(*r);
-  }
-  tcp::open_passive(shard_.env, r->tcb, hs, shard_.template mtu_mss<Key>(), shard_.now);
-  shard_.connections.show(*r);
-  r->hop = hop;
-  r->listener = listener;
+  if (from ? shard_.flows.replace(hash, from, ref) : shard_.flows.insert(hash, ref)) [[likely]]
+    return r;
+  shard_.counters.add(CoreCounter::drop_no_flow_entry);
+  shard_.connections.give_back(*r);
+  return nullptr;
+}
+
+template <io::PacketPort Port, class Handler>
+inline void Core<Port, Handler>::show(R& r, std::uint8_t listener, std::uint16_t hop) {
+  shard_.connections.show(r);
+  r.hop = hop;
+  r.listener = listener;
   ++shard_.listeners[listener].open;
-  if (from) {
-    const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : shard_.syn4.slots.capacity();
-    SynSlot<Key>& slot = *shard_.template syns<Key>().slots.at(from.index() - base);
-    if (const FlowRef old = shard_.rested_behind(slot))
-      shard_.template time_waits<Key>().streams.kill(old.index());
-    free_syn(slot);
-  }
-  arrive_at_connection(*r, s);
+}
+
+// Its connection stands: nothing of what was before is needed any more.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+inline void Core<Port, Handler>::end_handshake(SynSlot<Key>& slot) {
+  if (const FlowRef old = shard_.rested_behind(slot))
+    shard_.template time_waits<Key>().streams.kill(old.index());
+  free_syn(slot);
 }
 
 template <io::PacketPort Port, class Handler>
@@ -240,13 +257,10 @@ inline void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
   if (out.events != 0) {
     const Connection c = shard_.handle(r);
     if (out.has(tcp::event_established)) {
-      if (r.listener != R::no_listener) {
-        r.set(R::told_open);
-        shard_.counters.add(CoreCounter::accepted);
-        handler::accepted(handler_, c);
-      } else {
+      if (r.listener != R::no_listener)
+        tell_accepted(r);
+      else
         handler::connected(handler_, c);
-      }
     }
     if (out.has(tcp::event_data)) hand_over(r, out.data.take());
     if (out.has(tcp::event_peer_closed)) r.set(R::end_untold);
@@ -257,6 +271,13 @@ inline void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
   if (out.reply_reset) [[unlikely]]
     reply_reset(r, out);
   shard_.note(r, out);
+}
+
+template <io::PacketPort Port, class Handler>
+inline void Core<Port, Handler>::tell_accepted(R& r) {
+  r.set(R::told_open);
+  shard_.counters.add(CoreCounter::accepted);
+  handler::accepted(handler_, shard_.handle(r));
 }
 
 template <io::PacketPort Port, class Handler>

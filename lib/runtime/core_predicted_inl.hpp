@@ -10,16 +10,32 @@ namespace tern {
 template <io::PacketPort Port, class Handler>
 inline bool Core<Port, Handler>::arrive_predicted(R& r, const Arrived& a, Packet& p) {
   wire::LeanHeader h;
-  const bool one_piece = p.data_length() == a.l4_offset + a.l4_length;
-  if (!one_piece || (a.tos & 3) == 3 || shard_.env.scarcity != tcp::Scarcity::none ||
-      !wire::read({p.data() + a.l4_offset, a.l4_length}, h)) [[unlikely]]
+  if (!read_predicted(a, p, h)) [[unlikely]]
     return false;
   const std::uint32_t text = a.l4_length - h.length();
   tcp::Outcome out;
   if (!tcp::arrive_as_predicted(shard_.env, r.tcb, h, text, shard_.now, out)) [[unlikely]]
     return false;
+  tell_predicted(r, p, text, out);
+  return true;
+}
+
+// In one piece, unmarked, with a timestamp and no other option, and we are not short of packets.
+template <io::PacketPort Port, class Handler>
+inline bool Core<Port, Handler>::read_predicted(const Arrived& a, const Packet& p,
+                                                wire::LeanHeader& h) const {
+  const bool one_piece = p.data_length() == a.l4_offset + a.l4_length;
+  if (!one_piece || (a.tos & 3) == 3 || shard_.env.scarcity != tcp::Scarcity::none) [[unlikely]]
+    return false;
+  return wire::read({p.data() + a.l4_offset, a.l4_length}, h);
+}
+
+// What tell() comes to behind a prediction. The last `text` bytes of the packet are what the connection took.
+template <io::PacketPort Port, class Handler>
+inline void Core<Port, Handler>::tell_predicted(R& r, Packet& p, std::uint32_t text,
+                                                const tcp::Outcome& out) {
   if (text != 0) {
-    p.trim_front(a.l4_offset + h.length());
+    p.trim_front(p.length() - text);
     hand_over(r, std::move(p));
   }
   if (out.has(tcp::event_peer_closed)) r.set(R::end_untold);
@@ -28,6 +44,29 @@ inline bool Core<Port, Handler>::arrive_predicted(R& r, const Arrived& a, Packet
   tell_end(r);
   shard_.note(r, out);
   if (!r.has(R::dirty)) arm(r); // an ACK put off: a deadline without output
+}
+
+// The same for who proves a SYN-ACK: arrive_at_syn() and complete() at one go.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+bool Core<Port, Handler>::complete_predicted(const Arrived& a, FlowHash hash, FlowRef ref, Packet& p) {
+  wire::LeanHeader h;
+  if (!read_predicted(a, p, h)) [[unlikely]]
+    return false;
+  const std::uint32_t text = a.l4_length - h.length();
+  SynSlot<Key>& slot = shard_.template syn_at<Key>(ref);
+  if (!tcp::predicts_proof(shard_.env, slot.facts, h, text) ||
+      !room_of<Key>(shard_.listeners[slot.listener]).accept) [[unlikely]]
+    return false;
+  R* r = take_place(slot.key, hash, ref);
+  if (r == nullptr) [[unlikely]]
+    return true;
+  tcp::Outcome out;
+  tcp::open_proved(shard_.env, r->tcb, slot.facts, h, text, shard_.template mtu_mss<Key>(), shard_.now, out);
+  show(*r, slot.listener, slot.hop);
+  end_handshake(slot);
+  tell_accepted(*r);
+  tell_predicted(*r, p, text, out);
   return true;
 }
 

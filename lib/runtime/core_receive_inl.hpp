@@ -178,9 +178,12 @@ template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::arrive(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref) {
   Packet packet{a.frame};
-  if (!ref || ref.kind() != FlowKind::connection ||
-      !arrive_predicted(shard_.connections.at(ref.index()), a, packet))
-    arrive_by_steps(a, key, hash, ref, packet);
+  bool done = false;
+  if (ref && ref.kind() == FlowKind::connection)
+    done = arrive_predicted(shard_.connections.at(ref.index()), a, packet);
+  else if (ref && ref.kind() == FlowKind::syn_received)
+    done = complete_predicted<Key>(a, hash, ref, packet);
+  if (!done) arrive_by_steps(a, key, hash, ref, packet);
   shard_.stash.give(std::move(packet), shard_.env.packets.raw());
 }
 
@@ -210,9 +213,7 @@ void Core<Port, Handler>::arrive_by_steps(const Arrived& a, const Key& key, Flow
   } else if (ref.kind() == FlowKind::connection) {
     arrive_at_connection(shard_.connections.at(ref.index()), s);
   } else if (ref.kind() == FlowKind::syn_received) {
-    auto& table = shard_.template syns<Key>();
-    const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : shard_.syn4.slots.capacity();
-    arrive_at_syn(*table.slots.at(ref.index() - base), s, hash);
+    arrive_at_syn(shard_.template syn_at<Key>(ref), s, hash);
   } else {
     arrive_at_time_wait(ref.index(), s, key, hash);
   }

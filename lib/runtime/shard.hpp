@@ -212,6 +212,11 @@ class Shard {
     const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : syn4.slots.capacity();
     return {FlowKind::syn_received, base + syns<Key>().slots.index_of(&s)};
   }
+  template <class Key>
+  [[nodiscard]] SynSlot<Key>& syn_at(FlowRef ref) { // and back
+    const std::uint32_t base = std::is_same_v<Key, FlowKey4> ? 0 : syn4.slots.capacity();
+    return *syns<Key>().slots.at(ref.index() - base);
+  }
   // The TIME-WAIT record that rests behind a handshake; none if its time ran out, or it was evicted, since.
   // Whatever bears the key there is that record: no other of this key can come while the handshake stands.
   template <class Key>

@@ -30,11 +30,6 @@ void react_to_ece(const Env& env, Tcb& t) {
 
 } // namespace
 
-void note_progress(Tcb& t) {
-  t.rtx_backoff = t.rtx_count = 0;
-  t.clear(flag_backed_off);
-}
-
 // What an ACK means to a connection on which something went wrong, or that waits for more than it.
 void acknowledge_rare(const Env& env, Tcb& t, const Segment& s, bool newer, bool same_window, Instant now,
                       Outcome& out) {

@@ -65,7 +65,10 @@ inline void finish(Tcb& t, CloseReason reason, Outcome& out) {
 // ---- Retransmission timer (timers.cpp).
 // Something was sent or acknowledged: the timer stands for what is now outstanding.
 void set_retransmission_timer(const Env&, Tcb&, Instant now, bool restart);
-void note_progress(Tcb&);
+inline void note_progress(Tcb& t) {
+  t.rtx_backoff = t.rtx_count = 0;
+  t.clear(flag_backed_off);
+}
 // CLOSE-WAIT begins: the user's turn, but not for ever.
 void watch_close_wait(const Env&, Tcb&, Instant now);
 
@@ -113,8 +116,13 @@ void challenge(const Env&, Tcb&, Instant now, Outcome&);
 void fill_syn(const Env&, const Tcb&, wire::Tcp&, Instant now);
 // The peer's SYN or SYN-ACK: what both sides now agree on.
 void take_syn_options(const Env&, Tcb&, const wire::Tcp&, Instant now);
-void derive_mss(Tcb&);
-void start_established(const Env&, Tcb&, Instant now);
+inline void derive_mss(Tcb& t) {
+  // RFC 6691: the MSS option leaves options out of account, so the sender takes off what every segment
+  // carries.
+  const std::uint32_t most = std::min<std::uint32_t>(t.peer_mss, t.path_mss);
+  const std::uint32_t options = t.has(flag_timestamps) ? timestamp_bytes : 0;
+  t.mss = static_cast<std::uint16_t>(std::max<std::uint32_t>(most, least_mss) - options);
+}
 
 // ---- The recovery record goes back to its pool.
 void give_back_recovery(const Env&, Tcb&);

@@ -8,7 +8,9 @@
 
 #include "tcp/ack_inl.hpp"
 #include "tcp/internal.hpp"
+#include "tcp/open_inl.hpp"
 #include "tcp/send_queue.hpp"
+#include "tcp/syn_received.hpp"
 #include "tcp/text_inl.hpp"
 #include "tcp/timers_inl.hpp"
 #include "wire/tcp_inl.hpp"
@@ -43,6 +45,28 @@ namespace tern::tcp {
   return differs == 0 && static_cast<std::int32_t>(signs) >= 0 && state - first <= last - first;
 }
 
+namespace detail {
+// The fifth step of a segment that was predicted.
+[[gnu::always_inline]] inline void take_predicted_ack(const Env& env, Tcb& t, const wire::LeanHeader& h,
+                                                      Instant now, Outcome& out) {
+  t.heard_ms = now.ms32();
+  if (h.stamped) note_timestamp(t, h.seq, h.stamp.val);
+  const bool newer = h.ack.after(t.snd_una);
+  update_window(env, t, h.seq, h.ack, std::uint32_t{h.window} << t.snd_scale, out);
+  acknowledge_usual(env, t, h.ack, newer, {h.stamped, h.stamp.ecr}, now, out);
+}
+// The seventh and eighth.
+[[gnu::always_inline]] inline void take_predicted_text(const Env& env, Tcb& t, const wire::LeanHeader& h,
+                                                       std::uint32_t text, Instant now, Outcome& out) {
+  if (text != 0) {
+    t.rcv_nxt += text;
+    deliver(env, t, text, now, out);
+    owe_ack(env, t, text, now, out);
+  }
+  if ((h.flags & flag::fin) != 0) eighth_take_fin(env, t, now, out);
+}
+} // namespace detail
+
 // What the steps come to for it: the fifth, seventh and eighth. Its text is the caller's to hand on, if event_data says
 // so. False: it is for the steps one by one, and nothing was done.
 [[nodiscard, gnu::always_inline]] inline bool arrive_as_predicted(const Env& env, Tcb& t,
@@ -51,19 +75,41 @@ namespace tern::tcp {
                                                                   Outcome& out) {
   if (!predicts_arrival(t, h, text)) [[unlikely]]
     return false;
-  t.heard_ms = now.ms32();
-  if (h.stamped) detail::note_timestamp(t, h.seq, h.stamp.val);
-  const bool newer = h.ack.after(t.snd_una);
-  detail::update_window(env, t, h.seq, h.ack, std::uint32_t{h.window} << t.snd_scale, out);
-  detail::acknowledge_usual(env, t, h.ack, newer, {h.stamped, h.stamp.ecr}, now, out);
-  if (detail::fin_acknowledged(t) && !detail::our_fin_acknowledged(env, t, now, out)) return true;
-  if (text != 0) {
-    t.rcv_nxt += text;
-    detail::deliver(env, t, text, now, out);
-    detail::owe_ack(env, t, text, now, out);
-  }
-  if ((h.flags & wire::tcp_flag::fin) != 0) detail::eighth_take_fin(env, t, now, out);
+  detail::take_predicted_ack(env, t, h, now, out);
+  if (!detail::fin_acknowledged(t) || detail::our_fin_acknowledged(env, t, now, out))
+    detail::take_predicted_text(env, t, h, text, now, out);
   return true;
+}
+
+// ---- In, and it ends a handshake: the segment that proves the SYN-ACK of a record, with the first request or without.
+// The SYN-ACK has left once, and the peer has all options that we have; in sequence, inside the first window, nothing on
+// it but ACK, PSH and FIN. All that syn_received_arrives() asks is then answered, but for the listener's room.
+[[nodiscard, gnu::always_inline]] inline bool predicts_proof(const Env& env, const SynRecord& r,
+                                                             const wire::LeanHeader& h, std::uint32_t text) {
+  namespace flag = wire::tcp_flag;
+  const std::uint32_t differs = (h.seq.raw() ^ (r.irs + 1).raw()) | (h.ack.raw() ^ (r.iss + 1).raw()) |
+                                ((h.flags & ~std::uint32_t{flag::psh | flag::fin}) ^ flag::ack) |
+                                static_cast<std::uint32_t>(!full(r)) | r.resent;
+  const std::uint32_t taken = text + (h.flags & flag::fin); // the FIN takes one: its flag's value
+  const std::uint32_t signs = (first_window(env.settings) - taken) | (h.stamp.val - r.ts_recent);
+  return differs == 0 && static_cast<std::int32_t>(signs) >= 0;
+}
+// What open_passive() and segment_arrives() come to for it; its text as arrive_as_predicted() has it.
+[[gnu::always_inline]] inline void open_proved(const Env& env, Tcb& t, const SynRecord& r, wire::LeanHeader h,
+                                               std::uint32_t text, std::uint16_t mtu_mss, Instant now,
+                                               Outcome& out) {
+  env.count(Counter::handshake_done);
+  Handshake hs = handshake_of(env.settings, r);
+  hs.scaled = hs.sack = hs.timestamps = hs.timed = true; // as was found: here for the compiler to see
+  hs.ecn = false;
+  hs.resent = 0;
+  h.seq = hs.irs + 1;
+  h.ack = hs.iss + 1;
+  detail::begin_answered(env, t, hs, mtu_mss, now);
+  detail::handshake_ends(env, t, h.seq, h.ack, std::uint32_t{h.window} << t.snd_scale, now, out);
+  detail::take_predicted_ack(env, t, h, now, out);
+  t.state = State::Established;
+  detail::take_predicted_text(env, t, h, text, now, out);
 }
 
 // ---- Out. A connection on which nothing went wrong has nothing in flight, and all that waits, with the FIN if there is

@@ -19,6 +19,7 @@
 // segment_arrives(), which does at once what the steps come to for a segment that was predicted.
 #include "tcp/ack_inl.hpp"
 #include "tcp/internal.hpp"
+#include "tcp/open_inl.hpp"
 #include "tcp/predicted_inl.hpp"
 #include "tcp/text_inl.hpp"
 
@@ -155,18 +156,6 @@ void note_timestamp(Tcb& t, const wire::Tcp& h) {
     detail::note_timestamp(t, h.seq, h.options.ts_val);
 }
 
-// Fifth, in SYN-RECEIVED: an ACK of our SYN, of what was sent and no more.
-void handshake_ends(const Env& env, Tcb& t, const wire::Tcp& h, Instant now, Outcome& out) {
-  start_established(env, t, now);
-  t.clear(flag_syn_due);
-  t.snd_wnd = offered_window(t, h);
-  t.max_snd_wnd = std::max(t.max_snd_wnd, t.snd_wnd);
-  t.snd_wl1 = h.seq;
-  t.snd_wl2 = h.ack;
-  out.events |= event_established;
-  if (t.unsent() != 0 || fin_pending(t)) out.output = true;
-}
-
 // Fifth, the ACK field.
 bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   const wire::Tcp& h = s.h;
@@ -176,7 +165,8 @@ bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outc
       env.count(Counter::drop_ack_of_unsent);
       return reply_reset(env, s, out), false;
     }
-    handshake_ends(env, t, h, now, out);
+    handshake_ends(env, t, h.seq, h.ack, offered_window(t, h), now, out);
+    t.state = established(t);
   }
   // RFC 5961 §5.2: what is older than the largest window the peer ever had is an attack, or useless.
   if (h.ack.before(t.snd_una - t.max_snd_wnd)) {
@@ -254,8 +244,11 @@ void segment_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Outc
     return;
   }
   if (t.state == State::SynSent || !predicted(t, s)) return segment_arrives_by_rfc(env, t, s, now, out);
-  t.heard_ms = now.ms32();                                                  // first
-  if (t.state == State::SynReceived) handshake_ends(env, t, s.h, now, out); // fifth
+  t.heard_ms = now.ms32();             // first
+  if (t.state == State::SynReceived) { // fifth
+    handshake_ends(env, t, s.h.seq, s.h.ack, offered_window(t, s.h), now, out);
+    t.state = established(t);
+  }
   if (t.has(flag_timestamps)) note_timestamp(t, s.h);
   acknowledge(env, t, s, now, out);
   if (fin_acknowledged(t) && !our_fin_acknowledged(env, t, now, out)) return;

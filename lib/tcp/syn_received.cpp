@@ -88,24 +88,6 @@ wire::Tcp syn_ack(const Settings& settings, const SynRecord& r, std::uint16_t mt
                          {now.ms32() + r.ts_offset, r.ts_recent});
 }
 
-Handshake handshake_of(const Settings& settings, const SynRecord& r) {
-  return {.iss = r.iss,
-          .irs = r.irs,
-          .peer_mss = r.peer_mss,
-          .snd_scale = static_cast<std::uint8_t>(r.snd_scale),
-          .rcv_scale = r.scaled != 0 ? own_scale(settings) : std::uint8_t{0},
-          .scaled = r.scaled != 0,
-          .sack = r.sack != 0,
-          .timestamps = r.timestamps != 0,
-          .ecn = r.ecn != 0,
-          .ts_recent = r.ts_recent,
-          .ts_offset = r.ts_offset,
-          .syn_window = r.syn_window,
-          .sent_at_us = r.sent_at_us,
-          .timed = r.resent == 0,
-          .resent = r.retries};
-}
-
 std::optional<Duration> syn_ack_timer_fires(const Env& env, SynRecord& r) {
   const Settings& s = env.settings;
   if (r.retries >= s.synack_retries) {

@@ -71,7 +71,23 @@ static_assert(12 + 8 + 4 + sizeof(SynRecord) <= 64, "key, hook, deadline and fac
           .mss = mtu_mss,
           .stamp = {now.ms32() + r.ts_offset, r.ts_recent}};
 }
-[[nodiscard]] Handshake handshake_of(const Settings&, const SynRecord&);
+[[nodiscard]] inline Handshake handshake_of(const Settings& settings, const SynRecord& r) {
+  return {.iss = r.iss,
+          .irs = r.irs,
+          .peer_mss = r.peer_mss,
+          .snd_scale = static_cast<std::uint8_t>(r.snd_scale),
+          .rcv_scale = r.scaled != 0 ? own_scale(settings) : std::uint8_t{0},
+          .scaled = r.scaled != 0,
+          .sack = r.sack != 0,
+          .timestamps = r.timestamps != 0,
+          .ecn = r.ecn != 0,
+          .ts_recent = r.ts_recent,
+          .ts_offset = r.ts_offset,
+          .syn_window = r.syn_window,
+          .sent_at_us = r.sent_at_us,
+          .timed = r.resent == 0,
+          .resent = r.retries};
+}
 
 // When the first SYN-ACK is to be sent again.
 [[nodiscard]] inline Duration first_syn_ack_timeout(const Settings& s) {

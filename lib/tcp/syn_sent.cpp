@@ -1,5 +1,6 @@
 // SYN-SENT (RFC 9293 §3.10.7.3), in the RFC's order: ACK, RST, SYN.
 #include "tcp/internal.hpp"
+#include "tcp/open_inl.hpp"
 
 namespace tern::tcp::detail {
 
@@ -32,7 +33,8 @@ void syn_sent_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Out
     return;
   }
   t.snd_wl2 = h.ack;
-  start_established(env, t, now);
+  start_sending(env, t, now);
+  t.state = established(t);
   acknowledge(env, t, s, now, out);
   out.events |= event_established;
   ack_now(t, out); // carries the request, if the user has one ready

@@ -171,7 +171,7 @@ struct LeanHeader {
   const std::byte* const p = segment.data();
   if (segment.size() < stamped_header ||
       (std::to_integer<unsigned>(p[12]) & 0xf0) != stamped_header / 4 << 4 ||
-      load_be<std::uint32_t>(p + 20) != detail::nop_nop_timestamp)
+      load_be<std::uint32_t>(p + 20) != detail::nop_nop_timestamp) [[unlikely]]
     return false;
   out.seq = Seq{load_be<std::uint32_t>(p + 4)};
   out.ack = Seq{load_be<std::uint32_t>(p + 8)};
