@@ -119,9 +119,11 @@ class Core {
   void arrive_at_connection(R& r, const tcp::Segment& s);
   // The predicted ways: core_predicted_inl.hpp.
   [[nodiscard, gnu::always_inline]] bool arrive_predicted(R& r, const Arrived& a, Packet& p);
-  [[nodiscard, gnu::always_inline]] bool read_predicted(const Arrived& a, const Packet& p,
-                                                        wire::LeanHeader& h) const;
+  template <class Header>
+  [[nodiscard, gnu::always_inline]] bool read_predicted(const Arrived& a, const Packet& p, Header& h) const;
   [[gnu::always_inline]] void tell_predicted(R& r, Packet& p, std::uint32_t text, const tcp::Outcome& out);
+  [[nodiscard, gnu::noinline, gnu::hot, gnu::flatten]] bool connect_predicted(R& r, const Arrived& a,
+                                                                              Packet& p);
   // In one, so that the new Tcb is written once, as it will stand.
   template <class Key>
   [[nodiscard, gnu::noinline, gnu::hot, gnu::flatten]] bool complete_predicted(const Arrived& a,

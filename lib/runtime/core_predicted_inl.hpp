@@ -20,10 +20,10 @@ inline bool Core<Port, Handler>::arrive_predicted(R& r, const Arrived& a, Packet
   return true;
 }
 
-// In one piece, unmarked, with a timestamp and no other option, and we are not short of packets.
+// In one piece, unmarked, of the header's one layout, and we are not short of packets.
 template <io::PacketPort Port, class Handler>
-inline bool Core<Port, Handler>::read_predicted(const Arrived& a, const Packet& p,
-                                                wire::LeanHeader& h) const {
+template <class Header>
+inline bool Core<Port, Handler>::read_predicted(const Arrived& a, const Packet& p, Header& h) const {
   const bool one_piece = p.data_length() == a.l4_offset + a.l4_length;
   if (!one_piece || (a.tos & 3) == 3 || shard_.env.scarcity != tcp::Scarcity::none) [[unlikely]]
     return false;
@@ -44,6 +44,20 @@ inline void Core<Port, Handler>::tell_predicted(R& r, Packet& p, std::uint32_t t
   tell_end(r);
   shard_.note(r, out);
   if (!r.has(R::dirty)) arm(r); // an ACK put off: a deadline without output
+}
+
+// The same for the SYN-ACK that our SYN waits for.
+template <io::PacketPort Port, class Handler>
+bool Core<Port, Handler>::connect_predicted(R& r, const Arrived& a, Packet& p) {
+  wire::FullSyn h;
+  if (r.tcb.state != tcp::State::SynSent || !read_predicted(a, p, h) ||
+      !tcp::predicts_syn_ack(shard_.env, r.tcb, h, a.l4_length - h.length())) [[unlikely]]
+    return false;
+  tcp::Outcome out;
+  tcp::open_answered(shard_.env, r.tcb, h, shard_.now, out);
+  handler::connected(handler_, shard_.handle(r));
+  tell_predicted(r, p, 0, out);
+  return true;
 }
 
 // The same for who proves a SYN-ACK: arrive_at_syn() and complete() at one go.

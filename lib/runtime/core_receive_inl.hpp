@@ -179,10 +179,12 @@ template <class Key>
 void Core<Port, Handler>::arrive(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref) {
   Packet packet{a.frame};
   bool done = false;
-  if (ref && ref.kind() == FlowKind::connection)
-    done = arrive_predicted(shard_.connections.at(ref.index()), a, packet);
-  else if (ref && ref.kind() == FlowKind::syn_received)
+  if (ref && ref.kind() == FlowKind::connection) {
+    R& r = shard_.connections.at(ref.index());
+    done = arrive_predicted(r, a, packet) || connect_predicted(r, a, packet);
+  } else if (ref && ref.kind() == FlowKind::syn_received) {
     done = complete_predicted<Key>(a, hash, ref, packet);
+  }
   if (!done) arrive_by_steps(a, key, hash, ref, packet);
   shard_.stash.give(std::move(packet), shard_.env.packets.raw());
 }

@@ -114,8 +114,6 @@ void challenge(const Env&, Tcb&, Instant now, Outcome&);
   return static_cast<std::uint16_t>(std::min<std::uint32_t>(t.rcv_limit, 65535));
 }
 void fill_syn(const Env&, const Tcb&, wire::Tcp&, Instant now);
-// The peer's SYN or SYN-ACK: what both sides now agree on.
-void take_syn_options(const Env&, Tcb&, const wire::Tcp&, Instant now);
 inline void derive_mss(Tcb& t) {
   // RFC 6691: the MSS option leaves options out of account, so the sender takes off what every segment
   // carries.

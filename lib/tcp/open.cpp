@@ -29,32 +29,6 @@ void fill_syn(const Env& env, const Tcb& t, wire::Tcp& h, Instant now) {
   h.window = syn_window(t);
 }
 
-void take_syn_options(const Env& env, Tcb& t, const wire::Tcp& h, Instant now) {
-  const wire::TcpOptions& o = h.options;
-  const Settings& s = env.settings;
-  using O = wire::TcpOptions;
-  t.irs = h.seq;
-  t.rcv_nxt = h.seq + 1;
-  t.rcv_adv = t.rcv_nxt + std::min<std::uint32_t>(t.rcv_limit, 65535);
-  t.last_ack_sent = t.rcv_nxt;
-  if ((o.has & O::mss_bit) != 0) t.peer_mss = std::max(o.mss, least_mss);
-  if (absurd_mss(o)) env.count(Counter::mss_raised);
-  if (s.window_scale && (o.has & O::wscale_bit) != 0) {
-    t.set(flag_scaled);
-    t.snd_scale = std::min<std::uint8_t>(o.wscale, 14) & 15; // RFC 7323 §2.3
-    t.rcv_scale = own_scale(s) & 15;
-  }
-  if (s.sack && (o.has & O::sack_permitted_bit) != 0) t.set(flag_sack);
-  if (s.timestamps && (o.has & O::timestamps_bit) != 0) {
-    t.set(flag_timestamps);
-    t.ts_recent = o.ts_val;
-  }
-  const auto ecn = h.flags & (flag::ece | flag::cwr);
-  if (t.has(flag_ecn_setup) && ecn == (h.has(flag::ack) ? flag::ece : flag::ece | flag::cwr)) t.set(flag_ecn);
-  t.heard_ms = now.ms32();
-  derive_mss(t);
-}
-
 } // namespace detail
 
 void open_active(const Env& env, Tcb& t, Seq iss, std::uint32_t ts_offset, std::uint16_t mtu_mss,

@@ -112,6 +112,38 @@ namespace detail {
   detail::take_predicted_text(env, t, h, text, now, out);
 }
 
+// ---- In, and it ends our side's handshake: the SYN-ACK that was predicted. Our SYN went unanswered no longer than it
+// should, both sides have all options, and there is nothing else on it.
+[[nodiscard, gnu::always_inline]] inline bool predicts_syn_ack(const Env& env, const Tcb& t,
+                                                               const wire::FullSyn& h, std::uint32_t text) {
+  namespace flag = wire::tcp_flag;
+  constexpr std::uint32_t unusual = detail::rare_for_ack | flag_ecn_setup | flag_orphan;
+  const Settings& s = env.settings;
+  const std::uint32_t differs =
+      (h.ack.raw() ^ (t.iss + 1).raw()) | (h.flags ^ (flag::syn | flag::ack)) | (t.flags & unusual) | text;
+  return differs == 0 && t.state == State::SynSent && h.mss >= least_mss && s.sack && s.timestamps &&
+         s.window_scale;
+}
+// What syn_sent_arrives() comes to for it.
+[[gnu::always_inline]] inline void open_answered(const Env& env, Tcb& t, const wire::FullSyn& h, Instant now,
+                                                 Outcome& out) {
+  wire::Tcp syn; // not in memory: whom it is given to is inline
+  syn.seq = h.seq;
+  syn.flags = wire::tcp_flag::syn | wire::tcp_flag::ack;
+  syn.window = h.window;
+  syn.options.has = wire::detail::syn_bits;
+  syn.options.wscale = h.wscale;
+  syn.options.mss = h.mss;
+  syn.options.ts_val = h.stamp.val;
+  detail::take_syn(env, t, syn, now);
+  t.snd_wl2 = h.ack;
+  detail::start_sending(env, t, now);
+  detail::acknowledge_usual(env, t, h.ack, true, {true, h.stamp.ecr}, now, out);
+  t.state = detail::established(t);
+  out.events |= event_established;
+  detail::ack_now(t, out);
+}
+
 // ---- Out. A connection on which nothing went wrong has nothing in flight, and all that waits, with the FIN if there is
 // one, fits one segment; or it owes an ACK alone; or nothing.
 struct Prediction {

@@ -21,10 +21,7 @@ void syn_sent_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Out
   }
   // Third is security: none. Fourth, the SYN bit.
   if (!h.has(flag::syn)) return env.count(Counter::drop_no_ack);
-  take_syn_options(env, t, h, now);
-  t.snd_wnd = t.max_snd_wnd = h.window; // RFC 7323 §2.2: never scaled on a SYN
-  t.snd_wl1 = h.seq;
-
+  take_syn(env, t, h, now);
   if (!h.has(flag::ack)) { // Simultaneous open (RFC 9293 figure 7).
     t.state = State::SynReceived;
     t.snd_wl2 = t.iss;

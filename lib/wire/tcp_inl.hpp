@@ -28,6 +28,12 @@ inline constexpr std::uint32_t nop_nop_timestamp = 0x0101080a;
 inline constexpr std::uint32_t mss_option = 0x02040000, sack_timestamp = 0x0402080a, nop_wscale = 0x01030300;
 inline constexpr std::uint8_t syn_bits = TcpOptions::mss_bit | TcpOptions::sack_permitted_bit |
                                          TcpOptions::timestamps_bit | TcpOptions::wscale_bit;
+// Whether that, and nothing else, stands behind these 20 bytes of a header of 40.
+[[nodiscard, gnu::always_inline]] inline bool full_syn_options(const std::byte* p) {
+  return ((load_be<std::uint32_t>(p + 20) ^ mss_option) >> 16 |
+          (load_be<std::uint32_t>(p + 36) ^ nop_wscale) >> 8 |
+          (load_be<std::uint32_t>(p + 24) ^ sack_timestamp)) == 0;
+}
 } // namespace detail
 
 // `segment` is the TCP header and what follows it, as far as it lies in one piece; the whole header must.
@@ -63,18 +69,13 @@ inline constexpr std::uint8_t syn_bits = TcpOptions::mss_bit | TcpOptions::sack_
     return Verdict::ok;
   }
   if (length == tcp_min_header) return Verdict::ok;
-  if (length == 40) {
-    const auto first = load_be<std::uint32_t>(p + 20);
-    const auto last = load_be<std::uint32_t>(p + 36);
-    if (((first ^ detail::mss_option) >> 16 | (last ^ detail::nop_wscale) >> 8 |
-         (load_be<std::uint32_t>(p + 24) ^ detail::sack_timestamp)) == 0) [[likely]] {
-      o.has = detail::syn_bits;
-      o.mss = static_cast<std::uint16_t>(first);
-      o.wscale = static_cast<std::uint8_t>(last);
-      o.ts_val = load_be<std::uint32_t>(p + 28);
-      o.ts_ecr = load_be<std::uint32_t>(p + 32);
-      return Verdict::ok;
-    }
+  if (length == 40 && detail::full_syn_options(p)) [[likely]] {
+    o.has = detail::syn_bits;
+    o.mss = load_be<std::uint16_t>(p + 22);
+    o.wscale = std::to_integer<std::uint8_t>(p[39]);
+    o.ts_val = load_be<std::uint32_t>(p + 28);
+    o.ts_ecr = load_be<std::uint32_t>(p + 32);
+    return Verdict::ok;
   }
   return detail::parse_tcp_options(p + tcp_min_header, length - tcp_min_header, o);
 }
@@ -236,6 +237,23 @@ struct FullSyn {
   put(32, byteswap(h.stamp.ecr));
   put(36, byteswap(detail::nop_wscale | h.wscale));
   return {sum, FullSyn::length()};
+}
+
+// And back: false if the segment is of another layout.
+[[nodiscard, gnu::always_inline]] inline bool read(std::span<const std::byte> segment, FullSyn& out) {
+  const std::byte* const p = segment.data();
+  if (segment.size() < FullSyn::length() ||
+      (std::to_integer<unsigned>(p[12]) & 0xf0) != FullSyn::length() / 4 << 4 || !detail::full_syn_options(p))
+      [[unlikely]]
+    return false;
+  out.seq = Seq{load_be<std::uint32_t>(p + 4)};
+  out.ack = Seq{load_be<std::uint32_t>(p + 8)};
+  out.flags = std::to_integer<std::uint8_t>(p[13]);
+  out.wscale = std::to_integer<std::uint8_t>(p[39]);
+  out.window = load_be<std::uint16_t>(p + 14);
+  out.mss = load_be<std::uint16_t>(p + 22);
+  out.stamp = {load_be<std::uint32_t>(p + 28), load_be<std::uint32_t>(p + 32)};
+  return true;
 }
 
 inline std::size_t emit_tcp(const Tcp& t, std::byte* to) {
