@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/core.hpp"
+#include "runtime/core_handshake_inl.hpp"
 #include "runtime/core_receive_inl.hpp"
 
 namespace tern {
@@ -50,7 +51,8 @@ bool Core<Port, Handler>::poll(Instant now) {
   return busy;
 }
 
-// ---- Arrival: core_receive_inl.hpp brings a segment to its record
+// ---- Arrival: core_receive_inl.hpp brings a segment to its record; what is no connection yet, or no longer:
+// core_handshake_inl.hpp
 
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::arrive_at_connection(R& r, const tcp::Segment& s) {
@@ -63,191 +65,6 @@ void Core<Port, Handler>::arrive_at_connection(R& r, const tcp::Segment& s) {
   tcp::segment_arrives(shard_.env, r.tcb, s, shard_.now, out);
   tell(r, out);
   if (!r.has(R::dirty)) arm(r); // an ACK put off, a loss suspected: a deadline without output
-}
-
-template <io::PacketPort Port, class Handler>
-template <class Key>
-tcp::ListenRoom Core<Port, Handler>::room_of(const Listener& l) {
-  const ListenerSettings& s = l.settings;
-  return {.mtu_mss = shard_.template mtu_mss<Key>(),
-          .record = l.opening < s.backlog && shard_.template syns<Key>().slots.left() != 0,
-          .accept =
-              !l.full && l.open < s.connections && shard_.connections.used() < shard_.connections.capacity()};
-}
-
-template <io::PacketPort Port, class Handler>
-template <class Key>
-void Core<Port, Handler>::arrive_at_listener(const tcp::Segment& s, const Key& key, FlowHash hash) {
-  const std::uint8_t id = listener_for(key);
-  if (id == Listeners::none) {
-    shard_.counters.add(CoreCounter::drop_no_listener);
-    wire::Tcp h;
-    if (tcp::closed_arrives(shard_.env, shard_.gate, s, shard_.now, h) == tcp::ListenVerdict::Reply)
-      reply(h, key, hops_.towards(key.remote));
-    return;
-  }
-  const Listener& l = shard_.listeners[id];
-  tcp::ListenOutcome& out = listen_out_;
-  switch (tcp::listen_arrives(shard_.env, shard_.gate, l.settings.cookies, room_of<Key>(l),
-                              Tuple<Key>::from(&key), s, shard_.now, out)) {
-    case tcp::ListenVerdict::Drop:
-      return;
-    case tcp::ListenVerdict::Reply:
-      return reply(out.reply, key, hops_.towards(key.remote));
-    case tcp::ListenVerdict::Record:
-      return keep_syn(key, hash, id, out.record, FlowRef{});
-    case tcp::ListenVerdict::Complete:
-      return complete(key, hash, FlowRef{}, id, hops_.towards(key.remote), out.handshake, s);
-  }
-}
-
-// Keeps the record and sends its SYN-ACK. `replaces`: a TIME-WAIT record that lends its place to this
-// handshake: it lives on, and comes back if the handshake is never done.
-template <io::PacketPort Port, class Handler>
-template <class Key>
-void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t listener,
-                                   const tcp::SynRecord& facts, FlowRef replaces) {
-  auto& table = shard_.template syns<Key>();
-  SynSlot<Key>* slot = table.slots.take();
-  if (slot == nullptr) return shard_.tcp_counters.add(tcp::Counter::drop_no_memory);
-  name_slot(*slot, key);
-  slot->facts = facts;
-  slot->listener = listener;
-  const FlowRef ref = shard_.ref_of(*slot);
-  if (!(replaces ? shard_.flows.replace(hash, replaces, ref) : shard_.flows.insert(hash, ref))) {
-    shard_.counters.add(CoreCounter::drop_no_flow_entry);
-    return table.slots.give_back(slot);
-  }
-  if (replaces) slot->rested = replaces.index();
-  ++shard_.listeners[listener].opening;
-  slot->hop = hops_.towards(key.remote);
-  slot->unanswered = true;
-  table.wheel.arm(*slot, (shard_.now + *next_syn_ack(*slot)).ms32());
-}
-
-// The next SYN-ACK of this handshake is due, the first that it is to have included. How long until the one after; nothing:
-// it is given up, which the first never is.
-template <io::PacketPort Port, class Handler>
-template <class Key>
-std::optional<Duration> Core<Port, Handler>::next_syn_ack(SynSlot<Key>& slot) {
-  if (congested_) return Duration::ms(syn_acks_wait); // it would only be lost
-  std::optional<Duration> next;
-  if (std::exchange(slot.unanswered, false)) {
-    slot.facts.sent_at_us = shard_.now.us32();
-    next = tcp::first_syn_ack_timeout(shard_.env.settings);
-  } else {
-    next = tcp::syn_ack_timer_fires(shard_.env, slot.facts);
-  }
-  if (next) send_syn_ack(slot.facts, slot.key, slot.hop);
-  return next;
-}
-
-template <io::PacketPort Port, class Handler>
-template <class Key>
-void Core<Port, Handler>::arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& s, FlowHash hash) {
-  const Listener& l = shard_.listeners[slot.listener];
-  wire::Tcp h;
-  switch (tcp::syn_received_arrives(shard_.env, slot.facts, s, shard_.template mtu_mss<Key>(),
-                                    room_of<Key>(l).accept, shard_.now, h)) {
-    case tcp::SynVerdict::Drop:
-      return;
-    case tcp::SynVerdict::Reply:
-      return reply(h, slot.key, slot.hop);
-    case tcp::SynVerdict::Closed:
-      return give_up_syn(slot, hash);
-    case tcp::SynVerdict::Complete: {
-      const tcp::Handshake hs = tcp::handshake_of(shard_.env.settings, slot.facts);
-      return complete(slot.key, hash, shard_.ref_of(slot), slot.listener, slot.hop, hs, s);
-    }
-  }
-}
-
-// The handshake came to nothing. Were its TIME-WAIT record gone too, one forged SYN would end TIME-WAIT.
-template <io::PacketPort Port, class Handler>
-template <class Key>
-void Core<Port, Handler>::give_up_syn(SynSlot<Key>& slot, FlowHash hash) {
-  const FlowRef ref = shard_.ref_of(slot);
-  if (const FlowRef old = shard_.rested_behind(slot))
-    (void)shard_.flows.replace(hash, ref, old);
-  else
-    shard_.flows.erase(hash, ref);
-  free_syn(slot);
-}
-
-// The peer has proved itself: a connection begins, with the segment that proved it.
-template <io::PacketPort Port, class Handler>
-template <class Key>
-void Core<Port, Handler>::complete(const Key& key, FlowHash hash, FlowRef from, std::uint8_t listener,
-                                   std::uint16_t hop, const tcp::Handshake& hs, const tcp::Segment& s) {
-  R* r = take_place(key, hash, from);
-  if (r == nullptr) return;
-  tcp::open_passive(shard_.env, r->tcb, hs, shard_.template mtu_mss<Key>(), shard_.now);
-  show(*r, listener, hop);
-  if (from) end_handshake(shard_.template syn_at<Key>(from));
-  arrive_at_connection(*r, s);
-}
-
-// A record with this name, in the flow table, where `from` was if that is anything. Null, and counted: there is none.
-template <io::PacketPort Port, class Handler>
-template <class Key>
-inline auto Core<Port, Handler>::take_place(const Key& key, FlowHash hash, FlowRef from) -> R* {
-  R* r = shard_.connections.take();
-  if (r == nullptr) return shard_.counters.add(CoreCounter::drop_no_connection_record), nullptr;
-  shard_.name(*r, key);
-  const FlowRef ref = shard_.ref_of(*r);
-  if (from ? shard_.flows.replace(hash, from, ref) : shard_.flows.insert(hash, ref)) [[likely]]
-    return r;
-  shard_.counters.add(CoreCounter::drop_no_flow_entry);
-  shard_.connections.give_back(*r);
-  return nullptr;
-}
-
-template <io::PacketPort Port, class Handler>
-inline void Core<Port, Handler>::show(R& r, std::uint8_t listener, std::uint16_t hop) {
-  shard_.connections.show(r);
-  r.hop = hop;
-  r.listener = listener;
-  ++shard_.listeners[listener].open;
-}
-
-// Its connection stands: nothing of what was before is needed any more.
-template <io::PacketPort Port, class Handler>
-template <class Key>
-inline void Core<Port, Handler>::end_handshake(SynSlot<Key>& slot) {
-  if (const FlowRef old = shard_.rested_behind(slot))
-    shard_.template time_waits<Key>().streams.kill(old.index());
-  free_syn(slot);
-}
-
-template <io::PacketPort Port, class Handler>
-template <class Key>
-void Core<Port, Handler>::arrive_at_time_wait(std::uint32_t index, const tcp::Segment& s, const Key& key,
-                                              FlowHash hash) {
-  auto& streams = shard_.template time_waits<Key>().streams;
-  TimeWaitSlot<Key>& slot = streams.at(index);
-  const FlowRef ref{Shard::time_wait_kind<Key>(), index};
-  wire::Tcp h;
-  switch (tcp::time_wait_arrives(shard_.env, slot.facts, s, shard_.now, h)) {
-    case tcp::TimeWaitVerdict::Drop:
-      return;
-    case tcp::TimeWaitVerdict::Reply:
-      return reply(h, key, hops_.towards(key.remote));
-    case tcp::TimeWaitVerdict::Restart: {
-      const std::uint32_t moved = streams.restart(shard_.now.ms32(), index);
-      if (moved != streams.none) (void)shard_.flows.replace(hash, ref, {Shard::time_wait_kind<Key>(), moved});
-      return reply(h, key, hops_.towards(key.remote));
-    }
-    case tcp::TimeWaitVerdict::Reuse:
-      break;
-  }
-  const std::uint8_t id = listener_for(key);
-  if (id == Listeners::none)
-    return reply(tcp::time_wait_ack(slot.facts, shard_.now), key, hops_.towards(key.remote));
-  // The record lends its place to the new handshake: an old segment that comes now is refused by that one's
-  // sequence space, which begins beyond the old connection's.
-  if (tcp::listen_reuses(shard_.env, shard_.gate, room_of<Key>(shard_.listeners[id]), Tuple<Key>::from(&key),
-                         slot.facts.next_iss(), s, shard_.now, listen_out_) == tcp::ListenVerdict::Record)
-    keep_syn(key, hash, id, listen_out_.record, ref);
 }
 
 // ---- What the engine says, told to the handler on the spot
@@ -494,19 +311,6 @@ void Core<Port, Handler>::reply(const wire::Tcp& h, const Key& key, std::uint16_
   Packet p = tcp::build(h, shard_.env.packets, shard_.tcp_counters, front);
   if (!p) return shard_.counters.add(CoreCounter::drop_control_no_packet);
   send(std::move(p), key, false, hop, front);
-}
-
-template <io::PacketPort Port, class Handler>
-template <class Key>
-void Core<Port, Handler>::send_syn_ack(const tcp::SynRecord& r, const Key& key, std::uint16_t& hop) {
-  const std::uint16_t mss = shard_.template mtu_mss<Key>();
-  if constexpr (std::is_same_v<Key, FlowKey4>) {
-    if (tcp::full(r) && send_whole(key, hop, wire::FullSyn::length(), {}, [&] {
-          return tcp::full_syn_ack(shard_.env.settings, r, mss, shard_.now);
-        }))
-      return;
-  }
-  reply(tcp::syn_ack(shard_.env.settings, r, mss, shard_.now), key, hop);
 }
 
 // Ports, IP and Ethernet around a segment, and into the transmit burst.
