@@ -11,6 +11,7 @@
 
 #include "support/core_pair.hpp"
 #include "support/lone_core.hpp"
+#include "support/stepping.hpp"
 
 namespace tern {
 namespace {
@@ -94,6 +95,59 @@ TEST(Readers, NeverTakeATornOrReusedRecordForAGoodOne) {
   for (ConnectionRecord* r : live)
     if (r != nullptr) shard.connections.give_back(*r);
 }
+
+#if TERN_CAN_STEP
+// The record changes hands after the reader's first instruction, or after any later one: whatever comes out is one
+// life's, all of it, or nothing.
+TEST(Readers, TakeNoMixtureWhereverTheyAreHeldUp) {
+  ShardSettings s;
+  s.connections = s.syn_records = s.long_connections = 4;
+  s.time_wait_records = 4;
+  Shard shard(process_arena(), s, PacketPool{}, Instant::at_ns(1'000'000'000));
+  const ConnectionReader look(shard);
+  ConnectionRecord* r = nullptr;
+  std::uint32_t life = 0;
+  const auto begin = [&] {
+    r = shard.connections.take();
+    shard.name(*r, name_of_life(++life));
+    r->tcb = tcp::Tcb{};
+    r->tcb.state = state_of_life(FlowKey{name_of_life(life)});
+    shard.connections.show(*r);
+  };
+  begin();
+  const std::uint32_t index = shard.connections.index_of(*r);
+  const std::uint64_t all =
+      test::Stepping::through([&] { EXPECT_TRUE(look.at(index)); }, [] { return true; });
+  unsigned olds = 0, nothings = 0, news = 0;
+  for (std::uint64_t held_up_after = 1; held_up_after < all; held_up_after += 1 + all / 300) {
+    const std::uint32_t generation = r->generation;
+    std::optional<ConnectionSeen> seen;
+    std::uint64_t step = 0;
+    test::Stepping::through([&] { seen = look.at(index); },
+                            [&] {
+                              if (++step != held_up_after) return true;
+                              shard.connections.give_back(*r);
+                              begin();
+                              return false;
+                            });
+    if (step < held_up_after) break; // it was through before
+    ASSERT_EQ(shard.connections.index_of(*r), index);
+    if (!seen) {
+      ++nothings;
+      continue;
+    }
+    const bool old = seen->generation == generation;
+    ++(old ? olds : news);
+    ASSERT_EQ(seen->generation, old ? generation : r->generation) << held_up_after;
+    ASSERT_EQ(seen->key, FlowKey{name_of_life(old ? life - 1 : life)}) << held_up_after;
+    ASSERT_EQ(seen->state, state_of_life(seen->key)) << held_up_after;
+  }
+  EXPECT_GT(olds, 0U);
+  EXPECT_GT(nothings, 0U);
+  EXPECT_GT(news, 0U);
+  shard.connections.give_back(*r);
+}
+#endif
 
 // The life of a flow as Core leads it: SYN-RECEIVED, connection, TIME-WAIT, its time begun anew, gone; each step under
 // the eyes of readers, in records that are used again at once.

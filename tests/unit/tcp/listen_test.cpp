@@ -245,6 +245,17 @@ TEST_F(Listen, TextThatOvertakesTheAckIsDroppedNotReset) {
   EXPECT_EQ(arrives(ack), ListenVerdict::Complete);
 }
 
+// Its numbers may be right: a SYN-ACK is for something we never sent, cookies or not.
+TEST_F(Listen, SynAckBringsNoCookieBack) {
+  mode = CookieMode::Always;
+  wire::Tcp h = cookie_ack();
+  h.flags |= flag::syn;
+  EXPECT_EQ(arrives(h), ListenVerdict::Reply);
+  EXPECT_EQ(out.reply.flags, flag::rst);
+  EXPECT_EQ(out.reply.seq, h.ack);
+  EXPECT_EQ(count(Counter::syn_cookie_valid) + count(Counter::syn_cookie_invalid), 0U);
+}
+
 TEST_F(Listen, AutoLooksAtCookiesOnlyWhileOneCanBeGood) {
   room.record = false;
   const wire::Tcp ack = cookie_ack();
@@ -259,6 +270,14 @@ TEST_F(Listen, AutoLooksAtCookiesOnlyWhileOneCanBeGood) {
   EXPECT_EQ(arrives(text, 5), ListenVerdict::Reply); // no longer dropped: RST
   EXPECT_EQ(out.reply.flags, flag::rst);
   EXPECT_EQ(count(Counter::syn_cookie_invalid), 0U);
+}
+
+TEST_F(Listen, NoCookieIsLiveBeforeOneWasSentWhateverTheEpoch) {
+  for (const std::uint32_t e : {0U, 1U, 2U, 0xffff'ffffU, epoch}) {
+    const SynGate fresh{derive_secrets(master), e};
+    EXPECT_FALSE(fresh.cookies_live(CookieMode::Auto)) << e;
+    EXPECT_FALSE(fresh.cookies_live(CookieMode::Always)) << e;
+  }
 }
 
 TEST_F(Listen, SharedKeysFinishWhatAnotherMachineBegan) {
