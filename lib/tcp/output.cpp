@@ -301,8 +301,9 @@ bool output_by_steps(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   if (!more && t.has(flag_tlp_due) && t.has(flag_has_recovery)) more = send_tail_probe(env, t, now, burst);
   if (!more && t.state != State::TimeWait) more = send_new(env, t, now, burst);
   if (!more && t.has(flag_probe_due)) more = send_probe(env, t, now, burst);
-  if (!more && t.has(flag_ack_now))
-    more = burst.full() || !emit(env, t, t.snd_nxt, 0, flag::ack, false, now, burst);
+  // Text that waits because packets are scarce does not keep the ACK waiting, which may take the last.
+  if (t.has(flag_ack_now) && (!more || env.scarcity == Scarcity::last))
+    more = burst.full() || !emit(env, t, t.snd_nxt, 0, flag::ack, false, now, burst) || more;
   if (t.rtx_at_ms == 0 || t.rtx == RtxTimer::Idle)
     set_retransmission_timer(env, t, now, false); // text that the window holds back wants a probe
   return more;

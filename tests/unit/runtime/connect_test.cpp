@@ -104,7 +104,14 @@ TEST(Connect, APortInTimeWaitServesAgainAfterASecond) {
   ASSERT_EQ(p.client.shard.time_wait4.streams.size(), 1U);
   EXPECT_EQ(p.core().connect(web).error, ConnectError::no_port);
   p.run(Duration::ms(1500), Duration::ms(100));
-  EXPECT_TRUE(p.core().connect(web));
+  Shard& ours = p.client.shard;
+  const FlowRef old = ours.flows.find(ours.hasher(p.key(2000)), p.key(2000), ours);
+  ASSERT_EQ(old.kind(), FlowKind::time_wait);
+  const Seq next = ours.time_wait4.streams.at(old.index()).facts.next_iss();
+  const Connecting again = p.core().connect(web);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(ours.connections.at(again.connection.index()).tcb.iss, next); // above all that the last one sent
+  EXPECT_EQ(ours.time_wait4.streams.size(), 0U);
   p.settle();
   EXPECT_EQ(p.client_handler.connected, 2);
 }

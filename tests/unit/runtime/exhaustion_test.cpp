@@ -332,6 +332,53 @@ TEST(Exhaustion, OfPacketsByHolesInStreamsIsStoppedAtTheReserve) {
   EXPECT_TRUE(answers(c, x.old));
 }
 
+// The last quarter of the reserve is for what makes room: text waits, of whatever length and in whatever form, what ends
+// a connection or acknowledges leaves, and when there are packets again so does the text.
+TEST(Exhaustion, OfPacketsKeepsTheLastForControlSegments) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  s.tcp.timestamps = false;
+  Lone c(s, 1023);
+  listen(c);
+  static const std::string long_text(2 * 1460, 'l');
+  const std::string_view texts[] = {"short", long_text};
+  Peer readers[] = {peer(0), peer(1)}, quitter = peer(2);
+  const auto record = [&](const Peer& p) -> ConnectionRecord& {
+    return c.shard.connections.at(c.shard.flows.find(c.shard.hasher(p.key), p.key, c.shard).index());
+  };
+  for (Peer* p : {&readers[0], &readers[1], &quitter}) ASSERT_TRUE(p->connect(c));
+  std::vector<Packet> taken;
+  while (c.pool.pool().free() > 256 / 4 - 10) taken.push_back(c.pool.pool().alloc());
+  c.now = c.now + Duration::ms(1);
+  c.turns(1);
+  ASSERT_EQ(c.shard.env.scarcity, tcp::Scarcity::last);
+  for (std::size_t i = 0; i < 2; ++i)
+    EXPECT_EQ(c.shard.handle(record(readers[i])).send(StaticBytes{texts[i]}), texts[i].size());
+  c.turns(10);
+  EXPECT_EQ(c.take_sent().size(), 0U);
+  EXPECT_GE(c.count(tcp::Counter::no_packet), 2U);
+  c.shard.handle(record(quitter)).close();
+  c.turns(10);
+  auto sent = c.take_sent();
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_TRUE(sent[0].h.has(flag::fin));
+  EXPECT_EQ(sent[0].key.local_port, quitter.key.remote_port);
+  Peer probing = readers[0]; // asks whether we are still there
+  probing.snd_nxt = probing.snd_nxt - 1;
+  ASSERT_TRUE(probing.say(c, {}));
+  c.turns(10);
+  sent = c.take_sent();
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].h.flags, flag::ack);
+  EXPECT_EQ(sent[0].text, 0U);
+  EXPECT_EQ(sent[0].h.ack, readers[0].snd_nxt);
+  taken.clear();
+  c.run(Duration::ms(2));
+  EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
+  const auto heard = c.take_sent();
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(readers[i].hear(heard), texts[i].size()) << i;
+}
+
 // With nothing at all left: nothing arrives, nothing is sent, nothing breaks; and then it goes on.
 // More gateways than have numbers (Hops) and than the neighbours' table holds: the way is looked up for each
 // segment, who was evicted is asked for again, and every connection goes on.

@@ -276,6 +276,20 @@ TEST_F(Resting, BeginsAnewWithAFinThatComesAgain) {
   EXPECT_EQ(c.shard.flows.size(), 0U);
 }
 
+TEST(RestingAsLongAs, TheSettingSays) {
+  ShardSettings s = few();
+  s.tcp.time_wait = Duration::seconds(5);
+  Lone c(s);
+  c.listen();
+  Peer p{Lone::from(Ip4{198, 51, 100, 7}, 1000)};
+  ASSERT_TRUE(p.connect(c));
+  rest(c, p);
+  c.run(Duration::ms(4990));
+  EXPECT_TRUE(holder(c.shard, p.key));
+  c.run(Duration::ms(20));
+  EXPECT_FALSE(holder(c.shard, p.key));
+}
+
 TEST_F(RestingTwo, GivesWayInTheOrderInWhichTheirTimesBegan) {
   Peer a = gone(1000);
   c.run(Duration::ms(10));
