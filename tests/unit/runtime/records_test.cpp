@@ -185,6 +185,38 @@ TEST(Namesakes, OfATimeWaitRecordNeitherUseItNorEndIt) {
   EXPECT_EQ(holder(c.shard, first.key).kind(), FlowKind::time_wait);
 }
 
+// Both were looked up before either was worked on.
+TEST(InOneBurst, WhatOnePacketBeginsTheNextFinds) {
+  Lone c(few());
+  c.listen();
+  c.listen({.first = Port{81}, .last = Port{81}, .cookies = tcp::CookieMode::Always});
+  Peer p{Lone::from(Ip4{198, 51, 100, 7}, 4321, 81)};
+  ASSERT_TRUE(c.arrives(p.key, test::linux_syn(p.snd_nxt, 1)));
+  c.turn();
+  const auto syn_ack = c.take_sent();
+  ASSERT_EQ(syn_ack.size(), 1U);
+  wire::Tcp h; // the cookie comes back, and text behind it
+  h.flags = flag::ack;
+  h.seq = p.snd_nxt + 1;
+  h.ack = syn_ack[0].h.seq + 1;
+  h.window = 500;
+  h.options.has = wire::TcpOptions::timestamps_bit;
+  h.options.ts_val = 2;
+  h.options.ts_ecr = syn_ack[0].h.options.ts_val;
+  ASSERT_TRUE(c.arrives(p.key, h));
+  ASSERT_TRUE(c.arrives(p.key, h, "text"));
+  for (int i = 0; i < 2; ++i) // and a SYN that the network doubled
+    ASSERT_TRUE(c.arrives(Lone::from(Ip4{198, 51, 100, 8}, 4321), test::linux_syn(Seq{9}, 1)));
+  c.turn();
+  EXPECT_EQ(c.shard.connections.used(), 1U);
+  EXPECT_EQ(c.shard.syn4.slots.used(), 1U);
+  EXPECT_EQ(c.shard.flows.size(), 2U);
+  EXPECT_EQ(c.count(tcp::Counter::syn_cookie_valid), 1U);
+  std::uint32_t echoed = 0;
+  for (const test::Sent& s : c.take_sent()) echoed += s.text;
+  EXPECT_EQ(echoed, 4U);
+}
+
 // ---- No place in the flow table, which is not to happen: what was begun is undone, and nobody else feels it.
 TEST(Records, ForWhichTheTableHasNoPlaceAreGivenBack) {
   ShardSettings s = few();
