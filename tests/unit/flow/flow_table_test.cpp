@@ -407,20 +407,27 @@ TEST(FlowTable, ReaderWhoseRecordIsErasedAndWrittenOverMeanwhileDoesNotTakeIt) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST(FlowTable, ReaderWhoseRecordIsReplacedMeanwhileTakesTheNewOne) {
-  Fixture f(1000, 10);
-  const FlowHash h = f.hash(four(1));
-  ASSERT_TRUE(f.table.insert(h, conn(1)));
+// The owner replaces `old` while a reader looks at it.
+void expect_new_one_taken(Fixture& f, FlowHash h, FlowRef old) {
+  const FlowRef fresh = conn(500);
   FlowRef last;
   const auto read = f.table.read(h, [&](FlowRef ref) {
-    if (ref == conn(1)) {
-      EXPECT_TRUE(f.table.replace(h, ref, conn(2)));
+    if (ref != old && ref != fresh) return false;
+    if (ref == old) {
+      EXPECT_TRUE(f.table.replace(h, old, fresh));
     }
     last = ref;
     return true;
   });
   EXPECT_EQ(read, FlowTable::Read::found);
-  EXPECT_EQ(last, conn(2));
+  EXPECT_EQ(last, fresh);
+}
+
+TEST(FlowTable, ReaderWhoseRecordIsReplacedMeanwhileTakesTheNewOne) {
+  Fixture f(1000, 10);
+  const FlowHash h = f.hash(four(1));
+  ASSERT_TRUE(f.table.insert(h, conn(1)));
+  expect_new_one_taken(f, h, conn(1));
 }
 
 // Nothing but the version of its second bucket tells of it.
@@ -428,17 +435,7 @@ TEST(FlowTable, ReaderWhoseRecordAwayFromHomeIsReplacedMeanwhileTakesTheNewOne) 
   Fixture f(1000, 30);
   const FlowHash h = Map(f.table).hash(5, 77);
   for (std::uint32_t i = 0; i < 11; ++i) ASSERT_TRUE(f.table.insert(h, conn(i))); // the last is away
-  FlowRef last;
-  const auto read = f.table.read(h, [&](FlowRef ref) {
-    if (ref.index() < 10) return false;
-    if (ref == conn(10)) {
-      EXPECT_TRUE(f.table.replace(h, ref, conn(20)));
-    }
-    last = ref;
-    return true;
-  });
-  EXPECT_EQ(read, FlowTable::Read::found);
-  EXPECT_EQ(last, conn(20));
+  expect_new_one_taken(f, h, conn(10));
 }
 
 // The entry looked for goes from its second bucket to a slot of the first that the reader has already passed.
