@@ -284,6 +284,11 @@ class Client {
   }
   Connection leave_line(std::uint32_t i) {
     line_.leave(visits_.get(), i);
+    line_.aim(visits_.get(), [this](std::uint32_t soon) {
+      core_->shard().prefetch({FlowKind::connection, soon});
+      const std::uint32_t then = visits_[soon].next;
+      if (then != Visit::none) __builtin_prefetch(&visits_[then], 1);
+    });
     visits_[i].phase = Phase::asking; // until it is told what to do
     Shard& shard = core_->shard();
     return shard.handle(shard.connections.at(i));

@@ -62,11 +62,26 @@ class Line {
     all[i].before = last_;
     (last_ == Visit::none ? first_ : all[last_].next) = i;
     last_ = i;
+    if (next_aim_ == Visit::none) next_aim_ = i;
     ++size_;
+  }
+  // Calls `aim(i)` for those that are soon the first, once each: by then what is known of them can be in the cache.
+  template <class Aim>
+  void aim(const Visit* all, Aim&& aim) {
+    constexpr std::uint32_t ahead = 8;
+    if (next_aim_ == first_) aimed_ = 0; // who left from the middle was not counted
+    for (; aimed_ < ahead && next_aim_ != Visit::none; ++aimed_) {
+      aim(next_aim_);
+      next_aim_ = all[next_aim_].next;
+    }
   }
   void leave(Visit* all, std::uint32_t i) {
     TERN_DCHECK(size_ != 0);
     const Visit& v = all[i];
+    if (next_aim_ == i)
+      next_aim_ = v.next;
+    else if (i == first_ && aimed_ != 0)
+      --aimed_;
     (v.before == Visit::none ? first_ : all[v.before].next) = v.next;
     (v.next == Visit::none ? last_ : all[v.next].before) = v.before;
     --size_;
@@ -76,6 +91,8 @@ class Line {
   std::uint32_t first_ = Visit::none;
   std::uint32_t last_ = Visit::none;
   std::uint32_t size_ = 0;
+  std::uint32_t next_aim_ = Visit::none;
+  std::uint32_t aimed_ = 0; // from the first on
 };
 
 } // namespace tern::app

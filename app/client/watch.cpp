@@ -94,8 +94,8 @@ void Watch::run(const std::function<std::string()>& fault) {
   double next = interval_.as_seconds();
   while (!all_done()) {
     const double t = now();
-    const double until =
-        std::min({next, end, measuring_ ? 1e18 : measure_at, t + (search_.on() ? 0.02 : 0.1)});
+    const double until = std::min(
+        {next, t < end ? end : 1e18, measuring_ ? 1e18 : measure_at, t + (search_.on() ? 0.02 : 0.1)});
     // Short, so that a signal or the end is soon seen; and few, for the cores are the run's.
     while (now() < until && stop_signals() == 0 && !all_done())
       std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(until - now(), 0.0, 0.01)));

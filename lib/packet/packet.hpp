@@ -200,10 +200,7 @@ class PacketStash {
       return p.reset();
     TERN_DCHECK(m->next == nullptr);
     (void)p.release();
-    const auto* data = static_cast<const std::byte*>(m->buf_addr) + RTE_PKTMBUF_HEADROOM;
-    to_be_written(m);
-    to_be_written(data - 1); // the headers in front, and the segment
-    to_be_written(data);
+    to_be_written(m, static_cast<const std::byte*>(m->buf_addr) + RTE_PKTMBUF_HEADROOM);
     packets_[count_++] = m;
   }
   [[nodiscard]] rte_mbuf* take() { return count_ == 0 ? nullptr : packets_[--count_]; }
@@ -212,12 +209,18 @@ class PacketStash {
     rte_mempool_put_bulk(packets_[0]->pool, reinterpret_cast<void**>(packets_.data()), count_);
     count_ = 0;
   }
+  // The lines of a packet that its next user writes: its mbuf's first, and where headers and segment go.
+  static void to_be_written(const void* mbuf, const std::byte* data) {
+    const auto line = [](const void* at) { // a builtin says so only where the ISA was told to have it
+      __asm__ volatile("prefetchw %0" : : "m"(*static_cast<const std::byte*>(at)));
+    };
+    line(mbuf);
+    line(data - 1);
+    line(data);
+  }
 
  private:
   static constexpr unsigned most = 64;
-  static void to_be_written(const void* line) { // a builtin says so only where the ISA was told to have it
-    __asm__ volatile("prefetchw %0" : : "m"(*static_cast<const std::byte*>(line)));
-  }
   unsigned count_ = 0;
   std::array<rte_mbuf*, most> packets_;
 };
@@ -227,7 +230,12 @@ class PacketStash {
 class PacketPool {
  public:
   PacketPool() = default;
-  explicit PacketPool(rte_mempool* pool, PacketStash* stash = nullptr) : pool_(pool), stash_(stash) {}
+  explicit PacketPool(rte_mempool* pool, PacketStash* stash = nullptr)
+      : pool_(pool),
+        stash_(stash),
+        buffer_offset_(pool == nullptr
+                           ? 0U
+                           : static_cast<std::uint32_t>(sizeof(rte_mbuf)) + rte_pktmbuf_priv_size(pool)) {}
   // Empty when the pool is. Writes the first line of the mbuf only: a free one's `next` is null already, and
   // tx_offload means nothing until somebody sets the flags that speak of it. Between two cores a line not
   // written is a line not moved.
@@ -237,7 +245,7 @@ class PacketPool {
   [[nodiscard, gnu::always_inline]] Packet alloc(std::uint32_t bytes, std::uint16_t in_front = 0) const {
     TERN_DCHECK(bytes - in_front <= room() && in_front <= RTE_PKTMBUF_HEADROOM);
     rte_mbuf* m = stash_ == nullptr ? nullptr : stash_->take();
-    if (m == nullptr) m = fetch(pool_);
+    if (m == nullptr) m = fetch();
     if (m == nullptr) [[unlikely]]
       return {};
     renew(m, bytes, in_front);
@@ -256,10 +264,23 @@ class PacketPool {
   [[nodiscard]] unsigned used() const { return rte_mempool_in_use_count(pool_); }
 
  private:
-  [[gnu::noinline]] static rte_mbuf* fetch(rte_mempool* pool) { return rte_mbuf_raw_alloc(pool); }
+  // What the next but a few will be given is asked of memory now: the core that had it last was another, or it
+  // was long ago.
+  [[nodiscard, gnu::noinline]] rte_mbuf* fetch() const {
+    constexpr unsigned ahead = 4;
+    rte_mbuf* const m = rte_mbuf_raw_alloc(pool_);
+    const rte_mempool_cache* cache = rte_mempool_default_cache(pool_, rte_lcore_id());
+    if (cache != nullptr && cache->len > ahead) {
+      const auto* later = static_cast<const std::byte*>(cache->objs[cache->len - 1 - ahead]);
+      PacketStash::to_be_written(later, later + buffer_offset_ + RTE_PKTMBUF_HEADROOM);
+    }
+    return m;
+  }
   // Fields that lie side by side, in one word each: as many stores less, and who reads two of them together
   // (Packet::prepend) does not wait for the store buffer to join them.
-  static void renew(rte_mbuf* m, std::uint32_t bytes, std::uint16_t in_front) {
+  // Where the buffer is stands there already: written again, whoever reads it next does not wait for a line
+  // that is on its way.
+  void renew(rte_mbuf* m, std::uint32_t bytes, std::uint16_t in_front) const {
     static_assert(offsetof(rte_mbuf, refcnt) == offsetof(rte_mbuf, data_off) + 2 &&
                   offsetof(rte_mbuf, nb_segs) == offsetof(rte_mbuf, data_off) + 4 &&
                   offsetof(rte_mbuf, port) == offsetof(rte_mbuf, data_off) + 6);
@@ -268,6 +289,7 @@ class PacketPool {
     const auto put = [m](std::size_t offset, auto word) {
       std::memcpy(reinterpret_cast<std::byte*>(m) + offset, &word, sizeof word);
     };
+    m->buf_addr = reinterpret_cast<std::byte*>(m) + buffer_offset_;
     put(offsetof(rte_mbuf, data_off), std::uint64_t{RTE_PKTMBUF_HEADROOM} - in_front + (1ULL << 16) +
                                           (1ULL << 32) + (std::uint64_t{RTE_MBUF_PORT_INVALID} << 48));
     put(offsetof(rte_mbuf, ol_flags), std::uint64_t{0});
@@ -277,6 +299,7 @@ class PacketPool {
 
   rte_mempool* pool_ = nullptr;
   PacketStash* stash_ = nullptr;
+  std::uint32_t buffer_offset_ = 0; // of a packet's own buffer, from its mbuf
 };
 
 } // namespace tern

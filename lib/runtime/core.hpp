@@ -187,7 +187,10 @@ class Core {
   template <class Key>
   void enter_time_wait(R& r, const Key& key);
   [[gnu::always_inline]] void arm(R& r) {
-    if (const std::uint32_t at = tcp::next_deadline(r.tcb); at != 0) shard_.wheel.arm(r, at);
+    if (const std::uint32_t at = tcp::next_deadline(r.tcb); at != 0)
+      shard_.wheel.arm(r, at);
+    else
+      shard_.wheel.cancel(r); // while its lines are here: a timer that fires for nothing fetches them again
   }
 
   template <class Key>

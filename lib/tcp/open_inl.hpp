@@ -45,7 +45,7 @@ namespace tern::tcp::detail {
   }
   t.heard_ms = now.ms32();
   derive_mss(t);
-  t.rtx_count = hs.resent; // what start_established() goes by
+  t.rtx_count = hs.resent; // what start_sending() goes by
   if (hs.timed) {
     t.set(flag_timing);
     t.timed_seq = hs.iss;

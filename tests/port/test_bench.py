@@ -6,6 +6,7 @@ schema and its sums; Ctrl-C ends it with the summary; a mistake is one line that
 usage: test_bench.py <path of tern>
 """
 import json
+import os
 import pathlib
 import re
 import signal
@@ -139,6 +140,28 @@ def interrupted():
     ok("Ctrl-C ends it with the summary")
 
 
+def cpu_seconds(pid):
+    """What the main thread has used."""
+    fields = pathlib.Path(f"/proc/{pid}/task/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def drained():
+    """After the end connections over a slow link take their time; who waits for them leaves the cores to the run."""
+    with lib.program(None, *bench("--duration", "1s", "--cps", "100", "--impair", "delay=500ms")) as p:
+        p.wait_for(" 1.0s ")
+        began, before = time.monotonic(), cpu_seconds(p.process.pid)
+        while p.process.poll() is None and time.monotonic() < began + 1.5:
+            used = cpu_seconds(p.process.pid) - before
+            time.sleep(0.05)
+        waited = time.monotonic() - began
+        lib.check(waited > 1, f"ended {waited:.2f} s after its last open:\n{p.output()}")
+        lib.check(used < 0.15 * waited, f"{used:.2f} s of CPU to wait for {waited:.2f} s")
+        p.process.wait(20)
+        figures(p.output())
+    ok(f"waiting for the last takes {used:.2f} s of CPU in {waited:.2f} s")
+
+
 def mistakes():
     for option, value in MISTAKES.items():
         r = subprocess.run(bench(option, *value), capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
@@ -151,6 +174,7 @@ def test():
     clean()
     kinds()
     lossy()
+    drained()
     interrupted()
 
 

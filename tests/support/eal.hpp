@@ -47,17 +47,22 @@ inline void start_eal(unsigned megabytes = 256) {
 // A pool of its own for one test; at the end every packet must be back.
 class TestPool {
  public:
-  explicit TestPool(unsigned packets = 1023, std::uint16_t room = 2048, unsigned cache = 0) {
+  // `extra` bytes of each packet are private to whoever made the pool, as some PMDs' applications have them.
+  explicit TestPool(unsigned packets = 1023, std::uint16_t room = 2048, unsigned cache = 0,
+                    std::uint16_t extra = 0) {
     start_eal();
     static unsigned serial = 0;
     const std::string name = "test" + std::to_string(serial++);
-    const auto element = static_cast<unsigned>(sizeof(rte_mbuf) + room + RTE_PKTMBUF_HEADROOM);
+    const auto element = static_cast<unsigned>(sizeof(rte_mbuf) + extra + room + RTE_PKTMBUF_HEADROOM);
     // Side by side, as io/packet_memory.hpp has them, which layers below io cannot see.
     raw_ = rte_mempool_create_empty(name.c_str(), packets, element, cache, sizeof(rte_pktmbuf_pool_private),
                                     SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
     TERN_CHECK(raw_ != nullptr);
     TERN_CHECK(rte_mempool_set_ops_byname(raw_, "ring_mp_mc", nullptr) == 0);
-    rte_pktmbuf_pool_init(raw_, nullptr);
+    rte_pktmbuf_pool_private sizes{};
+    sizes.mbuf_data_room_size = static_cast<std::uint16_t>(room + RTE_PKTMBUF_HEADROOM);
+    sizes.mbuf_priv_size = extra;
+    rte_pktmbuf_pool_init(raw_, &sizes);
     TERN_CHECK(rte_mempool_populate_default(raw_) == static_cast<int>(packets));
     rte_mempool_obj_iter(raw_, rte_pktmbuf_init, nullptr);
   }

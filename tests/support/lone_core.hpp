@@ -202,4 +202,16 @@ struct Peer {
   }
 };
 
+// Says a word, counts the echo, and acknowledges it.
+template <class H>
+bool answers(LoneCore<H>& c, Peer& peer, std::string_view text = "ping") {
+  (void)c.take_sent();
+  if (!peer.say(c, text)) return false;
+  c.turn();
+  const bool heard = peer.hear(c.take_sent()) == text.size();
+  (void)peer.say(c, {});
+  c.turn();
+  return heard;
+}
+
 } // namespace tern::test

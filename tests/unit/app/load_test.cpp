@@ -53,6 +53,33 @@ TEST(Line, KeepsItsOrderWhoeverLeaves) {
   EXPECT_EQ(line.first(), Visit::none);
 }
 
+// Each that comes to the front was aimed at before, once, whoever left from the middle meanwhile.
+TEST(Line, AimsAtEachBeforeItIsTheFirst) {
+  constexpr std::uint32_t many = 64;
+  Visit all[many];
+  unsigned aimed[many] = {};
+  Line line;
+  const auto aim = [&] { line.aim(all, [&](std::uint32_t i) { ++aimed[i]; }); };
+  aim(); // at nobody
+  for (std::uint32_t i = 0; i < many; ++i) line.join(all, i);
+  aim();
+  EXPECT_EQ(aimed[7], 1U);
+  EXPECT_EQ(aimed[8], 0U); // not yet: a cache holds only so much
+  unsigned unseen = 0;
+  for (unsigned left = 0; line.size() != 0; ++left) {
+    const std::uint32_t first = line.first();
+    unseen += aimed[first] == 0 ? 1 : 0;
+    line.leave(all, first);
+    if (left % 4 == 3 && line.size() > 20)
+      line.leave(all, first + 3); // was aimed at, and never was the first
+    if (left % 4 == 1 && line.size() > 20) line.leave(all, first + 16); // had not been
+    if (left == 30) line.join(all, first);
+    aim();
+  }
+  EXPECT_EQ(unseen, 0U);
+  for (std::uint32_t i = 0; i < many; ++i) EXPECT_LE(aimed[i], 2U) << i;
+}
+
 // A system that holds a rate up to `most`, played against the search.
 observe::Search searched(double most, double p99_us, SearchSettings s) {
   s.on = true;

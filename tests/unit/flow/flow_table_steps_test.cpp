@@ -9,27 +9,14 @@
 
 #include "flow/flow_table.hpp"
 #include "support/stepping.hpp"
+#include "unit/flow/chosen_hash.hpp"
 
 #if TERN_CAN_STEP
 namespace tern {
 namespace {
 
-FlowRef conn(std::uint32_t i) {
-  return {FlowKind::connection, i};
-}
-
 class Steps : public testing::Test {
  protected:
-  // A hash whose home is `bucket`, and one more that leads from there to `second`.
-  [[nodiscard]] FlowHash hash(std::uint32_t bucket, std::uint32_t tag) const {
-    const std::uint64_t n = table_.slots() / 10;
-    return {((std::uint64_t{bucket} << 32) + (std::uint64_t{1} << 31)) / n << 32 | tag};
-  }
-  [[nodiscard]] FlowHash between(std::uint32_t bucket, std::uint32_t second) const {
-    const std::uint64_t n = table_.slots() / 10;
-    for (std::uint32_t tag = 1;; ++tag)
-      if (((std::uint64_t{tag * 0x9e3779b1U} * n >> 32) + n - bucket) % n == second) return hash(bucket, tag);
-  }
   void come(FlowHash h, std::uint32_t record) {
     ASSERT_TRUE(table_.insert(h, conn(record)));
     there_.push_back({h, conn(record)});
@@ -42,8 +29,10 @@ class Steps : public testing::Test {
   }
   // Records that are free now have been in those slots: what a reader must not take up again.
   void use_before(std::uint32_t bucket) {
-    for (std::uint32_t i = 0; i < 10; ++i) ASSERT_TRUE(table_.insert(hash(bucket, 99), conn(free_from + i)));
-    for (std::uint32_t i = 0; i < 10; ++i) ASSERT_TRUE(table_.erase(hash(bucket, 99), conn(free_from + i)));
+    for (std::uint32_t i = 0; i < 10; ++i)
+      ASSERT_TRUE(table_.insert(chosen_.hash(bucket, 99), conn(free_from + i)));
+    for (std::uint32_t i = 0; i < 10; ++i)
+      ASSERT_TRUE(table_.erase(chosen_.hash(bucket, 99), conn(free_from + i)));
   }
 
   struct Flow {
@@ -78,61 +67,62 @@ class Steps : public testing::Test {
 
   static constexpr std::uint32_t free_from = 900;
   FlowTable table_{process_arena(), 200};
+  ChosenHash chosen_{table_};
   std::vector<Flow> there_;
   std::uint32_t next_ = 0;
 };
 
 TEST_F(Steps, OfAnInsertIntoAFreeSlot) {
   use_before(3);
-  come(hash(3, 7), next_++);
-  const FlowHash h = hash(3, 7); // the same bucket, the same tag
+  come(chosen_.hash(3, 7), next_++);
+  const FlowHash h = chosen_.hash(3, 7); // the same bucket, the same tag
   expect_whole_throughout([&] { EXPECT_TRUE(table_.insert(h, conn(500))); }, h, {}, conn(500));
 }
 
 TEST_F(Steps, OfAnInsertAwayFromHome) {
-  fill(between(3, 5));
+  fill(chosen_.between(3, 5));
   use_before(9);
-  const FlowHash h = between(3, 9);
+  const FlowHash h = chosen_.between(3, 9);
   expect_whole_throughout([&] { EXPECT_TRUE(table_.insert(h, conn(500))); }, h, {}, conn(500));
 }
 
 TEST_F(Steps, OfAnInsertThatMovesOne) {
-  fill(between(3, 5));
-  fill(hash(9, 1));
+  fill(chosen_.between(3, 5));
+  fill(chosen_.hash(9, 1));
   use_before(5);
-  const FlowHash h = between(3, 9);
+  const FlowHash h = chosen_.between(3, 9);
   expect_whole_throughout([&] { EXPECT_TRUE(table_.insert(h, conn(500))); }, h, {}, conn(500));
   EXPECT_EQ(table_.moves(), 1U);
 }
 
 TEST_F(Steps, OfAnInsertThatMovesTwo) {
-  fill(between(3, 5));
-  fill(between(5, 20));
-  fill(between(9, 12));
-  fill(between(12, 3)); // nowhere to go
+  fill(chosen_.between(3, 5));
+  fill(chosen_.between(5, 20));
+  fill(chosen_.between(9, 12));
+  fill(chosen_.between(12, 3)); // nowhere to go
   use_before(20);
-  const FlowHash h = between(3, 9);
+  const FlowHash h = chosen_.between(3, 9);
   expect_whole_throughout([&] { EXPECT_TRUE(table_.insert(h, conn(500))); }, h, {}, conn(500));
   EXPECT_EQ(table_.moves(), 2U);
 }
 
 TEST_F(Steps, OfAMoveBackHome) {
-  fill(hash(3, 1));
-  const FlowHash mover = between(3, 5);
+  fill(chosen_.hash(3, 1));
+  const FlowHash mover = chosen_.between(3, 5);
   come(mover, next_++); // away, in 5
-  for (int i = 0; i < 9; ++i) come(between(5, 9), next_++);
-  fill(hash(9, 1));
+  for (int i = 0; i < 9; ++i) come(chosen_.between(5, 9), next_++);
+  fill(chosen_.hash(9, 1));
   ASSERT_TRUE(table_.erase(there_[0].hash, there_[0].record)); // a free slot at its home
   there_.erase(there_.begin());
-  const FlowHash h = between(5, 9);
+  const FlowHash h = chosen_.between(5, 9);
   expect_whole_throughout([&] { EXPECT_TRUE(table_.insert(h, conn(500))); }, h, {}, conn(500));
   EXPECT_EQ(table_.moves(), 1U);
 }
 
 TEST_F(Steps, OfAReplacement) {
-  fill(between(3, 5));
+  fill(chosen_.between(3, 5));
   const FlowHash home = there_.back().hash;
-  const FlowHash away = between(3, 9);
+  const FlowHash away = chosen_.between(3, 9);
   const Flow last = there_.back();
   there_.pop_back();
   expect_whole_throughout([&] { EXPECT_TRUE(table_.replace(home, last.record, conn(500))); }, home,
@@ -146,8 +136,8 @@ TEST_F(Steps, OfAReplacement) {
 }
 
 TEST_F(Steps, OfAnErasure) {
-  fill(between(3, 5));
-  come(between(3, 9), next_++);
+  fill(chosen_.between(3, 5));
+  come(chosen_.between(3, 9), next_++);
   for (int i = 0; i < 2; ++i) { // the one away from home, then one at home
     const Flow last = there_.back();
     there_.pop_back();

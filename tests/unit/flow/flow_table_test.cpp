@@ -10,6 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "unit/flow/chosen_hash.hpp"
+
 namespace tern {
 namespace {
 
@@ -62,10 +64,6 @@ struct Fixture {
   FlowTable table;
   Slabs slabs;
 };
-FlowRef conn(std::uint32_t i) {
-  return {FlowKind::connection, i};
-}
-
 TEST(FlowRef, KindAndIndexRoundTripAndNoneIsNeither) {
   EXPECT_FALSE(FlowRef{});
   for (const auto kind :
@@ -275,30 +273,13 @@ TEST(FlowTable, RandomChangesAgreeWithAMap) {
   EXPECT_EQ(f.table.crowded_buckets(), 0U); // every move kept the books of who is away
 }
 
-// Hashes that choose their buckets, to lead an insert where chance hardly ever does.
-struct Map {
-  explicit Map(const FlowTable& t) : n(t.slots() / 10) {}
-  [[nodiscard]] std::uint32_t reduce(std::uint32_t h) const {
-    return static_cast<std::uint32_t>(std::uint64_t{h} * n >> 32);
-  }
-  [[nodiscard]] FlowHash hash(std::uint32_t bucket, std::uint32_t tag) const {
-    const std::uint64_t h = ((std::uint64_t{bucket} << 32) + (std::uint64_t{1} << 31)) / n;
-    EXPECT_EQ(reduce(static_cast<std::uint32_t>(h)), bucket);
-    return {h << 32 | tag};
-  }
-  [[nodiscard]] std::uint32_t other(std::uint32_t bucket, std::uint32_t tag) const {
-    return (reduce(tag * 0x9e3779b1U) + n - bucket) % n;
-  }
-  std::uint32_t n;
-};
-
 // What somebody can do who knows a hash's secret: flows that all have the same two buckets. There are 20 places for
 // them; the others are refused. The same flows in a table whose secret he does not know all find a place, and looking
 // one up costs hardly more than one comparison.
 TEST(FlowTable, FlowsChosenToMeetUnderAnotherSecretPart) {
   constexpr std::uint32_t chosen = 60;
   Fixture known(1000, 0, {}), secret(1000, 0);
-  const Map map(known.table);
+  const ChosenHash map(known.table);
   for (std::uint32_t n = 0; known.slabs.four.size() < chosen; ++n) {
     const FlowHash h = known.hash(four(n));
     if (map.reduce(static_cast<std::uint32_t>(h.value >> 32)) != 7) continue;
@@ -324,7 +305,7 @@ TEST(FlowTable, FlowsChosenToMeetUnderAnotherSecretPart) {
 // still go.
 TEST(FlowTable, InsertMovesTwoEntriesWhenNoSingleMoveMakesRoom) {
   Fixture f(1000, 100);
-  const Map map(f.table);
+  const ChosenHash map(f.table);
   constexpr std::uint32_t p = 3;
   std::uint32_t a = 0, b = 0, c = 0, d = 0, e = 0, x = 0, q = 0, w = 0;
   std::mt19937 random(1);
@@ -356,7 +337,7 @@ TEST(FlowTable, InsertMovesTwoEntriesWhenNoSingleMoveMakesRoom) {
 // the burst was looked for in two buckets, none holds after any change.
 TEST(FlowTable, AnswerStandsUntilItsOwnBucketChanges) {
   Fixture f(1000, 100);
-  const Map map(f.table);
+  const ChosenHash map(f.table);
   const std::array hashes{map.hash(3, 11), map.hash(50, 22), map.hash(80, 33)};
   for (std::uint32_t i = 0; i < 2; ++i)
     ASSERT_TRUE(f.table.insert(hashes[i], conn(i))); // the third is not there
@@ -433,7 +414,7 @@ TEST(FlowTable, ReaderWhoseRecordIsReplacedMeanwhileTakesTheNewOne) {
 // Nothing but the version of its second bucket tells of it.
 TEST(FlowTable, ReaderWhoseRecordAwayFromHomeIsReplacedMeanwhileTakesTheNewOne) {
   Fixture f(1000, 30);
-  const FlowHash h = Map(f.table).hash(5, 77);
+  const FlowHash h = ChosenHash(f.table).hash(5, 77);
   for (std::uint32_t i = 0; i < 11; ++i) ASSERT_TRUE(f.table.insert(h, conn(i))); // the last is away
   expect_new_one_taken(f, h, conn(10));
 }
@@ -441,7 +422,7 @@ TEST(FlowTable, ReaderWhoseRecordAwayFromHomeIsReplacedMeanwhileTakesTheNewOne) 
 // The entry looked for goes from its second bucket to a slot of the first that the reader has already passed.
 TEST(FlowTable, ReaderLookedPastByAMovingEntryLooksAgain) {
   Fixture f(1000, 30);
-  const FlowHash h = Map(f.table).hash(5, 77);
+  const FlowHash h = ChosenHash(f.table).hash(5, 77);
   for (std::uint32_t i = 0; i < 11; ++i) ASSERT_TRUE(f.table.insert(h, conn(i))); // the last is away
   bool moved = false;
   const auto read = f.table.read(h, [&](FlowRef ref) {
@@ -469,7 +450,7 @@ TEST(FlowTable, ReaderOfABucketThatNeverRestsGivesUp) {
 TEST(FlowTable, WalkThatAnEntryPassedBySaysSo) {
   for (const bool reads : {false, true}) {
     Fixture f(1000, 100);
-    const Map map(f.table);
+    const ChosenHash map(f.table);
     constexpr std::uint32_t early = 10, middle = 50, late = 90;
     std::mt19937 random(1);
     const auto tag_to = [&](auto&& good) {

@@ -50,6 +50,27 @@ void expect_sound(const Packet& p) {
   EXPECT_EQ(rte_mbuf_check(p.mbuf(), 1, &why), 0) << why;
 }
 
+// Whatever lies between an mbuf and its buffer, and however often both have been used.
+TEST(PacketPool, APacketsBytesLieInItsOwnBuffer) {
+  for (const std::uint16_t extra : {std::uint16_t{0}, std::uint16_t{64}}) {
+    TestPool t(63, 256, 32, extra);
+    for (int round = 0; round < 3; ++round) {
+      std::vector<Packet> all;
+      while (Packet p = t.pool().alloc()) {
+        rte_mbuf* const m = p.mbuf();
+        EXPECT_EQ(m->buf_addr, reinterpret_cast<std::byte*>(m + 1) + extra);
+        EXPECT_EQ(p.data(), static_cast<std::byte*>(m->buf_addr) + RTE_PKTMBUF_HEADROOM);
+        ASSERT_NE(p.append(256), nullptr);
+        std::memset(p.data(), static_cast<int>(all.size()), 256);
+        all.push_back(std::move(p));
+      }
+      EXPECT_EQ(all.size(), 63U);
+      for (std::size_t i = 0; i < all.size(); ++i)
+        EXPECT_EQ(std::count(all[i].data(), all[i].data() + 256, static_cast<std::byte>(i)), 256);
+    }
+  }
+}
+
 TEST(Packet, PrependAndAppendUseTheRoom) {
   TestPool t;
   Packet p = t.pool().alloc();

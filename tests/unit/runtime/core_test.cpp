@@ -77,6 +77,28 @@ TEST(Core, OneRequestOneResponseCostsSixPackets) {
   EXPECT_EQ(p.client.shard.flows.size(), 0U);
 }
 
+// Of a million that rest, none is to be fetched for a timer that has nothing to do.
+TEST(Core, AConnectionAtRestHasNoTimer) {
+  test::CorePair<Client, Echo> p;
+  listen(p.server.shard);
+  const Connecting made = p.client.core.connect(p.key(1000));
+  ASSERT_EQ(made.error, ConnectError::none);
+  p.settle();
+  p.run(Duration::ms(100)); // an ACK that was put off has left
+  ASSERT_EQ(p.client_handler.text, "GET");
+  ASSERT_EQ(p.server.shard.connections.used(), 1U);
+  EXPECT_EQ(p.client.shard.wheel.size(), 0U);
+  EXPECT_EQ(p.server.shard.wheel.size(), 0U);
+  Connection c = made.connection;
+  ASSERT_EQ(c.send(StaticBytes{std::string_view{"again"}}), 5U);
+  (void)p.client.core.poll(p.now);
+  EXPECT_EQ(p.client.shard.wheel.size(), 1U); // it might be lost
+  p.settle();
+  p.run(Duration::ms(100));
+  EXPECT_EQ(p.client_handler.text, "GETagain");
+  EXPECT_EQ(p.client.shard.wheel.size(), 0U);
+}
+
 TEST(Core, TimeWaitExpiresAndLeavesTheTable) {
   Pair p;
   listen(p.server.shard);

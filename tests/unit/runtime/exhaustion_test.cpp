@@ -36,16 +36,6 @@ Peer peer(std::uint32_t n, std::uint16_t to = 80) {
   return Peer{Lone::from(Ip4{Be32{10U << 24 | n / 1000}}, static_cast<std::uint16_t>(1024 + n % 1000), to)};
 }
 
-bool answers(Lone& c, Peer& p) {
-  (void)c.take_sent();
-  if (!p.say(c, "ping")) return false;
-  c.turn();
-  const bool heard = p.hear(c.take_sent()) == 4;
-  (void)p.say(c, {});
-  c.turn();
-  return heard;
-}
-
 void listen(Lone& c, ListenerSettings l = {}) {
   for (const Port port : {Port{80}, Port{81}, Port{82}}) {
     l.first = l.last = port;

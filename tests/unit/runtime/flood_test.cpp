@@ -23,18 +23,6 @@ Ip4 stranger(std::uint32_t n) {
   return Ip4{Be32{10U << 24 | (n & 0xff'ffff)}};
 }
 
-// Says a word and counts the echo.
-template <class H>
-bool answers(LoneCore<H>& c, Peer& peer) {
-  (void)c.take_sent();
-  if (!peer.say(c, "ping")) return false;
-  c.turn();
-  const bool heard = peer.hear(c.take_sent()) == 4;
-  (void)peer.say(c, {}); // acknowledges it
-  c.turn();
-  return heard;
-}
-
 struct Flood : testing::Test {
   ShardSettings small() const {
     ShardSettings s;

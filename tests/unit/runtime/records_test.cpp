@@ -32,15 +32,6 @@ ShardSettings few() {
 FlowRef holder(const Shard& s, const FlowKey4& key) {
   return s.flows.find(s.hasher(key), key, s);
 }
-bool answers(Lone& c, Peer& p, std::string_view text) {
-  (void)c.take_sent();
-  if (!p.say(c, text)) return false;
-  c.turn();
-  const bool heard = p.hear(c.take_sent()) == text.size();
-  (void)p.say(c, {});
-  c.turn();
-  return heard;
-}
 // We close first, the peer after us: the record is ours to keep.
 void rest(Lone& c, Peer& p) {
   const FlowRef ref = holder(c.shard, p.key);
