@@ -26,7 +26,7 @@ struct Visit {
   static constexpr std::uint32_t forever = 0xffff'ffff;
 
   Instant since;             // when this step began: the open (as intended), the request, the response's end
-  std::uint32_t got = 0;     // bytes of the present response (HTTP: of its body)
+  std::uint32_t got = 0;     // bytes of the present response (HTTP: of its body); in line, its number there
   std::uint32_t expect = 0;  // HTTP: bytes that the body, or this chunk of it, still lacks
   std::uint32_t left = 0;    // requests to make after the present one
   std::uint32_t next = none; // in line; while asking, bytes of the request that found no room yet
@@ -45,6 +45,7 @@ struct Visit {
     first_seen = 128, // the response's first byte came
   };
   [[nodiscard]] std::uint32_t& unsent() { return next; }
+  [[nodiscard]] std::uint32_t& place() { return got; }
   [[nodiscard]] bool has(unsigned m) const { return (marks & m) != 0; }
   void set(unsigned m) { marks = static_cast<std::uint8_t>(marks | m); }
   void clear(unsigned m) { marks = static_cast<std::uint8_t>(marks & ~m); }
@@ -62,15 +63,15 @@ class Line {
     all[i].before = last_;
     (last_ == Visit::none ? first_ : all[last_].next) = i;
     last_ = i;
+    all[i].place() = joined_++;
     if (next_aim_ == Visit::none) next_aim_ = i;
     ++size_;
   }
   // Calls `aim(i)` for those that are soon the first, once each: by then what is known of them can be in the cache.
   template <class Aim>
-  void aim(const Visit* all, Aim&& aim) {
+  void aim(Visit* all, Aim&& aim) {
     constexpr std::uint32_t ahead = 8;
-    if (next_aim_ == first_) aimed_ = 0; // who left from the middle was not counted
-    for (; aimed_ < ahead && next_aim_ != Visit::none; ++aimed_) {
+    while (next_aim_ != Visit::none && all[next_aim_].place() - all[first_].place() < ahead) {
       aim(next_aim_);
       next_aim_ = all[next_aim_].next;
     }
@@ -78,10 +79,7 @@ class Line {
   void leave(Visit* all, std::uint32_t i) {
     TERN_DCHECK(size_ != 0);
     const Visit& v = all[i];
-    if (next_aim_ == i)
-      next_aim_ = v.next;
-    else if (i == first_ && aimed_ != 0)
-      --aimed_;
+    if (next_aim_ == i) next_aim_ = v.next;
     (v.before == Visit::none ? first_ : all[v.before].next) = v.next;
     (v.next == Visit::none ? last_ : all[v.next].before) = v.before;
     --size_;
@@ -91,8 +89,8 @@ class Line {
   std::uint32_t first_ = Visit::none;
   std::uint32_t last_ = Visit::none;
   std::uint32_t size_ = 0;
+  std::uint32_t joined_ = 0; // so far
   std::uint32_t next_aim_ = Visit::none;
-  std::uint32_t aimed_ = 0; // from the first on
 };
 
 } // namespace tern::app

@@ -53,31 +53,41 @@ TEST(Line, KeepsItsOrderWhoeverLeaves) {
   EXPECT_EQ(line.first(), Visit::none);
 }
 
-// Each that comes to the front was aimed at before, once, whoever left from the middle meanwhile.
+// Each that comes to the front was aimed at some turns before, once, whoever left from the middle meanwhile.
 TEST(Line, AimsAtEachBeforeItIsTheFirst) {
-  constexpr std::uint32_t many = 64;
+  constexpr std::uint32_t many = 256;
   Visit all[many];
-  unsigned aimed[many] = {};
+  bool gone[many] = {};
+  unsigned times[many] = {};
+  unsigned when[many] = {};
+  unsigned turn = 0;
   Line line;
-  const auto aim = [&] { line.aim(all, [&](std::uint32_t i) { ++aimed[i]; }); };
+  const auto aim = [&] {
+    line.aim(all, [&](std::uint32_t i) {
+      EXPECT_FALSE(gone[i]) << i;
+      ++times[i], when[i] = turn;
+    });
+  };
+  const auto leave = [&](std::uint32_t i) {
+    if (i < many && !gone[i]) line.leave(all, i), gone[i] = true;
+  };
   aim(); // at nobody
   for (std::uint32_t i = 0; i < many; ++i) line.join(all, i);
   aim();
-  EXPECT_EQ(aimed[7], 1U);
-  EXPECT_EQ(aimed[8], 0U); // not yet: a cache holds only so much
-  unsigned unseen = 0;
-  for (unsigned left = 0; line.size() != 0; ++left) {
+  EXPECT_EQ(times[7], 1U);
+  EXPECT_EQ(times[8], 0U); // not yet: a cache holds only so much
+  unsigned late = 0;
+  for (; line.size() != 0; ++turn) {
     const std::uint32_t first = line.first();
-    unseen += aimed[first] == 0 ? 1 : 0;
-    line.leave(all, first);
-    if (left % 4 == 3 && line.size() > 20)
-      line.leave(all, first + 3); // was aimed at, and never was the first
-    if (left % 4 == 1 && line.size() > 20) line.leave(all, first + 16); // had not been
-    if (left == 30) line.join(all, first);
+    late += times[first] == 0 || (turn > 8 && turn - when[first] < 4) ? 1 : 0;
+    leave(first);
+    if (turn % 4 == 1) leave(first + 16);             // not aimed at yet
+    if (turn % 4 == 3 && turn < 80) leave(first + 3); // aimed at, and never the first
+    if (turn % 16 == 9) leave(first + 8);             // who was to be aimed at next
     aim();
   }
-  EXPECT_EQ(unseen, 0U);
-  for (std::uint32_t i = 0; i < many; ++i) EXPECT_LE(aimed[i], 2U) << i;
+  EXPECT_EQ(late, 0U);
+  for (std::uint32_t i = 0; i < many; ++i) EXPECT_LE(times[i], 1U) << i;
 }
 
 // A system that holds a rate up to `most`, played against the search.
