@@ -92,12 +92,13 @@ void Watch::run(const std::function<std::string()>& fault) {
   };
   Totals before = last_;
   double next = interval_.as_seconds();
+  int heeded = 0; // signals
   while (!all_done()) {
     const double t = now();
     const double until = std::min(
         {next, t < end ? end : 1e18, measuring_ ? 1e18 : measure_at, t + (search_.on() ? 0.02 : 0.1)});
     // Short, so that a signal or the end is soon seen; and few, for the cores are the run's.
-    while (now() < until && stop_signals() == 0 && !all_done())
+    while (now() < until && stop_signals() == heeded && !all_done())
       std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(until - now(), 0.0, 0.01)));
     if (!measuring_ && now() >= measure_at) begin_measuring();
     if (now() >= next) {
@@ -113,7 +114,8 @@ void Watch::run(const std::function<std::string()>& fault) {
       if (search_.over()) control_.stop.store(true, std::memory_order_relaxed);
     }
     if (now() >= end) control_.stop.store(true, std::memory_order_relaxed);
-    const std::string why = stop_signals() != 0 ? "by a signal; what had run by then is reported" : fault();
+    heeded = stop_signals();
+    const std::string why = heeded != 0 ? "by a signal; what had run by then is reported" : fault();
     if (!why.empty() && !result_.summary.interrupted) {
       control_.stop.store(true, std::memory_order_relaxed);
       search_.interrupted("it was " + why);

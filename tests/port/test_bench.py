@@ -146,10 +146,12 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def drained():
+def drained(duration, *signals):
     """After the end connections over a slow link take their time; who waits for them leaves the cores to the run."""
-    with lib.program(None, *bench("--duration", "1s", "--cps", "100", "--impair", "delay=500ms")) as p:
+    with lib.program(None, *bench("--duration", duration, "--cps", "100", "--impair", "delay=500ms")) as p:
         p.wait_for(" 1.0s ")
+        for s in signals:
+            p.process.send_signal(s)
         began, before = time.monotonic(), cpu_seconds(p.process.pid)
         while p.process.poll() is None and time.monotonic() < began + 1.5:
             used = cpu_seconds(p.process.pid) - before
@@ -159,7 +161,7 @@ def drained():
         lib.check(used < 0.15 * waited, f"{used:.2f} s of CPU to wait for {waited:.2f} s")
         p.process.wait(20)
         figures(p.output())
-    ok(f"waiting for the last takes {used:.2f} s of CPU in {waited:.2f} s")
+    ok(f"waiting for the last{' after Ctrl-C' if signals else ''} takes {used:.2f} s of CPU in {waited:.2f} s")
 
 
 def mistakes():
@@ -174,7 +176,8 @@ def test():
     clean()
     kinds()
     lossy()
-    drained()
+    drained("1s")
+    drained("60s", signal.SIGINT)
     interrupted()
 
 

@@ -64,6 +64,7 @@ struct Fixture {
   FlowTable table;
   Slabs slabs;
 };
+
 TEST(FlowRef, KindAndIndexRoundTripAndNoneIsNeither) {
   EXPECT_FALSE(FlowRef{});
   for (const auto kind :

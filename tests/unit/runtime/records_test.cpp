@@ -32,6 +32,7 @@ ShardSettings few() {
 FlowRef holder(const Shard& s, const FlowKey4& key) {
   return s.flows.find(s.hasher(key), key, s);
 }
+
 // We close first, the peer after us: the record is ours to keep.
 void rest(Lone& c, Peer& p) {
   const FlowRef ref = holder(c.shard, p.key);
