@@ -105,6 +105,23 @@ def last_words(output):
     return lines[-1][:200] if lines else "no output"
 
 
+def what_failed(output, most=40):
+    """The lines to show: what each failed case of a gtest said, else how the output ends."""
+    shown, case = [], None
+    for line in output.rstrip().splitlines():
+        if line.startswith("[ RUN      ] "):
+            case = []
+        if case is not None:
+            case.append(line)
+        if line.startswith("[  FAILED  ] ") and case:
+            shown += case[-most:]
+        if line.startswith(("[  FAILED  ] ", "[       OK ] ", "[  SKIPPED ] ")):
+            case = None
+    if case is not None or not shown:  # it ended in the middle of one, or is no gtest
+        shown += [l for l in output.rstrip().splitlines() if not re.match(r"(ok - |\[ +(OK|RUN) )", l)][-most:]
+    return shown[:5 * most]
+
+
 def run_one(test, deadline):
     if stopping.is_set():
         return Result([], {test.name: "not run: interrupted"}, {}, 0, "")
@@ -221,9 +238,7 @@ class Tally:
         count = len(result.passed) + len(failed) + len(skipped)
         say(f"   {word} {test.name} ({count} case{'s' * (count != 1)}, {result.seconds:.1f} s)")
         if failed and result.output:
-            tail = "\n".join(["      | " + l for l in result.output.rstrip().splitlines()
-                             if not re.match(r"(ok - |\[ +(OK|RUN) )", l)][-40:])
-            say(tail)
+            say("\n".join("      | " + l for l in what_failed(result.output)))
         for name, why in skipped.items():
             say(f"      SKIPPED {name}: {why}")
 

@@ -51,6 +51,13 @@ counts("death by a signal is a failure", {"a": "kill -SEGV $$"}, 1, "0 passed, 1
 counts("cases count one by one", {"a": "echo 'ok - x'; echo 'ok - y'; echo 'not ok - z'; exit 1"}, 1, "2 passed, 1 failed")
 counts("a case that failed fails, whatever the exit code", {"a": "echo 'not ok - z'"}, 1, "0 passed, 1 failed")
 counts("an exit code that failed fails, whatever the cases", {"a": "echo 'ok - x'; exit 3"}, 1, "1 passed, 1 failed")
+said = counts("what a case said that failed is shown, however much follows",
+              {"a": "echo '[ RUN      ] A.B'; echo 'the cause'; echo '[  FAILED  ] A.B (1 ms)'; seq 100; exit 1"}, 1,
+              "0 passed, 1 failed")
+case("and not the rest", "the cause" in said and "77" not in said, said)
+said = counts("how a crash ends is shown", {"a": "seq 100; echo '[ RUN      ] A.B'; echo 'the cause'; kill -SEGV $$"}, 1,
+              "0 passed, 1 failed")
+case("with its cause", "the cause" in said, said)
 said = counts("a skip is counted", {"a": "echo no wire; exit 77"}, 0, "0 passed, 0 failed, 1 skipped")
 case("a skip says why", "no wire" in said, said)
 counts("in CI a skip is a failure", {"a": "echo no wire; exit 77"}, 1, "0 passed, 1 failed", ci="true")
