@@ -496,6 +496,12 @@ TEST_P(LastPackets, CarryNoText) {
   r.scarcity = tcp::Scarcity::last;
   say(r, 100);
   for (const Sent& one : r.sent) EXPECT_EQ(one.text, 0u);
+  r.arrives(r.tcb.rcv_nxt - 1, flag::ack,
+            our_iss + 1); // and who asks whether we are there is told so, with the SACK
+  ASSERT_EQ(r.sent.size(), 1u);
+  EXPECT_EQ(r.sent[0].text, 0u);
+  EXPECT_EQ(r.sent[0].h.flags, flag::ack);
+  EXPECT_EQ(r.sent[0].h.options.sack_count, 1u);
   r.scarcity = tcp::Scarcity::none;
   std::uint32_t text = 0;
   for (int i = 0; i < 5 && r.tcb.unsent() != 0; ++i) {
@@ -503,6 +509,15 @@ TEST_P(LastPackets, CarryNoText) {
     for (const Sent& one : r.sent) text += one.text;
   }
   EXPECT_EQ(r.tcb.unsent(), 0u) << text;
+}
+
+TEST_P(LastPackets, CarryTheSyn) {
+  Rig r;
+  r.by_rfc = GetParam();
+  r.scarcity = tcp::Scarcity::last;
+  open_active(r);
+  ASSERT_EQ(r.sent.size(), 1u);
+  EXPECT_EQ(r.sent[0].h.flags, flag::syn);
 }
 
 INSTANTIATE_TEST_SUITE_P(Output, LastPackets, ::testing::Bool(),

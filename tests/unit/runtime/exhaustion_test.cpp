@@ -56,9 +56,13 @@ unsigned pin_by_not_reading(Lone& c, std::vector<Peer>& crowd) {
   return c.pool.used() - before;
 }
 
+FlowRef place_of(const Lone& c, const FlowKey4& k) {
+  return c.shard.flows.find(c.shard.hasher(k), k, c.shard);
+}
+
 // Exactly at the next byte, whatever of the peer's text was not taken: any other RST would be challenged.
 void reset(Lone& c, const Peer& p) {
-  const FlowRef ref = c.shard.flows.find(c.shard.hasher(p.key), p.key, c.shard);
+  const FlowRef ref = place_of(c, p.key);
   ASSERT_TRUE(ref && ref.kind() == FlowKind::connection);
   wire::Tcp h;
   h.flags = flag::rst;
@@ -144,50 +148,71 @@ TEST(Exhaustion, OfSynRecordsFallsBackToCookiesOrDrops) {
   }
 }
 
+// A connection of ours, the n-th, opened and closed by us first: it rests in TIME-WAIT under this name.
+FlowKey4 open_and_close(Lone& c, std::uint32_t n) {
+  Peer p{Lone::from(Ip4{Be32{10U << 24 | 1}}, 80, static_cast<std::uint16_t>(2000 + n))};
+  Connection ours = c.core.connect(p.key).connection;
+  c.turn();
+  const auto syn = c.take_sent();
+  EXPECT_EQ(syn.size(), 1U);
+  if (syn.size() != 1) return p.key;
+  wire::Tcp h;
+  h.flags = flag::syn | flag::ack;
+  h.seq = Seq{n};
+  h.ack = syn[0].h.seq + 1;
+  h.window = 500;
+  EXPECT_TRUE(c.arrives(p.key, h));
+  c.turn();
+  ours.close();
+  c.turn();
+  p.snd_nxt = Seq{n} + 1;
+  p.rcv_nxt = syn[0].h.seq + 2;
+  EXPECT_TRUE(p.say(c, {}, flag::fin | flag::ack));
+  c.turn();
+  (void)c.take_sent();
+  return p.key;
+}
+
 TEST(Exhaustion, OfTimeWaitRecordsEvictsTheOldestFirst) {
   ShardSettings s;
   s.time_wait_records = 128;
   Lone c(s);
   listen(c);
   std::vector<FlowKey4> closed;
-  for (std::uint32_t n = 0; n < 400; ++n) {
-    Connection ours =
-        c.core.connect(Lone::from(Ip4{Be32{10U << 24 | 1}}, 80, static_cast<std::uint16_t>(2000 + n)))
-            .connection;
-    c.turn();
-    const auto syn = c.take_sent();
-    ASSERT_EQ(syn.size(), 1U);
-    Peer p{Lone::from(Ip4{Be32{10U << 24 | 1}}, 80, static_cast<std::uint16_t>(2000 + n))};
-    wire::Tcp h;
-    h.flags = flag::syn | flag::ack;
-    h.seq = Seq{n};
-    h.ack = syn[0].h.seq + 1;
-    h.window = 500;
-    ASSERT_TRUE(c.arrives(p.key, h));
-    c.turn();
-    ours.close();
-    c.turn();
-    p.snd_nxt = Seq{n} + 1;
-    p.rcv_nxt = syn[0].h.seq + 2;
-    ASSERT_TRUE(p.say(c, {}, flag::fin | flag::ack));
-    c.turn();
-    (void)c.take_sent();
-    closed.push_back(p.key);
-  }
+  for (std::uint32_t n = 0; n < 400; ++n) closed.push_back(open_and_close(c, n));
   const auto& streams = c.shard.time_wait4.streams;
   EXPECT_LE(streams.size(), 128U);
   EXPECT_EQ(c.count(tcp::Counter::time_wait_evicted), 400U - streams.size());
-  const auto resting = [&](const FlowKey4& k) {
-    return static_cast<bool>(c.shard.flows.find(c.shard.hasher(k), k, c.shard));
-  };
   bool seen = false; // from some point on all rest, and none before
   for (const FlowKey4& k : closed) {
-    EXPECT_TRUE(!seen || resting(k));
-    seen = seen || resting(k);
+    const auto rests = static_cast<bool>(place_of(c, k));
+    EXPECT_TRUE(!seen || rests);
+    seen = seen || rests;
   }
   c.run(Duration::seconds(61), Duration::ms(50));
   EXPECT_EQ(streams.size(), 0U);
   EXPECT_EQ(c.shard.flows.size(), 0U);
+}
+
+// Those whose names were soon used again leave holes, and the few between them hold the memory: as many of those must
+// go as it takes, or who closes now would not rest at all.
+TEST(Exhaustion, OfTimeWaitMemoryByHolesEvictsUntilThereIsRoom) {
+  ShardSettings s;
+  s.time_wait_records = 128;
+  Lone c(s);
+  listen(c);
+  auto& streams = c.shard.time_wait4.streams;
+  for (std::uint32_t n = 0; n < 1000; ++n) {
+    const FlowKey4 key = open_and_close(c, n);
+    const FlowRef rests = place_of(c, key);
+    ASSERT_TRUE(rests && rests.kind() == FlowKind::time_wait) << n;
+    if (n % 8 == 0) continue;
+    ASSERT_TRUE(c.shard.flows.erase(c.shard.hasher(key), rests));
+    streams.kill(rests.index());
+  }
+  EXPECT_LT(streams.size(), 128U);
+  EXPECT_GT(c.count(tcp::Counter::time_wait_evicted), 0U);
+  EXPECT_EQ(c.shard.flows.size(), streams.size());
 }
 
 TEST(Exhaustion, OfLocalPortsIsAClearErrorTowardsThatPeerAlone) {
@@ -214,8 +239,7 @@ TEST(Exhaustion, OfLocalPortsIsAClearErrorTowardsThatPeerAlone) {
   EXPECT_TRUE(visitor.connect(c));
   EXPECT_TRUE(answers(c, visitor));
   // One that we close rests in TIME-WAIT with its port; without timestamps it serves again only after 2MSL.
-  const FlowRef ref = c.shard.flows.find(c.shard.hasher(all[0].key), all[0].key, c.shard);
-  c.shard.handle(c.shard.connections.at(ref.index())).close();
+  c.shard.handle(c.shard.connections.at(place_of(c, all[0].key).index())).close();
   c.turn();
   all[0].rcv_nxt += 1;
   ASSERT_TRUE(all[0].say(c, {}, flag::fin | flag::ack));
@@ -322,6 +346,61 @@ TEST(Exhaustion, OfPacketsByHolesInStreamsIsStoppedAtTheReserve) {
   EXPECT_TRUE(answers(c, x.old));
 }
 
+// The fewer packets are left, the fewer are given text: first not who leaves it unread, then not who has some of its own
+// on the way, at last nobody.
+TEST(Exhaustion, OfPacketsTurnsAwayTheTextOfThoseWhoHoldMostFirst) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  Lone c(s, 1023);
+  listen(c);
+  Peer quiet[] = {peer(0), peer(1), peer(2)}; // one for each level: its echo stays unacknowledged
+  Peer owed = peer(3, 82), unread = peer(4, 81), paused = peer(5);
+  for (Peer* p : {&quiet[0], &quiet[1], &quiet[2], &owed, &unread, &paused}) ASSERT_TRUE(p->connect(c));
+  const auto record = [&](const Peer& p) -> ConnectionRecord& {
+    return c.shard.connections.at(place_of(c, p.key).index());
+  };
+  const auto takes = [&](Peer& p) {
+    const std::uint64_t dropped = c.count(tcp::Counter::drop_text_scarce);
+    Peer once = p; // what is not taken comes again
+    EXPECT_TRUE(once.say(c, "text"));
+    c.turns(3);
+    (void)c.take_sent();
+    const bool taken = record(p).tcb.rcv_nxt == once.snd_nxt;
+    EXPECT_EQ(c.count(tcp::Counter::drop_text_scarce), dropped + (taken ? 0 : 1));
+    if (taken) p = once;
+    return taken;
+  };
+  EXPECT_TRUE(takes(owed)); // 60,000 bytes are on their way to it, as much as its window lets
+  EXPECT_TRUE(takes(unread));
+  c.shard.handle(record(paused)).pause_reading();
+  std::vector<Packet> taken;
+  const auto leave = [&](unsigned packets) {
+    while (c.shard.watch.left() > packets) taken.push_back(c.pool.pool().alloc());
+    c.now = c.now + Duration::ms(1);
+    c.turns(1);
+    return c.shard.env.scarcity;
+  };
+  ASSERT_EQ(leave(250), tcp::Scarcity::low);
+  EXPECT_TRUE(takes(quiet[0]));
+  EXPECT_TRUE(takes(owed));
+  EXPECT_FALSE(takes(unread));
+  EXPECT_FALSE(takes(paused));
+  ASSERT_EQ(leave(120), tcp::Scarcity::critical);
+  EXPECT_TRUE(takes(quiet[1]));
+  EXPECT_FALSE(takes(owed));
+  EXPECT_FALSE(takes(unread));
+  EXPECT_FALSE(takes(paused));
+  ASSERT_EQ(leave(60), tcp::Scarcity::last);
+  EXPECT_FALSE(takes(quiet[2]));
+  EXPECT_FALSE(takes(owed));
+  EXPECT_FALSE(takes(paused));
+  taken.clear();
+  c.run(Duration::ms(2));
+  EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
+  EXPECT_TRUE(takes(quiet[2]));
+  EXPECT_TRUE(takes(owed));
+}
+
 // The last quarter of the reserve is for what makes room: text waits, of whatever length and in whatever form, what ends
 // a connection or acknowledges leaves, and when there are packets again so does the text.
 TEST(Exhaustion, OfPacketsKeepsTheLastForControlSegments) {
@@ -334,7 +413,7 @@ TEST(Exhaustion, OfPacketsKeepsTheLastForControlSegments) {
   const std::string_view texts[] = {"short", long_text};
   Peer readers[] = {peer(0), peer(1)}, quitter = peer(2);
   const auto record = [&](const Peer& p) -> ConnectionRecord& {
-    return c.shard.connections.at(c.shard.flows.find(c.shard.hasher(p.key), p.key, c.shard).index());
+    return c.shard.connections.at(place_of(c, p.key).index());
   };
   for (Peer* p : {&readers[0], &readers[1], &quitter}) ASSERT_TRUE(p->connect(c));
   std::vector<Packet> taken;
