@@ -28,12 +28,13 @@ void change(Shard* shard, std::uint32_t index, std::uint32_t generation, F&& f) 
   });
 }
 
-// A send: whatever was taken goes out in this burst's output pass.
+// A send: whatever was taken goes out in this burst's output pass. Who could take nothing for want of memory, and waits
+// for no ACK, is told there when to try again.
 template <class F>
 std::uint32_t sending(Shard* shard, std::uint32_t index, std::uint32_t generation, F&& f) {
   return with(shard, index, generation, 0U, [&](Shard& s, ConnectionRecord& r) {
     const std::uint32_t taken = f(s, r);
-    if (taken != 0) s.mark_dirty(r);
+    if (taken != 0 || r.tcb.stranded()) s.mark_dirty(r);
     return taken;
   });
 }

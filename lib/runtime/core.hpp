@@ -177,6 +177,7 @@ class Core {
 
   void flush();
   void flush_one(R& r);
+  void unstrand(R& r);
   [[nodiscard, gnu::always_inline]] bool send_predicted(R& r); // core_predicted_inl.hpp
   [[nodiscard]] bool send_by_steps(R& r);
   template <class Make>

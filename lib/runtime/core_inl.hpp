@@ -56,7 +56,8 @@ bool Core<Port, Handler>::poll(Instant now) {
 
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::arrive_at_connection(R& r, const tcp::Segment& s) {
-  if (s.text != 0 && !shard_.takes_text(r)) [[unlikely]] {
+  // Where the window is shut nothing would be kept of it: a probe, which must be answered.
+  if (s.text != 0 && r.tcb.rcv_adv.after(r.tcb.rcv_nxt) && !shard_.takes_text(r)) [[unlikely]] {
     wire::Tcp h;
     shard_.tcp_counters.add(tcp::Counter::drop_text_scarce);
     return arrive_at_connection(r, tcp::without_text(s, h));
@@ -169,7 +170,7 @@ void Core<Port, Handler>::flush() {
   // no packet was to be had: a handler that opens and aborts without end must not hold this one up.
   std::uint32_t n = shard_.dirty_count;
   // While no packet is to be had for text, many may wait in vain: a turn tries some of them.
-  if (shard_.env.scarcity == tcp::Scarcity::last) n = std::min(n, 256U);
+  if (shard_.env.scarcity >= tcp::Scarcity::critical) n = std::min(n, 256U);
   // While the port takes no more, output waits here, where it is not lost, in the order of its turns.
   for (; n != 0 && !congested_; --n)
     if (R* r = shard_.take_dirty()) flush_one(*r);
@@ -187,6 +188,15 @@ bool Core<Port, Handler>::port_is_stuck() {
   return last_tick_ - stuck_since_ >= stuck_after;
 }
 
+// Who could send nothing for want of packets tries again once there are some.
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::unstrand(R& r) {
+  if (shard_.env.scarcity >= tcp::Scarcity::critical) return shard_.mark_dirty(r);
+  r.tcb.clear(tcp::flag_want_writable);
+  if (!let_go(r)) handler::writable(handler_, shard_.handle(r));
+  tell_end(r);
+}
+
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::flush_one(R& r) {
   if (r.has(R::deliver_again)) {
@@ -194,6 +204,8 @@ void Core<Port, Handler>::flush_one(R& r) {
     hand_over(r, Packet{});
     tell_end(r);
   }
+  if (r.tcb.has(tcp::flag_want_writable) && r.tcb.stranded() && !r.has(R::over)) [[unlikely]]
+    unstrand(r);
   if constexpr (!handler::Reads<Handler>) {
     if (r.tcb.has(tcp::flag_fin_queued) && !r.tcb.has(tcp::flag_orphan) && !r.has(R::over)) [[unlikely]]
       shard_.handle(r).drain();

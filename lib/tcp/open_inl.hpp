@@ -89,6 +89,7 @@ namespace tern::tcp::detail {
   if (t.rtx_count != 0) rtt::after_lost_syn(t);
   t.quick_acks = 16;
   note_progress(t);
+  t.clear(flag_syn_due); // it may have been due again, and waited for a packet
   if (env.settings.keepalive_idle > Duration{}) t.idle_at_ms = deadline_in(env.settings.keepalive_idle, now);
 }
 [[nodiscard]] inline State established(const Tcb& t) {
@@ -99,7 +100,6 @@ namespace tern::tcp::detail {
 [[gnu::always_inline]] inline void handshake_ends(const Env& env, Tcb& t, Seq seq, Seq ack, std::uint32_t wnd,
                                                   Instant now, Outcome& out) {
   start_sending(env, t, now);
-  t.clear(flag_syn_due);
   t.snd_wnd = wnd;
   t.max_snd_wnd = std::max(t.max_snd_wnd, wnd);
   t.snd_wl1 = seq;

@@ -160,6 +160,10 @@ struct Tcb {
   // Bytes (and FIN) sent and not acknowledged.
   [[nodiscard]] std::uint32_t outstanding() const { return snd_nxt.since(snd_una); }
   [[nodiscard]] std::uint32_t unsent() const { return has(flag_fin_sent) ? 0 : snd_end.since(snd_nxt); }
+  // Somebody waits until he may write, and nothing is on its way whose ACK would tell: memory was short.
+  [[nodiscard]] bool stranded() const {
+    return has(flag_want_writable) && outstanding() == 0 && unsent() == 0;
+  }
 };
 static_assert(offsetof(Tcb, ts_recent) == 32, "the hot group fills what key and hook leave of line 0");
 static_assert(offsetof(Tcb, recovery) == 96, "the second group is one line");

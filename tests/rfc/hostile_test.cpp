@@ -520,6 +520,16 @@ TEST_P(LastPackets, CarryTheSyn) {
   EXPECT_EQ(r.sent[0].h.flags, flag::syn);
 }
 
+// Due again, and no packet for it, when the first one is answered after all: nothing is due any more.
+TEST(Opening, ASynThatWaitedToBeSentAgainIsForgottenOnceItIsAnswered) {
+  Rig r;
+  open_active(r);
+  r.tcb.set(tcp::flag_syn_due);
+  r.arrives(their_iss, flag::syn | flag::ack, our_iss + 1);
+  EXPECT_EQ(r.tcb.state, State::Established);
+  EXPECT_FALSE(r.tcb.has(tcp::flag_syn_due));
+}
+
 INSTANTIATE_TEST_SUITE_P(Output, LastPackets, ::testing::Bool(),
                          [](const auto& i) { return i.param ? "ByTheSteps" : "AsPredicted"; });
 

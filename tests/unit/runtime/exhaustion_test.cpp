@@ -3,45 +3,17 @@
 #include <string>
 #include <vector>
 
-#include "support/lone_core.hpp"
+#include "mixed_core.hpp"
 
 namespace tern {
 namespace {
 
-using test::LoneCore;
+using test::listen;
+using test::Lone;
 using test::Peer;
+using test::peer;
+using test::place_of;
 namespace flag = wire::tcp_flag;
-
-// Echoes on port 80; on port 81 reads nothing, on port 82 answers with a copy of as much as it may.
-struct Mixed {
-  void on_data(Connection c, Payload& p) {
-    switch (c.local().port.raw()) {
-      case 81:
-        return;
-      case 82:
-        p.drop_all();
-        (void)c.send(std::string(60'000, 'x'));
-        return;
-      default:
-        c.send(p);
-    }
-  }
-  void on_closed(Connection, CloseReason) { ++closed; }
-  int closed = 0;
-};
-
-using Lone = LoneCore<Mixed>;
-
-Peer peer(std::uint32_t n, std::uint16_t to = 80) {
-  return Peer{Lone::from(Ip4{Be32{10U << 24 | n / 1000}}, static_cast<std::uint16_t>(1024 + n % 1000), to)};
-}
-
-void listen(Lone& c, ListenerSettings l = {}) {
-  for (const Port port : {Port{80}, Port{81}, Port{82}}) {
-    l.first = l.last = port;
-    c.listen(l);
-  }
-}
 
 // Peers that send to a user who does not read, until the pool gives no more. How many packets they pinned.
 unsigned pin_by_not_reading(Lone& c, std::vector<Peer>& crowd) {
@@ -54,10 +26,6 @@ unsigned pin_by_not_reading(Lone& c, std::vector<Peer>& crowd) {
     }
   (void)c.take_sent();
   return c.pool.used() - before;
-}
-
-FlowRef place_of(const Lone& c, const FlowKey4& k) {
-  return c.shard.flows.find(c.shard.hasher(k), k, c.shard);
 }
 
 // Exactly at the next byte, whatever of the peer's text was not taken: any other RST would be challenged.
@@ -310,6 +278,7 @@ TEST(Exhaustion, OfPacketsByUsersWhoDoNotReadLeavesTheReserve) {
 TEST(Exhaustion, OfPacketsByPeersWhoDoNotAcknowledgeLeavesTheReserve) {
   Crowded x;
   Lone& c = x.c;
+  c.restless = true; // those who wait for packets have always something to do
   for (int n = 0; n < 200; ++n) {
     x.join(1, 82);
     ASSERT_TRUE(x.crowd.back().say(c, "more")) << n; // and 60,000 bytes are queued for it, in 41 packets
@@ -344,108 +313,6 @@ TEST(Exhaustion, OfPacketsByHolesInStreamsIsStoppedAtTheReserve) {
   x.leave();
   EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
   EXPECT_TRUE(answers(c, x.old));
-}
-
-// The fewer packets are left, the fewer are given text: first not who leaves it unread, then not who has some of its own
-// on the way, at last nobody.
-TEST(Exhaustion, OfPacketsTurnsAwayTheTextOfThoseWhoHoldMostFirst) {
-  ShardSettings s;
-  s.packet_reserve = 256;
-  Lone c(s, 1023);
-  listen(c);
-  Peer quiet[] = {peer(0), peer(1), peer(2)}; // one for each level: its echo stays unacknowledged
-  Peer owed = peer(3, 82), unread = peer(4, 81), paused = peer(5);
-  for (Peer* p : {&quiet[0], &quiet[1], &quiet[2], &owed, &unread, &paused}) ASSERT_TRUE(p->connect(c));
-  const auto record = [&](const Peer& p) -> ConnectionRecord& {
-    return c.shard.connections.at(place_of(c, p.key).index());
-  };
-  const auto takes = [&](Peer& p) {
-    const std::uint64_t dropped = c.count(tcp::Counter::drop_text_scarce);
-    Peer once = p; // what is not taken comes again
-    EXPECT_TRUE(once.say(c, "text"));
-    c.turns(3);
-    (void)c.take_sent();
-    const bool taken = record(p).tcb.rcv_nxt == once.snd_nxt;
-    EXPECT_EQ(c.count(tcp::Counter::drop_text_scarce), dropped + (taken ? 0 : 1));
-    if (taken) p = once;
-    return taken;
-  };
-  EXPECT_TRUE(takes(owed)); // 60,000 bytes are on their way to it, as much as its window lets
-  EXPECT_TRUE(takes(unread));
-  c.shard.handle(record(paused)).pause_reading();
-  std::vector<Packet> taken;
-  const auto leave = [&](unsigned packets) {
-    while (c.shard.watch.left() > packets) taken.push_back(c.pool.pool().alloc());
-    c.now = c.now + Duration::ms(1);
-    c.turns(1);
-    return c.shard.env.scarcity;
-  };
-  ASSERT_EQ(leave(250), tcp::Scarcity::low);
-  EXPECT_TRUE(takes(quiet[0]));
-  EXPECT_TRUE(takes(owed));
-  EXPECT_FALSE(takes(unread));
-  EXPECT_FALSE(takes(paused));
-  ASSERT_EQ(leave(120), tcp::Scarcity::critical);
-  EXPECT_TRUE(takes(quiet[1]));
-  EXPECT_FALSE(takes(owed));
-  EXPECT_FALSE(takes(unread));
-  EXPECT_FALSE(takes(paused));
-  ASSERT_EQ(leave(60), tcp::Scarcity::last);
-  EXPECT_FALSE(takes(quiet[2]));
-  EXPECT_FALSE(takes(owed));
-  EXPECT_FALSE(takes(paused));
-  taken.clear();
-  c.run(Duration::ms(2));
-  EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
-  EXPECT_TRUE(takes(quiet[2]));
-  EXPECT_TRUE(takes(owed));
-}
-
-// The last quarter of the reserve is for what makes room: text waits, of whatever length and in whatever form, what ends
-// a connection or acknowledges leaves, and when there are packets again so does the text.
-TEST(Exhaustion, OfPacketsKeepsTheLastForControlSegments) {
-  ShardSettings s;
-  s.packet_reserve = 256;
-  s.tcp.timestamps = false;
-  Lone c(s, 1023);
-  listen(c);
-  static const std::string long_text(2 * 1460, 'l');
-  const std::string_view texts[] = {"short", long_text};
-  Peer readers[] = {peer(0), peer(1)}, quitter = peer(2);
-  const auto record = [&](const Peer& p) -> ConnectionRecord& {
-    return c.shard.connections.at(place_of(c, p.key).index());
-  };
-  for (Peer* p : {&readers[0], &readers[1], &quitter}) ASSERT_TRUE(p->connect(c));
-  std::vector<Packet> taken;
-  while (c.pool.pool().free() > 256 / 4 - 10) taken.push_back(c.pool.pool().alloc());
-  c.now = c.now + Duration::ms(1);
-  c.turns(1);
-  ASSERT_EQ(c.shard.env.scarcity, tcp::Scarcity::last);
-  for (std::size_t i = 0; i < 2; ++i)
-    EXPECT_EQ(c.shard.handle(record(readers[i])).send(StaticBytes{texts[i]}), texts[i].size());
-  c.turns(10);
-  EXPECT_EQ(c.take_sent().size(), 0U);
-  EXPECT_GE(c.count(tcp::Counter::no_packet), 2U);
-  c.shard.handle(record(quitter)).close();
-  c.turns(10);
-  auto sent = c.take_sent();
-  ASSERT_EQ(sent.size(), 1U);
-  EXPECT_TRUE(sent[0].h.has(flag::fin));
-  EXPECT_EQ(sent[0].key.local_port, quitter.key.remote_port);
-  Peer probing = readers[0]; // asks whether we are still there
-  probing.snd_nxt = probing.snd_nxt - 1;
-  ASSERT_TRUE(probing.say(c, {}));
-  c.turns(10);
-  sent = c.take_sent();
-  ASSERT_EQ(sent.size(), 1U);
-  EXPECT_EQ(sent[0].h.flags, flag::ack);
-  EXPECT_EQ(sent[0].text, 0U);
-  EXPECT_EQ(sent[0].h.ack, readers[0].snd_nxt);
-  taken.clear();
-  c.run(Duration::ms(2));
-  EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
-  const auto heard = c.take_sent();
-  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(readers[i].hear(heard), texts[i].size()) << i;
 }
 
 // With nothing at all left: nothing arrives, nothing is sent, nothing breaks; and then it goes on.

@@ -1,0 +1,233 @@
+// Packets run short: who is turned away at which level, and that nobody is forgotten.
+#include <string>
+#include <vector>
+
+#include "mixed_core.hpp"
+
+namespace tern {
+namespace {
+
+using test::listen;
+using test::Lone;
+using test::LoneCore;
+using test::Peer;
+using test::peer;
+using test::place_of;
+namespace flag = wire::tcp_flag;
+
+// Takes packets until so many are left that the level is reached: below the reserve, its half, its quarter.
+tcp::Scarcity take_until(auto& c, unsigned packets, std::vector<Packet>& taken) {
+  while (c.shard.watch.left() > packets) taken.push_back(c.pool.pool().alloc());
+  c.now = c.now + Duration::ms(1);
+  c.turns(1);
+  return c.shard.env.scarcity;
+}
+
+// The fewer packets are left, the fewer are given text: first not who leaves it unread, then not who has some of its own
+// on the way, at last nobody.
+TEST(Scarcity, TurnsAwayTheTextOfThoseWhoHoldMostFirst) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  Lone c(s, 1023);
+  listen(c);
+  Peer quiet[] = {peer(0), peer(1), peer(2)}; // one for each level: its echo stays unacknowledged
+  Peer owed = peer(3, 82), unread = peer(4, 81), paused = peer(5);
+  for (Peer* p : {&quiet[0], &quiet[1], &quiet[2], &owed, &unread, &paused}) ASSERT_TRUE(p->connect(c));
+  const auto record = [&](const Peer& p) -> ConnectionRecord& {
+    return c.shard.connections.at(place_of(c, p.key).index());
+  };
+  const auto takes = [&](Peer& p) {
+    const std::uint64_t dropped = c.count(tcp::Counter::drop_text_scarce);
+    Peer once = p; // what is not taken comes again
+    EXPECT_TRUE(once.say(c, "text"));
+    c.turns(3);
+    (void)c.take_sent();
+    const bool taken = record(p).tcb.rcv_nxt == once.snd_nxt;
+    EXPECT_EQ(c.count(tcp::Counter::drop_text_scarce), dropped + (taken ? 0 : 1));
+    if (taken) p = once;
+    return taken;
+  };
+  EXPECT_TRUE(takes(owed)); // 60,000 bytes are on their way to it, as much as its window lets
+  EXPECT_TRUE(takes(unread));
+  c.shard.handle(record(paused)).pause_reading();
+  std::vector<Packet> taken;
+  ASSERT_EQ(take_until(c, 250, taken), tcp::Scarcity::low);
+  EXPECT_TRUE(takes(quiet[0]));
+  EXPECT_TRUE(takes(owed));
+  EXPECT_FALSE(takes(unread));
+  EXPECT_FALSE(takes(paused));
+  ASSERT_EQ(take_until(c, 120, taken), tcp::Scarcity::critical);
+  EXPECT_TRUE(takes(quiet[1]));
+  EXPECT_FALSE(takes(owed));
+  EXPECT_FALSE(takes(unread));
+  EXPECT_FALSE(takes(paused));
+  ASSERT_EQ(take_until(c, 60, taken), tcp::Scarcity::last);
+  EXPECT_FALSE(takes(quiet[2]));
+  EXPECT_FALSE(takes(owed));
+  EXPECT_FALSE(takes(paused));
+  taken.clear();
+  c.run(Duration::ms(2));
+  EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
+  EXPECT_TRUE(takes(quiet[2]));
+  EXPECT_TRUE(takes(owed));
+}
+
+// An ACK that proves the handshake, and whose text begins before the window. With the text thrown away it would prove
+// nothing to the connection that had begun for it, and nobody would ever ask again.
+TEST(Scarcity, LeavesNoConnectionWithoutAHandshakeNorATimer) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  s.tcp.synack_retries = 1;
+  Lone c(s, 1023);
+  listen(c);
+  Peer p = peer(0);
+  wire::Tcp syn = test::linux_syn(p.snd_nxt, 1);
+  syn.options.has &= static_cast<std::uint8_t>(~wire::TcpOptions::timestamps_bit);
+  ASSERT_TRUE(c.arrives(p.key, syn));
+  c.turn();
+  const auto answer = c.take_sent();
+  ASSERT_EQ(answer.size(), 1U);
+  std::vector<Packet> taken;
+  ASSERT_EQ(take_until(c, 60, taken), tcp::Scarcity::last);
+  p.rcv_nxt = answer[0].h.seq + 1;
+  ASSERT_TRUE(p.say(c, "xy")); // from the SYN's own number on
+  c.turns(3);
+  EXPECT_EQ(c.shard.connections.used(), 0U);
+  EXPECT_EQ(c.shard.syn4.slots.used(), 1U);
+  EXPECT_EQ(c.count(tcp::Counter::drop_text_scarce), 1U);
+  p.snd_nxt = answer[0].h.ack;
+  ASSERT_TRUE(p.say(c, {})); // proved without text it is a connection
+  c.turns(3);
+  EXPECT_EQ(c.shard.connections.used(), 1U);
+  EXPECT_EQ(c.shard.syn4.slots.used(), 0U);
+  taken.clear();
+  c.run(Duration::ms(2));
+  EXPECT_TRUE(answers(c, p));
+}
+
+// RFC 9293 §3.8.6.1: a shut window is no reason not to answer who probes it, nor is want of packets for his text.
+TEST(Scarcity, AnswersWhoProbesAShutWindow) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  Lone c(s, 1023);
+  listen(c);
+  Peer p = peer(0, 81);
+  ASSERT_TRUE(p.connect(c));
+  const tcp::Tcb& t = c.shard.connections.at(place_of(c, p.key).index()).tcb;
+  for (int i = 0; i < 1000 && t.rcv_adv.after(t.rcv_nxt); ++i) {
+    ASSERT_TRUE(p.say(c, std::string(std::min<std::uint32_t>(1400, t.rcv_adv.since(t.rcv_nxt)), 'w')));
+    c.turn();
+  }
+  ASSERT_EQ(t.rcv_adv, t.rcv_nxt);
+  std::vector<Packet> taken;
+  for (const auto& [left, level] : {std::pair{250U, tcp::Scarcity::low}, {60U, tcp::Scarcity::last}}) {
+    ASSERT_EQ(take_until(c, left, taken), level);
+    (void)c.take_sent();
+    Peer probe = p;
+    ASSERT_TRUE(probe.say(c, "?"));
+    c.turns(3);
+    const auto sent = c.take_sent();
+    ASSERT_EQ(sent.size(), 1U);
+    EXPECT_EQ(sent[0].h.flags, flag::ack);
+    EXPECT_EQ(sent[0].h.ack, p.snd_nxt);
+    EXPECT_EQ(sent[0].h.window, 0U);
+  }
+}
+
+// Answers with a copy, and once more if there was no room for all of it.
+struct Persistent {
+  void on_data(Connection c, Payload& p) {
+    p.drop_all();
+    left = 100;
+    push(c);
+  }
+  void on_writable(Connection c) {
+    ++asked;
+    push(c);
+  }
+  void push(Connection c) { left -= c.send(std::string(left, 'x')); }
+  std::uint32_t left = 0;
+  unsigned asked = 0;
+};
+
+// Nothing of his is on its way, so no ACK will tell him: the packets that come back do.
+TEST(Scarcity, TellsWhoCouldSendNothingWhenThereAreSome) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  LoneCore<Persistent> c(s, 1023);
+  c.listen();
+  Peer p = peer(0);
+  ASSERT_TRUE(p.connect(c));
+  std::vector<Packet> taken;
+  ASSERT_EQ(take_until(c, 120, taken), tcp::Scarcity::critical);
+  ASSERT_TRUE(p.say(c, "speak"));
+  c.turns(10);
+  for (const test::Sent& one : c.take_sent()) EXPECT_EQ(one.text, 0U);
+  EXPECT_EQ(c.handler.left, 100U);
+  EXPECT_EQ(c.handler.asked, 0U); // it would be in vain
+  taken.clear();
+  c.run(Duration::ms(3));
+  EXPECT_EQ(p.hear(c.take_sent()), 100U);
+  EXPECT_EQ(c.handler.left, 0U);
+  EXPECT_EQ(c.handler.asked, 1U);
+  // And one whom no packet made speak.
+  ASSERT_TRUE(p.say(c, {}));
+  c.turn();
+  ASSERT_EQ(take_until(c, 120, taken), tcp::Scarcity::critical);
+  c.handler.left = 50;
+  c.handler.push(c.shard.handle(c.shard.connections.at(place_of(c, p.key).index())));
+  EXPECT_EQ(c.handler.left, 50U);
+  taken.clear();
+  c.run(Duration::ms(3));
+  EXPECT_EQ(p.hear(c.take_sent()), 50U);
+}
+
+// The last quarter of the reserve is for what makes room: text waits, of whatever length and in whatever form, what ends
+// a connection or acknowledges leaves, and when there are packets again so does the text.
+TEST(Scarcity, KeepsTheLastForControlSegments) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  s.tcp.timestamps = false;
+  Lone c(s, 1023);
+  listen(c);
+  static const std::string long_text(2 * 1460, 'l');
+  const std::string_view texts[] = {"short", long_text};
+  Peer readers[] = {peer(0), peer(1)}, quitter = peer(2);
+  const auto record = [&](const Peer& p) -> ConnectionRecord& {
+    return c.shard.connections.at(place_of(c, p.key).index());
+  };
+  for (Peer* p : {&readers[0], &readers[1], &quitter}) ASSERT_TRUE(p->connect(c));
+  std::vector<Packet> taken;
+  while (c.pool.pool().free() > 256 / 4 - 10) taken.push_back(c.pool.pool().alloc());
+  c.now = c.now + Duration::ms(1);
+  c.turns(1);
+  ASSERT_EQ(c.shard.env.scarcity, tcp::Scarcity::last);
+  for (std::size_t i = 0; i < 2; ++i)
+    EXPECT_EQ(c.shard.handle(record(readers[i])).send(StaticBytes{texts[i]}), texts[i].size());
+  c.turns(10);
+  EXPECT_EQ(c.take_sent().size(), 0U);
+  EXPECT_GE(c.count(tcp::Counter::no_packet), 2U);
+  c.shard.handle(record(quitter)).close();
+  c.turns(10);
+  auto sent = c.take_sent();
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_TRUE(sent[0].h.has(flag::fin));
+  EXPECT_EQ(sent[0].key.local_port, quitter.key.remote_port);
+  Peer probing = readers[0]; // asks whether we are still there
+  probing.snd_nxt = probing.snd_nxt - 1;
+  ASSERT_TRUE(probing.say(c, {}));
+  c.turns(10);
+  sent = c.take_sent();
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].h.flags, flag::ack);
+  EXPECT_EQ(sent[0].text, 0U);
+  EXPECT_EQ(sent[0].h.ack, readers[0].snd_nxt);
+  taken.clear();
+  c.run(Duration::ms(2));
+  EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
+  const auto heard = c.take_sent();
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(readers[i].hear(heard), texts[i].size()) << i;
+}
+
+} // namespace
+} // namespace tern
