@@ -38,7 +38,7 @@ void run_over(io::MemoryPair& pair, const io::Impairment* harm, const settings::
 
 int run(const settings::Schema& schema, const BenchSettings& given) {
   const BenchSettings b = completed(schema, given);
-  const io::Impairment harm = impairment_of(schema, b);
+  io::Impairment harm = impairment_of(schema, b);
   catch_stop_signals();
   io::EalSettings eal_settings;
   eal_settings.huge_pages = b.node.huge_pages;
@@ -47,6 +47,9 @@ int run(const settings::Schema& schema, const BenchSettings& given) {
   const io::Eal eal(eal_settings);
   if (!eal.note().empty()) fmt::print("{}\n", eal.note());
   rte_mempool* pool = io::make_packet_pool("bench", megabytes, 512);
+  // Half of all packets may be on their way, in both directions and all queues together.
+  const auto links = static_cast<std::uint32_t>(2 * cores_of(schema, b).clients.size());
+  harm.limit = std::max(harm.limit, pool->size / 2 / links);
   observe::Result result;
   describe_run(result, schema, "bench");
   {

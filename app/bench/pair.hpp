@@ -214,6 +214,7 @@ class Pair {
     m.station.net = &worker.network().counters();
     m.station.port = &side.end.raw.counters(core);
     if (side.members.size() > 1) m.station.steered = &side.port->steered(core);
+    if constexpr (impaired) m.station.link = &side.end.port.impairments(core);
     m.handle = &worker.core().handle();
   }
   void pin_failed(unsigned cpu) const {
@@ -306,7 +307,9 @@ class Pair {
       by_cookie += m->station.shard->tcp_counters.get(tcp::Counter::syn_cookie_valid);
       if (!b_.attacks.empty()) add_defence(s.defence, *m->station.shard);
     }
-    if (accepted != 0) s.cookie_share = static_cast<double>(by_cookie) / static_cast<double>(accepted);
+    if (accepted != 0)
+      // A good cookie may find no record, and its ACK come again.
+      s.cookie_share = std::min(1.0, static_cast<double>(by_cookie) / static_cast<double>(accepted));
     for (const AttackSetting& a : b_.attacks) {
       s.attacks.push_back({.kind = std::string{name_of(a.kind)}, .asked = a.amount});
       for (const auto& m : clients_.members) add_attack(s.attacks.back(), a.kind, m->stats);

@@ -75,10 +75,7 @@ BenchSettings completed(const settings::Schema& s, const BenchSettings& given) {
   take_attacks(s, b);
   if (cores_of(s, b).shared && !s.given("idle"))
     b.node.idle = IdlePolicy::Adaptive; // else they starve each other
-  if (b.search.on && b.load.requests != 1)
-    s.fail("find_max", "searches the rate of connections with one request each");
-  if (b.search.on && b.load.connections != 0)
-    s.fail("find_max", "runs until it has found the rate; leave --connections out");
+  prepare(s, b.search, b.load);
   check(s, b.load, b.node, ends_of(s, b).targets.size());
   check(s, b.output);
   apply_limits(b.node, s);

@@ -38,43 +38,16 @@ class Client {
   }
   void attach(TheCore& core) { core_ = &core; }
 
-  // Once a turn: opens, asks and closes what is due.
-  void drive(Instant now) {
-    if (core_->congested()) return; // what waits behind the port is asked first; the clock of latencies runs
-    if (stopping_) return wind_down();
-    if (begun_ == Instant{}) begun_ = now;
-    // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in
-    // a queue.
-    if (stats_.load.get(Load::established) == 0) {
-      if (live_ == 0 && !all_opened()) (void)open(now);
-      due_ = now;
-      return;
-    }
-    if (plan_.think > Duration{}) ask_again(now);
-    if (plan_.rps > 0) ask_paced(now);
-    keep_bad(now);
-    const double rate = plan_.share * control_.cps.load(std::memory_order_relaxed);
-    std::uint32_t want = wanted(rate, now);
-    if (rate <= 0 || want == 0) due_ = now;
-    for (; want != 0 && !all_opened(); --want) {
-      if (rate <= 0) {
-        if (!open(now)) return;
-        continue;
-      }
-      if (due_ > now) return;
-      const bool late = now - due_ > Duration::ms(1);
-      const std::uint64_t busy = under_way();
-      if (late && !catch_up_.room(busy, stats_.load.get(Load::attempted) - busy, now)) return;
-      if (!late) catch_up_.on_time(busy, now);
-      if (!open(due_)) return;
-      if (late) stats_.load.add(Load::late);
-      due_ = due_ + interval(rate, now, carry_);
-    }
+  // Once a turn: opens, asks and closes what is due. Whether anything was.
+  bool drive(Instant now) {
+    const std::uint64_t before = acts_;
+    act(now);
+    return acts_ != before;
   }
   // Nothing new starts. Those that wait for their turn ask; those that keep their connection close it.
   void stop() { stopping_ = true; }
   [[nodiscard]] bool all_opened() const {
-    return plan_.connections != 0 && stats_.load.get(Load::attempted) >= plan_.connections;
+    return plan_.rests || (plan_.connections != 0 && stats_.load.get(Load::attempted) >= plan_.connections);
   }
   [[nodiscard]] bool all_over() const { return all_opened() && live_ == 0; }
   [[nodiscard]] std::uint64_t live() const { return live_ + bad_open(); }
@@ -100,6 +73,7 @@ class Client {
       v.phase = Phase::free;
       --live_;
     }
+    stats_.live.store(live_, std::memory_order_relaxed);
   }
   [[nodiscard]] const HttpReader& http() const { return http_; }
 
@@ -186,6 +160,39 @@ class Client {
  private:
   static constexpr std::uint32_t most_a_turn = 32;
 
+  void act(Instant now) {
+    if (core_->congested()) return; // what waits behind the port is asked first; the clock of latencies runs
+    if (stopping_) return wind_down();
+    if (begun_ == Instant{}) begun_ = now;
+    // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in
+    // a queue.
+    if (stats_.load.get(Load::established) == 0) {
+      if (live_ == 0 && !all_opened()) (void)open(now);
+      due_ = now;
+      return;
+    }
+    if (plan_.think > Duration{}) ask_again(now);
+    if (plan_.rps > 0) ask_paced(now);
+    keep_bad(now);
+    const double rate = plan_.share * control_.cps.load(std::memory_order_relaxed);
+    std::uint32_t want = wanted(rate, now);
+    if (rate <= 0 || want == 0) due_ = now;
+    for (; want != 0 && !all_opened(); --want) {
+      if (rate <= 0) {
+        if (!open(now)) return;
+        continue;
+      }
+      if (due_ > now) return;
+      const bool late = now - due_ > Duration::ms(1);
+      const std::uint64_t busy = under_way();
+      if (late && !catch_up_.room(busy, stats_.load.get(Load::attempted) - busy, now)) return;
+      if (!late) catch_up_.on_time(busy, now);
+      if (!open(due_)) return;
+      if (late) stats_.load.add(Load::late);
+      due_ = due_ + interval(rate, now, carry_);
+    }
+  }
+
   static std::uint64_t age(const Visit& v, Instant now) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>((now - v.since).as_ns(), 1));
   }
@@ -261,6 +268,7 @@ class Client {
           with_key(target, draw->local(), [this](const auto& key) { return core_->connect(key); });
       if (made.error == ConnectError::port_taken) continue;
       if (made.error != ConnectError::none) break;
+      ++acts_;
       visits_[made.connection.index()] = Visit{};
       return made.connection.index();
     }
@@ -283,6 +291,7 @@ class Client {
     v.unsent() = static_cast<std::uint32_t>(request.size()) - c.send(StaticBytes{request});
   }
   Connection leave_line(std::uint32_t i) {
+    ++acts_;
     line_.leave(visits_.get(), i);
     line_.aim(visits_.get(), [this](std::uint32_t soon) {
       core_->shard().prefetch({FlowKind::connection, soon});
@@ -484,6 +493,7 @@ class Client {
   TheCore* core_ = nullptr;
   std::uint64_t live_ = 0;
   std::uint64_t opening_ = 0;
+  std::uint64_t acts_ = 0; // opens, and those called out of the line, so far
   std::size_t next_target_ = 0;
   std::uint32_t next_looked_at_ = 0;
   Instant begun_;

@@ -68,10 +68,7 @@ ClientSettings completed(const settings::Schema& s, const ClientSettings& given)
     if (p.base().is_v4() != four) s.fail("sources", "of another family than the targets");
     refuse_broadcast(s, c, p);
   }
-  if (c.search.on && c.load.requests != 1)
-    s.fail("find_max", "searches the rate of connections with one request each");
-  if (c.search.on && c.load.connections != 0)
-    s.fail("find_max", "runs until it has found the rate; leave --connections out");
+  prepare(s, c.search, c.load);
   check(s, c.load, c.node, targets);
   check(s, c.output);
   return c;

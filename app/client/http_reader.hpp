@@ -33,8 +33,8 @@ class HttpReader {
   static constexpr std::size_t most_learned = 1 << 20;
   enum class Step : std::uint8_t { more, whole, broken };
 
-  // `body`: what every body should be; empty, and with `learn`: what the first one was, as far as the first
-  // MiB.
+  // `body`: what every body should be; empty, and with `learn`: what the first one was. Of that the first MiB is
+  // kept, of what comes after it a CRC32C.
   HttpReader(std::string_view body, bool verify, bool learn);
 
   Step read(Visit& v, Payload& p);
@@ -60,6 +60,8 @@ class HttpReader {
   std::string_view body_;
   std::vector<char> learned_;
   const Visit* teacher_ = nullptr; // whose body is being learned
+  std::uint32_t length_;           // of a body, once known
+  std::uint32_t digest_ = 0;       // of what is not kept of it
   bool verify_;
   bool known_;
   std::uint16_t status_ = 0;

@@ -91,8 +91,9 @@ struct LoadPlan {
   Duration ramp{};
   Duration timeout = Duration::seconds(60);
   std::uint64_t seed = 1;
-  double share = 1; // of the whole rate that is this core's
-  double rps = 0;   // requests a second on connections that are kept: open loop; 0: each asks when it may
+  double share = 1;   // of the whole rate that is this core's
+  bool rests = false; // there are fewer connections than cores: this one opens none
+  double rps = 0;     // requests a second on connections that are kept: open loop; 0: each asks when it may
   std::array<std::uint32_t, vices> bad{}; // so many bad clients hold connections beside the good ones
 
   // Connections that stay and ask again, rather than one request each.

@@ -1,6 +1,8 @@
 // The loop of a client's core.
 #pragma once
 
+#include <rte_cycles.h>
+
 #include <ctime>
 
 #include "app/client/load.hpp"
@@ -39,15 +41,21 @@ class Rest {
 
 // The life of a client: its load until it is told to stop, or has opened its last; then what is live finishes
 // or times out; a second signal leaves at once. `each(now)`: once a turn. `lost()`: there is no going on.
+// Opening and asking is work of this core as well as what packets bring: both are in its busy cycles.
 template <class W, class C, class Each, class Lost>
 void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl& control, Station& station,
                 IdlePolicy idle, Duration timeout, Each&& each, Lost&& lost) {
-  const auto note = [&] { station.note(worker.busy_cycles(), worker.core().port_cycles()); };
+  std::uint64_t driving = 0;
+  const auto drive = [&](Instant at) {
+    const std::uint64_t start = rte_rdtsc();
+    if (client.drive(at)) driving += rte_rdtsc() - start;
+  };
+  const auto note = [&] { station.note(worker.busy_cycles() + driving, worker.core().port_cycles()); };
   Rest rest(idle == IdlePolicy::Adaptive);
   Instant now = worker.clock().now();
   station.began_ns.store(now.since_origin_ns(), std::memory_order_relaxed);
   for (std::uint32_t turns = 0; !control.stop.load(std::memory_order_relaxed) && !lost();) {
-    client.drive(now);
+    drive(now);
     now = worker.turn();
     each(now);
     rest.after_turn(worker, client, now);
@@ -61,7 +69,7 @@ void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl&
   client.stop();
   const Instant patience = now + timeout + timeout / 8 + Duration::seconds(1);
   for (std::uint32_t turns = 0; client.live() != 0 && stop_signals() < 2 && now < patience && !lost();) {
-    client.drive(now);
+    drive(now);
     now = worker.turn();
     each(now);
     rest.after_turn(worker, client, now);

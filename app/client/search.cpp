@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "app/client/load.hpp"
+#include "app/client/settings.hpp"
 #include "observe/units.hpp"
 
 namespace tern::app {
@@ -20,29 +22,46 @@ void declare(settings::Schema& s, SearchSettings& f) {
         Range{Duration{}, Duration::seconds(60)});
   s.add("find_from", f.first, "the first rate to try", Range{settings::Rate{1}, settings::Rate{100'000'000}});
   s.add("find_to", f.most, "no rate above this is tried");
-  s.add("find_step", f.step, "how long to measure each rate",
+  s.add("find_step", f.step,
+        "how long to measure each rate; and how long a connection's step may take (1s to 5s of it), unless "
+        "--timeout is given",
         Range{Duration::ms(100), Duration::seconds(3600)});
+}
+
+void prepare(const settings::Schema& s, const SearchSettings& search, LoadSettings& l) {
+  if (!search.on) return;
+  if (l.requests != 1) s.fail("find_max", "searches the rate of connections with one request each");
+  if (l.connections != 0) s.fail("find_max", "runs until it has found the rate; leave --connections out");
+  if (l.ramp > Duration{}) s.fail("find_max", "offers each rate at once; leave --ramp out");
+  if (!s.given("timeout")) l.timeout = std::clamp(search.step, Duration::seconds(1), Duration::seconds(5));
 }
 
 void Search::judge(const Sight& now, double p99_us) {
   const double seconds = now.t - begin_.t;
   const auto attempted = static_cast<double>(now.attempted - begin_.attempted);
   const auto failed = static_cast<double>(now.failed - begin_.failed);
+  // Who hangs has not failed yet: what is live beyond what that number varies by anyway.
+  const auto live = static_cast<double>(std::min(least_live_, now.live));
+  const auto was_live = static_cast<double>(begin_.live);
+  const double hanging = std::max(0.0, live - was_live - drained_ - 4 * std::sqrt(live + was_live));
+  const double lost = failed + hanging;
   observe::SearchStep step;
   step.offered_cps = offered_;
   step.cps = static_cast<double>(now.completed - begin_.completed) / seconds;
-  step.loss = attempted + failed == 0 ? 0 : std::min(1.0, failed / std::max(attempted, failed));
+  step.loss = attempted + lost == 0 ? 0 : std::min(1.0, lost / std::max(attempted, lost));
   step.p99_us = p99_us;
   // RFC 9411 §7.2.3.4: few failures, and a rate that deviates by less than 5%; of a few connections, some may
   // fall just outside.
   const double enough = 0.95 * offered_ * seconds - 3;
-  if (step.loss > settings_.max_loss.share)
-    step.reason = fmt::format("{:.3g}% failed", step.loss * 100);
+  if (failed > settings_.max_loss.share * std::max(attempted, failed))
+    step.reason = fmt::format("{:.3g}% failed", 100 * failed / std::max(attempted, failed));
   else if (attempted < enough)
     step.reason = fmt::format("the tester itself opened only {}/s, its core {:.0f}% busy",
                               observe::short_count(attempted / seconds), now.client_busy * 100);
   else if (step.cps * seconds < enough)
     step.reason = fmt::format("only {}/s were completed", observe::short_count(step.cps));
+  else if (step.loss > settings_.max_loss.share)
+    step.reason = fmt::format("{:.3g}% failed or were left unanswered", step.loss * 100);
   else if (settings_.max_p99 > Duration{} && p99_us > static_cast<double>(settings_.max_p99.as_ns()) / 1000)
     step.reason = fmt::format("p99 was {}", observe::short_time_us(p99_us));
   step.held = step.reason.empty();

@@ -7,6 +7,7 @@
 // it is 2% of the rate.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,10 @@ struct SearchSettings {
   Duration step = Duration::seconds(2);
 };
 void declare(settings::Schema&, SearchSettings&);
+// A load fit to be searched with; throws ConfigError where it cannot be. Who hangs must be given up before the next rate
+// is judged: without a word of the user's, after a step.
+struct LoadSettings;
+void prepare(const settings::Schema&, const SearchSettings&, LoadSettings&);
 
 // What is seen of the run at a moment; counts since its beginning.
 struct Sight {
@@ -53,9 +58,12 @@ class Search {
         if (now.t - since_ < settle_seconds) return std::nullopt;
         (void)p99_us(true);
         begin_ = now;
+        least_live_ = UINT64_MAX;
         state_ = State::measure;
         return std::nullopt;
       case State::measure:
+        if (now.t - begin_.t > 0.75 * settings_.step.as_seconds())
+          least_live_ = std::min(least_live_, now.live);
         if (now.t - begin_.t < settings_.step.as_seconds()) return std::nullopt;
         judge(now, p99_us(false));
         return advance(now);
@@ -101,6 +109,7 @@ class Search {
   double failed_ = 0; // the lowest that was not; 0: none yet
   double since_ = 0;
   Sight begin_;
+  std::uint64_t least_live_ = 0; // in the step's last quarter: one moment may be a pause of the machine's
 };
 
 } // namespace tern::app

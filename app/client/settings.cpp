@@ -168,6 +168,14 @@ N part(N n, std::uint32_t core, std::uint32_t cores) {
 
 LoadPlan share_of(const LoadPlan& whole, std::uint32_t core, std::uint32_t cores) {
   LoadPlan p = whole;
+  // A share of nothing would be no limit: where there are fewer connections than cores, the last of these rest.
+  for (const std::uint64_t limit : {whole.connections, std::uint64_t{whole.concurrency}})
+    if (limit != 0) cores = static_cast<std::uint32_t>(std::min<std::uint64_t>(cores, limit));
+  if (core >= cores) {
+    p.rests = true;
+    p.bad = {};
+    return p;
+  }
   p.share = 1.0 / cores;
   p.concurrency = part(whole.concurrency, core, cores);
   p.in_progress = std::max(1U, part(whole.in_progress, core, cores));

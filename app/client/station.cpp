@@ -58,6 +58,11 @@ void add_packets(observe::Packets& p, const Station& s) {
   if (const auto n = s.port->get(io::PortCounter::tx_dropped)) p.drops["tx_ring_full"] += n;
   if (const auto n = s.steered == nullptr ? 0 : s.steered->get(io::SteerCounter::steer_ring_full))
     p.drops["steer_ring_full"] += n;
+  using I = io::ImpairCounter;
+  for (const auto& [i, name] : {std::pair{I::lost, "impair_lost"},
+                                {I::overflowed, "impair_overflowed"},
+                                {I::no_buffer, "impair_no_buffer"}})
+    if (const auto n = s.link == nullptr ? 0 : s.link->get(i)) p.drops[name] += n;
 }
 
 void add_defence(observe::ByName& to, const Shard& server) {
@@ -84,12 +89,52 @@ observe::Memory memory() {
   return m;
 }
 
+namespace {
+
+observe::CoreLoad core_of(const Station& s) {
+  observe::CoreLoad c{.core = s.cpu, .role = s.role};
+  if (s.is_client()) {
+    const Counters<Load>& l = s.load->load;
+    c.attempted = l.get(Load::attempted);
+    c.established = l.get(Load::established);
+    c.completed = l.get(Load::completed);
+    c.failed = failures_of(l).total();
+    c.live = s.load->live.load(std::memory_order_relaxed);
+  } else {
+    c.established = s.shard->counters.get(CoreCounter::accepted);
+    c.completed = s.shard->counters.get(CoreCounter::closed_done);
+    c.live = s.live_now.load(std::memory_order_relaxed);
+  }
+  c.time_wait = s.time_wait_now.load(std::memory_order_relaxed);
+  c.rx_packets = s.shard->counters.get(CoreCounter::rx_packets);
+  c.tx_packets = s.shard->counters.get(CoreCounter::tx_packets);
+  c.resteered = s.resteered();
+  return c;
+}
+
+// Counts of the time between; `live` and `time_wait` are the later moment's.
+observe::CoreLoad minus(observe::CoreLoad a, const observe::CoreLoad& b) {
+  a.attempted -= b.attempted;
+  a.established -= b.established;
+  a.completed -= b.completed;
+  a.failed -= b.failed;
+  a.rx_packets -= b.rx_packets;
+  a.tx_packets -= b.tx_packets;
+  a.resteered -= b.resteered;
+  return a;
+}
+
+} // namespace
+
 Totals totals_of(std::span<const Station* const> stations) {
   Totals t;
   for (const Station* s : stations) {
     t.busy.push_back(s->busy_cycles.load(std::memory_order_relaxed));
+    t.cores.push_back(core_of(*s));
     t.time_wait += s->time_wait_now.load(std::memory_order_relaxed);
     if (!s->is_client()) continue;
+    t.client_rx_bytes += s->shard->counters.get(CoreCounter::rx_bytes);
+    t.client_tx_bytes += s->shard->counters.get(CoreCounter::tx_bytes);
     const Counters<Load>& l = s->load->load;
     t.attempted += l.get(Load::attempted);
     t.established += l.get(Load::established);
@@ -163,9 +208,10 @@ observe::Interval between(const Totals& from, const Totals& to, std::span<const 
   i.drops = sum(to.packets.drops) - sum(from.packets.drops);
   const double cycles = i.seconds * static_cast<double>(rte_get_tsc_hz());
   for (std::size_t k = 0; k < stations.size(); ++k) {
-    const std::uint64_t before = k < from.busy.size() ? from.busy[k] : 0;
-    const double busy = cycles > 0 ? static_cast<double>(to.busy[k] - before) / cycles : 0;
-    i.cores.push_back({.core = stations[k]->cpu, .role = stations[k]->role, .busy = std::min(1.0, busy)});
+    const bool known = k < from.busy.size();
+    const std::uint64_t before = known ? from.busy[k] : 0;
+    i.cores.push_back(known ? minus(to.cores[k], from.cores[k]) : to.cores[k]);
+    if (cycles > 0) i.cores[k].busy = std::min(1.0, static_cast<double>(to.busy[k] - before) / cycles);
   }
   return i;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/client/load.hpp"
+#include "io/impair.hpp"
 #include "io/port.hpp"
 #include "io/shared_port.hpp"
 #include "net/counters.hpp"
@@ -24,7 +25,8 @@ struct Station {
   const Shard* shard = nullptr;
   const net::NetCounters* net = nullptr;
   const io::PortCounters* port = nullptr;
-  const io::SteerCounters* steered = nullptr; // where several cores share a port
+  const io::SteerCounters* steered = nullptr;        // where several cores share a port
+  const Counters<io::ImpairCounter>* link = nullptr; // where it is a bad one
   std::atomic<std::uint64_t> busy_cycles{0};
   std::atomic<std::uint64_t> port_cycles{0};
   std::atomic<std::uint64_t> time_wait_peak{0};
@@ -48,10 +50,12 @@ struct Station {
     busy_cycles.store(busy, std::memory_order_relaxed);
     port_cycles.store(port_share, std::memory_order_relaxed);
     time_wait_now.store(time_wait(), std::memory_order_relaxed);
+    live_now.store(shard->connections.used(), std::memory_order_relaxed);
     if (time_wait_now.load(std::memory_order_relaxed) > time_wait_peak.load(std::memory_order_relaxed))
       time_wait_peak.store(time_wait_now.load(std::memory_order_relaxed), std::memory_order_relaxed);
   }
   std::atomic<std::uint64_t> time_wait_now{0};
+  std::atomic<std::uint64_t> live_now{0}; // its connection records in use
 };
 
 [[nodiscard]] observe::Failures failures_of(const Counters<Load>&);
@@ -75,7 +79,10 @@ struct Totals {
   std::uint64_t attack_open = 0;
   observe::Failures failed;
   observe::Packets packets;
-  std::vector<std::uint64_t> busy; // of each station
+  std::uint64_t client_rx_bytes = 0; // one end's: the other's are the same packets
+  std::uint64_t client_tx_bytes = 0;
+  std::vector<std::uint64_t> busy;      // of each station: cycles
+  std::vector<observe::CoreLoad> cores; // of each station, but for what is a share of time
 };
 [[nodiscard]] Totals totals_of(std::span<const Station* const>);
 // What lies between two moments; `live` and `time_wait` are the later one's.

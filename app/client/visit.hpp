@@ -30,7 +30,7 @@ struct Visit {
   std::uint32_t expect = 0;  // HTTP: bytes that the body, or this chunk of it, still lacks
   std::uint32_t left = 0;    // requests to make after the present one
   std::uint32_t next = none; // in line; while asking, bytes of the request that found no room yet
-  std::uint32_t before = none;
+  std::uint32_t before = none; // in line; while asking, a digest of what HttpReader does not keep
   Phase phase = Phase::free;
   std::uint8_t marks = 0;
 
@@ -46,6 +46,7 @@ struct Visit {
   };
   [[nodiscard]] std::uint32_t& unsent() { return next; }
   [[nodiscard]] std::uint32_t& place() { return got; }
+  [[nodiscard]] std::uint32_t& digest() { return before; }
   [[nodiscard]] bool has(unsigned m) const { return (marks & m) != 0; }
   void set(unsigned m) { marks = static_cast<std::uint8_t>(marks | m); }
   void clear(unsigned m) { marks = static_cast<std::uint8_t>(marks & ~m); }

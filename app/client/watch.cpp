@@ -1,7 +1,6 @@
 #include "app/client/watch.hpp"
 
 #include <fmt/format.h>
-#include <rte_cycles.h>
 
 #include <algorithm>
 #include <chrono>
@@ -33,6 +32,16 @@ Sight sight_of(double t, const Totals& now, const observe::Interval& lately) {
 
 } // namespace
 
+std::string limit_of_tester(const TesterSight& t) {
+  constexpr double saturated = 0.95;
+  const bool behind = !t.closed_loop && t.due != 0 && t.late > t.due / 100;
+  if (t.busy <= saturated && !behind) return {};
+  const std::string busy = fmt::format("its core was {:.0f}% busy", t.busy * 100);
+  if (t.closed_loop) return busy + ": with more or faster --cores for it there might have been more";
+  return fmt::format("{}, {} of {} {} were more than 1 ms late{}", busy, t.late, t.due, t.what,
+                     t.busy > saturated ? "" : ": once late, they wait while many are under way");
+}
+
 Watch::Watch(std::string title, const LoadSettings& load, const OutputSettings& out,
              const SearchSettings& search, std::span<const Station* const> stations, LoadControl& control,
              observe::Result& result)
@@ -59,6 +68,12 @@ void Watch::begin_measuring() {
   measuring_ = true;
   base_ = totals_of(stations_);
   base_latencies_ = latencies_of(stations_);
+}
+
+// What is still open finishes; what is measured ends here.
+void Watch::stop() {
+  if (stopped_.ns == 0) stopped_ = totals_of(stations_);
+  control_.stop.store(true, std::memory_order_relaxed);
 }
 
 void Watch::take_interval() {
@@ -111,22 +126,23 @@ void Watch::run(const std::function<std::string()>& fault) {
       if (lately.seconds > 0.5) before = totals;
       if (const auto rate = search_.look(sight_of(now(), totals, lately), p99))
         control_.cps.store(*rate, std::memory_order_relaxed);
-      if (search_.over()) control_.stop.store(true, std::memory_order_relaxed);
+      if (search_.over()) stop();
     }
-    if (now() >= end) control_.stop.store(true, std::memory_order_relaxed);
+    if (now() >= end) stop();
     heeded = stop_signals();
     const std::string why = heeded != 0 ? "by a signal; what had run by then is reported" : fault();
     if (!why.empty() && !result_.summary.interrupted) {
-      control_.stop.store(true, std::memory_order_relaxed);
+      stop();
       search_.interrupted("it was " + why);
       result_.summary.interrupted = true;
       result_.summary.interrupted_reason = why;
     }
   }
   take_interval();
+  if (stopped_.ns == 0) stopped_ = totals_of(stations_); // the clients had opened all that was asked for
 }
 
-void Watch::rates(observe::Summary& s, const Totals& end) const {
+void Watch::rates(observe::Summary& s) const {
   std::int64_t stopped = 0;
   std::int64_t began = INT64_MAX;
   std::uint64_t completed = 0;
@@ -149,22 +165,13 @@ void Watch::rates(observe::Summary& s, const Totals& end) const {
   s.cps = rate(completed, base_.completed);
   s.requests_per_second = rate(requests, base_.requests);
   s.response_bytes_per_second = rate(bytes, base_.response_bytes);
-  // One end's bytes: the other's are the same packets. To the very end, for the drain's are few.
-  std::uint64_t rx = 0;
-  std::uint64_t tx = 0;
-  for (const Station* c : stations_) {
-    if (!c->is_client()) continue;
-    rx += c->shard->counters.get(CoreCounter::rx_bytes);
-    tx += c->shard->counters.get(CoreCounter::tx_bytes);
-  }
-  const double whole = static_cast<double>(end.ns - began_ns_) * 1e-9;
+  const double whole = static_cast<double>(stopped_.ns - base_.ns) * 1e-9;
   if (whole <= 0) return;
-  s.rx_bits_per_second = static_cast<double>(rx) * 8 / whole;
-  s.tx_bits_per_second = static_cast<double>(tx) * 8 / whole;
+  s.rx_bits_per_second = static_cast<double>(stopped_.client_rx_bytes - base_.client_rx_bytes) * 8 / whole;
+  s.tx_bits_per_second = static_cast<double>(stopped_.client_tx_bytes - base_.client_tx_bytes) * 8 / whole;
 }
 
 void Watch::loads(observe::Summary& s, const Totals& end) const {
-  const double seconds = static_cast<double>(end.ns - began_ns_) * 1e-9;
   const auto done = static_cast<double>(end.completed);
   double client = 0;
   double server = 0;
@@ -172,47 +179,34 @@ void Watch::loads(observe::Summary& s, const Totals& end) const {
     const auto busy = static_cast<double>(c->busy_cycles.load(std::memory_order_relaxed));
     const auto port = static_cast<double>(c->port_cycles.load(std::memory_order_relaxed));
     (c->is_client() ? client : server) += busy - port;
-    observe::CoreLoad load{.core = c->cpu, .role = c->role};
-    load.busy = std::min(1.0, busy / (seconds * static_cast<double>(rte_get_tsc_hz())));
-    if (c->is_client()) {
-      const auto& l = c->load->load;
-      load.attempted = l.get(Load::attempted), load.established = l.get(Load::established);
-      load.completed = l.get(Load::completed), load.failed = failures_of(l).total();
-    } else {
-      const auto& k = c->shard->counters;
-      load.established = k.get(CoreCounter::accepted), load.completed = k.get(CoreCounter::closed_done);
-    }
-    load.time_wait = c->time_wait();
-    load.rx_packets = c->shard->counters.get(CoreCounter::rx_packets);
-    load.tx_packets = c->shard->counters.get(CoreCounter::tx_packets);
-    load.resteered = c->resteered();
     s.time_wait_peak += c->time_wait_peak.load(std::memory_order_relaxed);
-    s.cores.push_back(load);
   }
   if (done > 0) s.cycles_per_connection = {std::max(0.0, client / done), std::max(0.0, server / done)};
+  // All that was counted; busy is of the time that was measured.
+  s.cores = end.cores;
+  const observe::Interval measured = between(base_, stopped_, stations_);
+  for (std::size_t i = 0; i < s.cores.size(); ++i) s.cores[i].busy = measured.cores[i].busy;
 }
 
 // A benchmark must not blame the device for the tester.
-void Watch::tester(observe::Summary& s, const Totals& end) const {
-  if (s.closed_loop || search_.on()) return;
-  const std::uint64_t opened = end.attempted - base_.attempted;
-  const std::uint64_t late = end.late - base_.late;
-  const observe::Interval measured = between(base_, last_.ns > base_.ns ? last_ : end, stations_);
-  double busy = 0;
-  for (const observe::CoreLoad& c : measured.cores)
-    if (c.role != "server") busy = std::max(busy, c.busy);
-  if (busy <= 0.95 && late <= opened / 100) return;
-  s.client_limited = true;
-  s.client_limited_reason =
-      fmt::format("its core was {:.0f}% busy, {} of {} opens were more than 1 ms late{}", busy * 100, late,
-                  opened, busy > 0.95 ? "" : ": once late, they wait while many are under way");
+void Watch::tester(observe::Summary& s) const {
+  if (search_.on()) return; // it judges each step
+  const bool asks = !load_.rps.is_max();
+  TesterSight seen{.closed_loop = s.closed_loop,
+                   .late = stopped_.late - base_.late,
+                   .due = asks ? stopped_.requests - base_.requests : stopped_.attempted - base_.attempted,
+                   .what = asks ? "requests" : "opens"};
+  for (const observe::CoreLoad& c : between(base_, stopped_, stations_).cores)
+    if (c.role != "server") seen.busy = std::max(seen.busy, c.busy);
+  s.client_limited_reason = limit_of_tester(seen);
+  s.client_limited = !s.client_limited_reason.empty();
 }
 
 void Watch::conclude() {
   observe::Summary& s = result_.summary;
   const Totals end = totals_of(stations_);
   s.closed_loop = load_.cps.is_max() && load_.rps.is_max() && !search_.on();
-  rates(s, end);
+  rates(s);
   s.requests = end.requests;
   s.response_bytes = end.response_bytes;
   std::uint64_t unfinished = 0;
@@ -236,7 +230,7 @@ void Watch::conclude() {
   s.histogram = {bars_of(measured.connect), bars_of(measured.first_byte), bars_of(measured.response),
                  bars_of(measured.close)};
   loads(s, end);
-  tester(s, end);
+  tester(s);
   s.memory = memory();
   const auto note = [&](std::uint64_t n, const char* what) {
     if (n != 0) s.notes.push_back(fmt::format("{} {}", n, what));
@@ -250,6 +244,10 @@ void Watch::conclude() {
   note(status, "responses had an HTTP status of 400 or above");
   note(strange, "responses were not HTTP as this client understands it");
   note(open, "whole responses, but their server did not close: see --close");
+  if (const auto full = s.packets.drops.find("impair_overflowed"); full != s.packets.drops.end())
+    note(full->second,
+         "packets were lost that --impair did not ask to lose: the link with its delay was full; more "
+         "--packet-memory makes it longer");
   if (search_.on()) s.search = search_.result();
 }
 

@@ -12,6 +12,17 @@
 
 namespace tern::app {
 
+// What tells whether the tester was the limit.
+struct TesterSight {
+  bool closed_loop = false;
+  double busy = 0;        // of its busiest core: 0 … 1
+  std::uint64_t late = 0; // more than 1 ms
+  std::uint64_t due = 0;  // of so many
+  const char* what = "opens";
+};
+// Empty: it was not.
+[[nodiscard]] std::string limit_of_tester(const TesterSight&);
+
 class Watch {
  public:
   Watch(std::string title, const LoadSettings& load, const OutputSettings& out, const SearchSettings& search,
@@ -25,11 +36,12 @@ class Watch {
  private:
   [[nodiscard]] double now() const;
   [[nodiscard]] bool all_done() const;
+  void stop();
   void take_interval();
   void begin_measuring();
-  void rates(observe::Summary&, const Totals& end) const;
+  void rates(observe::Summary&) const;
   void loads(observe::Summary&, const Totals& end) const;
-  void tester(observe::Summary&, const Totals& end) const;
+  void tester(observe::Summary&) const;
 
   const LoadSettings& load_;
   std::span<const Station* const> stations_;
@@ -42,7 +54,8 @@ class Watch {
   bool measuring_ = false;
   Totals base_; // where the measured part begins
   StageLatencies base_latencies_;
-  Totals last_; // the last interval's end
+  Totals stopped_; // and where it ends
+  Totals last_;    // the last interval's end
   StageLatencies last_latencies_;
 };
 

@@ -143,7 +143,8 @@ void figures(std::string& out, const Result& r) {
       out, "wide", s.closed_loop ? "Service time of the response" : "Latency of the response",
       (s.closed_loop ? "Request sent until the response is whole. Closed loop: a new connection waited for "
                        "an old one, so this is service time."
-                     : "Counted from when the connection was meant to start, until the response is whole.") +
+                     : "From the request, with --rps from when it was due, until the response is whole. "
+                       "Connects count from when they were meant to start.") +
           (each < 2 ? std::string{} : joint + ", at their worst."),
       !timed ? "" : legend({{"r1", "p50"}, {"r2", "p90"}, {"r3", "p99"}, {"r4", "p99.9"}}),
       plots::latency(v, s.closed_loop));

@@ -83,7 +83,8 @@ struct Latency {
 };
 [[nodiscard]] Latency latency_of(const Latencies& l);
 
-// The four stages of a connection, each from its start (open loop: from when it was meant to start).
+// The four stages of a connection, each from its start. Open loop: a connect, and with --rps a request, from when it was
+// meant to start.
 struct Stages {
   Latency connect;    // until established
   Latency first_byte; // request sent until the response's first byte

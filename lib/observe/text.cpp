@@ -77,8 +77,9 @@ void latency_line(Text out, std::string_view name, const Latency& l) {
 
 void latencies(Text out, const Summary& s) {
   fmt::format_to(out, "\n{}\n",
-                 s.closed_loop ? "Service time (closed loop: a new connection waited for an old one)"
-                               : "Latency (counted from the intended start)");
+                 s.closed_loop
+                     ? "Service time (closed loop: a new connection waited for an old one)"
+                     : "Latency (connects count from the intended start, each other stage from its own)");
   fmt::format_to(out, "  {:<12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}\n", "", "p50", "p90", "p99", "p99.9",
                  "p99.99", "max");
   latency_line(out, "connect", s.latency_us.connect);

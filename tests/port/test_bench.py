@@ -35,6 +35,7 @@ MISTAKES = {
     "--think": ["1s"],
     "--requests-per-connection": ["0", "--cps", "100"],
     "--connections": ["10", "--requests-per-connection", "0"],
+    "--find-max": ["--ramp", "1s"],
 }
 
 
@@ -68,6 +69,9 @@ def clean():
     lib.check(c["attempted"] == c["completed"] + c["failed"]["total"] + c["unfinished"], f"{c}")
     lib.check(sum(n for cause, n in c["failed"].items() if cause != "total") == c["failed"]["total"], f"{c}")
     lib.check(c["attempted"] == printed["attempted"] and c["completed"] == printed["completed"], f"{c} and {printed}")
+    for i in r["intervals"]:
+        for what in ("attempted", "completed"):
+            lib.check(sum(k[what] for k in i["cores"] if k["role"] == "client") == i[what], f"{what} of an interval's cores: {i}")
     for stage, at in r["summary"]["latency_us"].items():
         ranks = [at[p] for p in ("p50", "p90", "p99", "p999", "p9999", "max")]
         lib.check(ranks == sorted(ranks) and ranks[0] > 0, f"{stage}: percentiles out of order: {at}")
@@ -83,6 +87,21 @@ def lossy():
     ok("1% loss: 3000 of 3000 completed")
 
 
+def link():
+    """What --impair does is counted apart, and is no more than was asked for."""
+    drops = reported("--impair", "delay=20ms,loss=1%", "--cps", "1000", "--connections", "1000")["summary"]["packets"]["drops"]
+    lib.check(drops.get("impair_lost", 0) > 0 and "impair_overflowed" not in drops, f"{drops}")
+    ok("a bad link's losses are counted by their name")
+
+
+def few():
+    """Fewer connections than cores: a core's share of nothing is no lack of a limit."""
+    for words in (["--connections", "1"], ["--concurrency", "1", "--requests-per-connection", "0", "--duration", "500ms"]):
+        c = reported("--cores", "0,1,0,1", *words)["summary"]["connections"]
+        lib.check((c["attempted"], c["completed"]) == (1, 1), f"{words}: {c}")
+    ok("one connection on two client cores is one")
+
+
 # Each kind of test, as its example has it but smaller, and what its report must show.
 KINDS = {
     "connection-rate": ([], lambda s: s["cps"] > 0 and s["requests"] == s["connections"]["completed"]),
@@ -93,7 +112,7 @@ KINDS = {
     "throughput": (["--concurrency", "2", "--warmup", "200ms"], lambda s: s["response_bytes_per_second"] > 1e6),
     "latency": (["--cps", "300", "--ramp", "200ms", "--warmup", "200ms"],
                 lambda s: not s["closed_loop"] and 0 < s["latency_us"]["connect"]["count"] < s["connections"]["completed"]),
-    "highest-rate": (["--find-from", "50", "--find-to", "100", "--find-step", "500ms", "--max-p99", "5s"],
+    "highest-rate": (["--find-from", "50", "--find-to", "100", "--find-step", "500ms", "--max-p99", "5s", "--timeout", "30s"],
                      # Which rate is held depends on who else has the cores; that it says which, and why no more, does not.
                      lambda s: s["search"]["stopped"] and s["search"]["steps"] and s["search"]["found_cps"] ==
                      max([t["offered_cps"] for t in s["search"]["steps"] if t["held"]], default=0)),
@@ -176,6 +195,8 @@ def test():
     clean()
     kinds()
     lossy()
+    link()
+    few()
     drained("1s")
     drained("60s", signal.SIGINT)
     interrupted()

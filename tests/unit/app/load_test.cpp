@@ -7,6 +7,7 @@
 #include "app/client/search.hpp"
 #include "app/client/target.hpp"
 #include "app/client/visit.hpp"
+#include "app/client/watch.hpp"
 #include "support/eal.hpp"
 
 namespace tern::app {
@@ -131,6 +132,68 @@ TEST(Search, NothingAboveTheHighestAllowedIsTried) {
   EXPECT_EQ(found.found_cps, 35'000);
 }
 
+// Who drops a connection without a word fails it only when its time is out: by then another rate is on.
+TEST(Search, ConnectionsThatHangAreHeldAgainstTheRateThatTheyHangAt) {
+  SearchSettings s;
+  s.on = true;
+  Search search(s);
+  double rate = 0;
+  double attempted = 0;
+  double hanging = 0;
+  for (double t = 0; t < 1000 && !search.over(); t += 0.02) {
+    attempted += std::max(rate, 0.0) * 0.02;
+    if (rate > 100'000) hanging += rate * 0.02 * 0.02; // two in a hundred
+    if (rate < 0) hanging = 0;                         // they are given up while nothing is offered
+    const auto next = search.look({.t = t,
+                                   .attempted = static_cast<std::uint64_t>(attempted),
+                                   .completed = static_cast<std::uint64_t>(attempted - hanging),
+                                   .live = static_cast<std::uint64_t>(hanging + rate * 0.001)},
+                                  [](bool) { return 10.0; });
+    if (next) rate = *next;
+  }
+  EXPECT_TRUE(search.over());
+  EXPECT_NEAR(search.result().found_cps, 100'000, 2'000);
+  EXPECT_NE(search.result().stopped.find("left unanswered"), std::string::npos) << search.result().stopped;
+}
+
+TEST(Load, WhereThereAreFewerConnectionsThanCoresTheLastRest) {
+  LoadPlan whole;
+  whole.connections = 3;
+  whole.bad = {10, 0};
+  std::uint64_t connections = 0;
+  std::uint32_t bad = 0;
+  double rate = 0;
+  for (std::uint32_t core = 0; core < 5; ++core) {
+    const LoadPlan p = share_of(whole, core, 5);
+    EXPECT_EQ(p.rests, core >= 3) << core;
+    bad += p.bad[0];
+    if (p.rests) continue;
+    EXPECT_EQ(p.connections, 1U); // 0 would be: until stopped
+    connections += p.connections;
+    rate += p.share;
+  }
+  EXPECT_EQ(connections, 3U);
+  EXPECT_EQ(bad, 10U);
+  EXPECT_NEAR(rate, 1, 1e-9);
+  whole.connections = 0;
+  whole.concurrency = 2;
+  EXPECT_EQ(share_of(whole, 1, 3).concurrency, 1U); // 0 would be: no limit
+  EXPECT_TRUE(share_of(whole, 2, 3).rests);
+  whole.concurrency = 0;
+  EXPECT_FALSE(share_of(whole, 2, 3).rests);
+}
+
+TEST(Tester, WasTheLimitIfItsCoreWasBusyOrOneInAHundredWasLate) {
+  EXPECT_EQ(limit_of_tester({.busy = 0.95, .late = 10, .due = 1000}), "");
+  EXPECT_NE(
+      limit_of_tester({.busy = 0.5, .late = 11, .due = 1000, .what = "requests"}).find("11 of 1000 requests"),
+      std::string::npos);
+  EXPECT_NE(limit_of_tester({.busy = 0.96, .due = 1000}).find("96% busy"), std::string::npos);
+  EXPECT_EQ(limit_of_tester({.late = 1, .due = 0}), ""); // nothing was measured
+  EXPECT_EQ(limit_of_tester({.closed_loop = true, .busy = 0.9, .late = 500, .due = 1000}), "");
+  EXPECT_NE(limit_of_tester({.closed_loop = true, .busy = 0.97}).find("97% busy"), std::string::npos);
+}
+
 TEST(HttpHead, NonsenseIsRefusedAndHalvesWait) {
   HttpHead h;
   EXPECT_EQ(parse_head("HTT", h), HttpParse::more);
@@ -203,6 +266,32 @@ TEST(HttpReader, WithoutAnExpectedBodyTheFirstOneIs) {
   EXPECT_FALSE(read("fIrst"));
   EXPECT_FALSE(read("firs"));
   EXPECT_FALSE(read("first!"));
+}
+TEST(HttpReader, ABodyOfAnyLengthIsComparedToItsLastByte) {
+  const test::TestPool pool{4095};
+  HttpReader reader("", true, true);
+  Visit v;
+  const auto read = [&](const std::string& body, std::size_t cut) {
+    v = Visit{};
+    const std::string text =
+        "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    EXPECT_EQ(read_cut(reader, v, text, cut, pool.pool()), HttpReader::Step::whole);
+    return !v.has(Visit::bad);
+  };
+  std::string body(HttpReader::most_learned + 100'001, 'b');
+  for (std::size_t i = 0; i < body.size(); i += 7) body[i] = static_cast<char>(i >> 8);
+  EXPECT_TRUE(read(body, 1000));
+  EXPECT_TRUE(read(body, 2000));
+  EXPECT_TRUE(read(body, HttpReader::most_learned + 5003));
+  for (const std::size_t at :
+       {std::size_t{5}, HttpReader::most_learned - 1, HttpReader::most_learned, body.size() - 1}) {
+    std::string other = body;
+    other[at] ^= 1;
+    EXPECT_FALSE(read(other, 1000)) << at;
+  }
+  EXPECT_FALSE(read(body + 'b', 1000));
+  EXPECT_FALSE(read(body.substr(0, body.size() - 1), 1000));
+  EXPECT_TRUE(read(body, 1000));
 }
 TEST(HttpReader, ABodyToTheEndOfTheConnection) {
   const test::TestPool pool;

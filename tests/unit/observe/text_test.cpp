@@ -79,7 +79,7 @@ TEST(SummaryText, SaysWhatWasFoundAndHowItWasMeasured) {
   r.summary.search =
       Search{.found_cps = 1.2e6, .stopped = "p99", .steps = {{.offered_cps = 2e6, .reason = "p99"}}};
   text = summary_text(r);
-  EXPECT_TRUE(holds(text, "Latency (counted from the intended start)"));
+  EXPECT_TRUE(holds(text, "Latency (connects count from the intended start, each other stage from its own)"));
   EXPECT_TRUE(holds(text, "The tester was the limit, not what it tested: client core busy 99%"));
   EXPECT_TRUE(holds(text, "Search: held 1.20M/s; stopped: p99"));
 }
