@@ -91,24 +91,33 @@ TEST(Line, AimsAtEachBeforeItIsTheFirst) {
   for (std::uint32_t i = 0; i < many; ++i) EXPECT_LE(times[i], 1U) << i;
 }
 
-// A system that holds a rate up to `most`, played against the search.
-observe::Search searched(double most, double p99_us, SearchSettings s) {
+// Plays a system against the search: `system(sight, rate)` fills in what is seen after 20 ms more at that rate, and says
+// what p99 is.
+constexpr double played_step = 0.02;
+template <class System>
+observe::Search played(SearchSettings s, System&& system) {
   s.on = true;
   Search search(s);
   double rate = 0;
   double attempted = 0;
-  double completed = 0;
-  for (double t = 0; t < 1000 && !search.over(); t += 0.02) {
-    if (rate > 0) attempted += rate * 0.02;
-    if (rate > 0) completed += std::min(rate, most) * 0.02;
-    const Sight now{.t = t,
-                    .attempted = static_cast<std::uint64_t>(attempted),
-                    .completed = static_cast<std::uint64_t>(completed)};
-    const auto next = search.look(now, [&](bool) { return rate > most / 2 ? p99_us : 10; });
-    if (next) rate = *next;
+  for (double t = 0; t < 1000 && !search.over(); t += played_step) {
+    attempted += std::max(rate, 0.0) * played_step;
+    Sight now{.t = t, .attempted = static_cast<std::uint64_t>(attempted)};
+    const double p99_us = system(now, rate);
+    if (const auto next = search.look(now, [&](bool) { return p99_us; })) rate = *next;
   }
   EXPECT_TRUE(search.over());
   return search.result();
+}
+
+// One that holds a rate up to `most`.
+observe::Search searched(double most, double p99_us, const SearchSettings& s) {
+  double completed = 0;
+  return played(s, [&](Sight& now, double rate) {
+    completed += std::clamp(rate, 0.0, most) * played_step;
+    now.completed = static_cast<std::uint64_t>(completed);
+    return rate > most / 2 ? p99_us : 10;
+  });
 }
 
 TEST(Search, FindsTheHighestRateThatIsHeldAndSaysWhyNoMore) {
@@ -134,26 +143,16 @@ TEST(Search, NothingAboveTheHighestAllowedIsTried) {
 
 // Who drops a connection without a word fails it only when its time is out: by then another rate is on.
 TEST(Search, ConnectionsThatHangAreHeldAgainstTheRateThatTheyHangAt) {
-  SearchSettings s;
-  s.on = true;
-  Search search(s);
-  double rate = 0;
-  double attempted = 0;
   double hanging = 0;
-  for (double t = 0; t < 1000 && !search.over(); t += 0.02) {
-    attempted += std::max(rate, 0.0) * 0.02;
-    if (rate > 100'000) hanging += rate * 0.02 * 0.02; // two in a hundred
-    if (rate < 0) hanging = 0;                         // they are given up while nothing is offered
-    const auto next = search.look({.t = t,
-                                   .attempted = static_cast<std::uint64_t>(attempted),
-                                   .completed = static_cast<std::uint64_t>(attempted - hanging),
-                                   .live = static_cast<std::uint64_t>(hanging + rate * 0.001)},
-                                  [](bool) { return 10.0; });
-    if (next) rate = *next;
-  }
-  EXPECT_TRUE(search.over());
-  EXPECT_NEAR(search.result().found_cps, 100'000, 2'000);
-  EXPECT_NE(search.result().stopped.find("left unanswered"), std::string::npos) << search.result().stopped;
+  const observe::Search found = played({}, [&](Sight& now, double rate) {
+    if (rate > 100'000) hanging += rate * played_step * 0.02; // two in a hundred
+    if (rate < 0) hanging = 0;                                // they are given up while nothing is offered
+    now.completed = now.attempted - std::min(now.attempted, static_cast<std::uint64_t>(hanging));
+    now.live = static_cast<std::uint64_t>(hanging + std::max(rate, 0.0) * 0.001);
+    return 10.0;
+  });
+  EXPECT_NEAR(found.found_cps, 100'000, 2'000);
+  EXPECT_NE(found.stopped.find("left unanswered"), std::string::npos) << found.stopped;
 }
 
 TEST(Load, WhereThereAreFewerConnectionsThanCoresTheLastRest) {
