@@ -307,8 +307,8 @@ class Pair {
       by_cookie += m->station.shard->tcp_counters.get(tcp::Counter::syn_cookie_valid);
       if (!b_.attacks.empty()) add_defence(s.defence, *m->station.shard);
     }
+    // A good cookie may find no record, and its ACK come again: there can be more of them.
     if (accepted != 0)
-      // A good cookie may find no record, and its ACK come again.
       s.cookie_share = std::min(1.0, static_cast<double>(by_cookie) / static_cast<double>(accepted));
     for (const AttackSetting& a : b_.attacks) {
       s.attacks.push_back({.kind = std::string{name_of(a.kind)}, .asked = a.amount});

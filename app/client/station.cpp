@@ -112,37 +112,26 @@ observe::CoreLoad core_of(const Station& s) {
   return c;
 }
 
-// Counts of the time between; `live` and `time_wait` are the later moment's.
-observe::CoreLoad minus(observe::CoreLoad a, const observe::CoreLoad& b) {
-  a.attempted -= b.attempted;
-  a.established -= b.established;
-  a.completed -= b.completed;
-  a.failed -= b.failed;
-  a.rx_packets -= b.rx_packets;
-  a.tx_packets -= b.tx_packets;
-  a.resteered -= b.resteered;
-  return a;
-}
-
 } // namespace
 
 Totals totals_of(std::span<const Station* const> stations) {
   Totals t;
   for (const Station* s : stations) {
     t.busy.push_back(s->busy_cycles.load(std::memory_order_relaxed));
-    t.cores.push_back(core_of(*s));
-    t.time_wait += s->time_wait_now.load(std::memory_order_relaxed);
+    const observe::CoreLoad& core = t.cores.emplace_back(core_of(*s));
+    t.time_wait += core.time_wait;
     if (!s->is_client()) continue;
+    // Its core goes on meanwhile: what is in both is read once, so that the cores' figures add up to the whole's.
+    t.attempted += core.attempted;
+    t.established += core.established;
+    t.completed += core.completed;
+    t.live += core.live;
     t.client_rx_bytes += s->shard->counters.get(CoreCounter::rx_bytes);
     t.client_tx_bytes += s->shard->counters.get(CoreCounter::tx_bytes);
     const Counters<Load>& l = s->load->load;
-    t.attempted += l.get(Load::attempted);
-    t.established += l.get(Load::established);
-    t.completed += l.get(Load::completed);
     t.requests += l.get(Load::requests);
     t.response_bytes += l.get(Load::response_bytes);
     t.late += l.get(Load::late);
-    t.live += s->load->live.load(std::memory_order_relaxed);
     for (const Bad b : {Bad::syn_flood, Bad::forged_ack, Bad::rst_spray})
       t.attack_packets += s->load->bad.get(b);
     for (const auto& n : s->load->bad_open) t.attack_open += n.load(std::memory_order_relaxed);
@@ -179,6 +168,18 @@ observe::Retransmitted minus(observe::Retransmitted a, const observe::Retransmit
   return a;
 }
 
+// Counts of the time between; `live` and `time_wait` are the later moment's.
+observe::CoreLoad minus(observe::CoreLoad a, const observe::CoreLoad& b) {
+  a.attempted -= b.attempted;
+  a.established -= b.established;
+  a.completed -= b.completed;
+  a.failed -= b.failed;
+  a.rx_packets -= b.rx_packets;
+  a.tx_packets -= b.tx_packets;
+  a.resteered -= b.resteered;
+  return a;
+}
+
 std::uint64_t sum(const observe::ByName& m) {
   std::uint64_t n = 0;
   for (const auto& [name, value] : m) n += value;
@@ -208,10 +209,8 @@ observe::Interval between(const Totals& from, const Totals& to, std::span<const 
   i.drops = sum(to.packets.drops) - sum(from.packets.drops);
   const double cycles = i.seconds * static_cast<double>(rte_get_tsc_hz());
   for (std::size_t k = 0; k < stations.size(); ++k) {
-    const bool known = k < from.busy.size();
-    const std::uint64_t before = known ? from.busy[k] : 0;
-    i.cores.push_back(known ? minus(to.cores[k], from.cores[k]) : to.cores[k]);
-    if (cycles > 0) i.cores[k].busy = std::min(1.0, static_cast<double>(to.busy[k] - before) / cycles);
+    i.cores.push_back(minus(to.cores[k], from.cores[k]));
+    if (cycles > 0) i.cores[k].busy = std::min(1.0, static_cast<double>(to.busy[k] - from.busy[k]) / cycles);
   }
   return i;
 }

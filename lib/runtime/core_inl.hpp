@@ -204,7 +204,7 @@ void Core<Port, Handler>::flush_one(R& r) {
     hand_over(r, Packet{});
     tell_end(r);
   }
-  if (r.tcb.has(tcp::flag_want_writable) && r.tcb.stranded() && !r.has(R::over)) [[unlikely]]
+  if (r.tcb.stranded() && !r.has(R::over)) [[unlikely]]
     unstrand(r);
   if constexpr (!handler::Reads<Handler>) {
     if (r.tcb.has(tcp::flag_fin_queued) && !r.tcb.has(tcp::flag_orphan) && !r.has(R::over)) [[unlikely]]

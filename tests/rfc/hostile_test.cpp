@@ -496,8 +496,8 @@ TEST_P(LastPackets, CarryNoText) {
   r.scarcity = tcp::Scarcity::last;
   say(r, 100);
   for (const Sent& one : r.sent) EXPECT_EQ(one.text, 0u);
-  r.arrives(r.tcb.rcv_nxt - 1, flag::ack,
-            our_iss + 1); // and who asks whether we are there is told so, with the SACK
+  // And who asks whether we are there is told so, with the SACK.
+  r.arrives(r.tcb.rcv_nxt - 1, flag::ack, our_iss + 1);
   ASSERT_EQ(r.sent.size(), 1u);
   EXPECT_EQ(r.sent[0].text, 0u);
   EXPECT_EQ(r.sent[0].h.flags, flag::ack);
