@@ -241,7 +241,8 @@ class LbRig {
   void settle() {
     world_port.advance(now);
     balancer_port.advance(now);
-    for (int idle = 0; idle < 3;) {
+    // Bounded: a core whose packets ran out has something to do at every poll.
+    for (int idle = 0, polls = 0; idle < 3 && polls < 1000; ++polls) {
       const bool a = around.core.poll(now);
       const bool b = balancer.core.poll(now);
       idle = a || b ? 0 : idle + 1;

@@ -7,7 +7,8 @@ std::string_view name_of(Count c) {
       "accepted",        "connected",       "ended_done",       "ended_client",    "ended_backend",
       "ended_idle",      "ended_killed",    "ended_no_backend", "ended_full",      "ended_denied",
       "ended_source",    "ended_no_memory", "connect_tried",    "connect_refused", "connect_timed_out",
-      "connect_no_port", "bytes_in",        "bytes_out",        "checks_passed",   "checks_failed"};
+      "connect_no_port", "bytes_in",        "bytes_out",        "checks_passed",   "checks_failed",
+      "checks_skipped"};
   static_assert(std::size(names) == LbCounters::size);
   return names[static_cast<std::size_t>(c)];
 }

@@ -30,6 +30,7 @@ enum class Count : std::uint8_t {
   bytes_out,       // to clients
   checks_passed,
   checks_failed,
+  checks_skipped, // not made for want of records, ports or packets of ours: they tell nothing of a backend
   count_
 };
 [[nodiscard]] std::string_view name_of(Count);

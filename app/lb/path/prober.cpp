@@ -82,8 +82,17 @@ void Prober::begin(Slot slot, Target& t) {
     t.connection = made.connection;
     return;
   }
+  if (made.error == ConnectError::no_record || made.error == ConnectError::no_port) return skip(t);
   verdict(slot, t, false, Because::unreachable);
   t.phase = Target::Phase::waiting;
+}
+
+// What we lack is no fault of the backend's. Whatever is still heard of this check is not listened to.
+void Prober::skip(Target& t) {
+  counters_.add(Count::checks_skipped);
+  ++t.serial;
+  t.phase = Target::Phase::waiting;
+  t.due = core_->now() + spread(config_of(t).check);
 }
 
 // ± the jitter, so that checks do not march in step.
@@ -122,8 +131,12 @@ void Prober::connected(Connection c, std::uint64_t word) {
     return c.abort();
   }
   ProxyHeader room;
-  if (s.send_proxy != ProxyProtocol::none) c.send(proxy_header_local(s.send_proxy, room));
-  c.send(std::string_view{t->request});
+  std::span<const std::byte> header;
+  if (s.send_proxy != ProxyProtocol::none) header = proxy_header_local(s.send_proxy, room);
+  if (c.send(header) != header.size() || c.send(std::string_view{t->request}) != t->request.size()) {
+    skip(*t);
+    return c.abort();
+  }
   t->phase = Target::Phase::asked;
 }
 

@@ -61,6 +61,7 @@ class Prober {
   void look(Slot slot, Target& t, Instant now);
   void begin(Slot slot, Target& t);
   void verdict(Slot slot, Target& t, bool passed, Because why);
+  void skip(Target& t);
   [[nodiscard]] Duration spread(const CheckConfig& c);
   [[nodiscard]] const ServiceConfig& config_of(const Target& t) const {
     return plan_->services[t.service].config;

@@ -93,6 +93,47 @@ TEST(Health, CheckFindsAPortBesideLongLivedConnections) {
   EXPECT_EQ(r.count(Count::checks_failed), 0U);
 }
 
+// Our own want of records or packets tells nothing of a backend.
+TEST(Health, ACheckThatCannotBeMadeIsSkipped) {
+  LbRig::Settings small;
+  small.shard.connections = 4;
+  LbRig r(checked(CheckKind::http), small);
+  r.world.answer = "HTTP/1.1 200 OK\r\n\r\n";
+  r.run(Duration::ms(100));
+  ASSERT_EQ(r.count(Count::checks_passed), 1U);
+  End& one = r.open().client;
+  End& other = r.open().client; // a record for each end of each
+  r.run(Duration::seconds(10));
+  EXPECT_GE(r.count(Count::checks_skipped), 4U);
+  EXPECT_EQ(r.count(Count::checks_failed), 0U);
+  EXPECT_TRUE(r.shared.backends.up(0));
+  one.c.abort();
+  other.c.abort();
+  r.run(Duration::seconds(3));
+  EXPECT_GE(r.count(Count::checks_passed), 2U);
+  EXPECT_EQ(r.count(Count::checks_failed), 0U);
+}
+
+TEST(Health, ACheckWhoseRequestFindsNoPacketIsSkipped) {
+  LbRig r(checked(CheckKind::http));
+  r.world.answer = "HTTP/1.1 200 OK\r\n\r\n";
+  r.run(Duration::ms(100));
+  ASSERT_EQ(r.count(Count::checks_passed), 1U);
+  r.run(Duration::ms(1850));
+  std::vector<rte_mbuf*> held; // until only what is for control segments is left
+  while (r.balancer.shard.watch.look() != tcp::Scarcity::critical)
+    held.push_back(rte_pktmbuf_alloc(r.pool.pool().raw()));
+  r.run(Duration::seconds(10));
+  EXPECT_GE(r.count(Count::checks_skipped), 4U);
+  EXPECT_EQ(r.count(Count::checks_failed), 0U);
+  EXPECT_TRUE(r.shared.backends.up(0));
+  for (rte_mbuf* m : held) rte_pktmbuf_free(m);
+  r.run(Duration::seconds(3));
+  EXPECT_GE(r.count(Count::checks_passed), 2U);
+  EXPECT_EQ(r.count(Count::checks_failed), 0U);
+  r.expect_nothing_left();
+}
+
 TEST(Health, TcpCheckLeavesNothingBehind) {
   LbRig r(checked(CheckKind::tcp));
   r.run(Duration::seconds(9));
