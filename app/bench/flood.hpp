@@ -2,6 +2,8 @@
 // between its turns. Good packets go first: what finds the link full is not sent, and counted.
 #pragma once
 
+#include <rte_cycles.h>
+
 #include <algorithm>
 #include <array>
 #include <vector>
@@ -63,8 +65,11 @@ class Flood {
   Flood(const Flood&) = delete;
   Flood& operator=(const Flood&) = delete;
 
-  // Once a turn, after it: sends what is due. What a core that was away has missed is not made up for.
-  void turn(Instant now, Shard& victims) {
+  // Once a turn, after it: sends what is due; the cycles that took. What a core that was away has missed is not
+  // made up for.
+  std::uint64_t turn(Instant now, Shard& victims) {
+    const std::uint64_t start = rte_rdtsc();
+    bool sent = false;
     const double since = last_ == Instant{} ? 0 : std::min((now - last_).as_seconds(), most_away);
     last_ = now;
     for (std::size_t k = 0; k < floods; ++k) {
@@ -73,7 +78,9 @@ class Flood {
       const auto n = static_cast<unsigned>(std::min(owed_[k], double{most_a_turn}));
       owed_[k] -= n;
       for (unsigned left = n; left != 0;) left -= burst(static_cast<AttackKind>(k), left, victims);
+      sent = sent || n != 0;
     }
+    return sent ? rte_rdtsc() - start : 0;
   }
 
  private:

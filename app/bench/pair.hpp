@@ -186,6 +186,8 @@ class Pair {
                                        : servers_.records;
     if (b_.load.closer != Closer::reset)
       fmt::print("{}\n", time_wait_line(b_.load, resting.tcp.time_wait, resting.time_wait_records * cores_));
+    if (const std::string line = sources_line(b_.load, b_.node.tcp, whole_.targets.size()); !line.empty())
+      fmt::print("{}\n", line);
     std::fflush(stdout);
   }
 
@@ -287,8 +289,8 @@ class Pair {
     run_client(
         worker, handler, m.stats, control_, m.station, b_.node.idle, b_.load.timeout,
         [&](Instant now) {
-          if (flooding && !handler.stopping()) flood.turn(now, worker.shard());
           move_time(clients_, core, now);
+          return flooding && !handler.stopping() ? flood.turn(now, worker.shard()) : 0;
         },
         [] { return false; });
     // No core ends before all have: another may live from what this one's queue receives.

@@ -5,10 +5,12 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <variant>
 
 #include "app/client/catch_up.hpp"
 #include "app/client/http_reader.hpp"
 #include "app/client/load.hpp"
+#include "app/client/names.hpp"
 #include "app/client/visit.hpp"
 #include "runtime/core.hpp"
 
@@ -26,16 +28,11 @@ class Client {
         stats_(stats),
         control_(control),
         pool_(ports, owners, core),
+        names_(names_of(plan, pool_)),
         visits_(std::make_unique<Visit[]>(records)),
         records_(records),
         http_(plan.response, plan.verify, plan.response.empty()),
-        catch_up_(4ULL * plan.in_progress) {
-    for (const Endpoint& t : plan.targets) {
-      cursors_.push_back(pool_.cursor(t, plan.seed));
-      ahead_.push_back(cursors_.back());
-      for (unsigned i = 0; i < aimed_ahead; ++i) (void)pool_.next(ahead_.back(), plan.sources);
-    }
-  }
+        catch_up_(4ULL * plan.in_progress) {}
   void attach(TheCore& core) { core_ = &core; }
 
   // Once a turn: opens, asks and closes what is due. Whether anything was.
@@ -167,7 +164,7 @@ class Client {
     // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in
     // a queue.
     if (stats_.load.get(Load::established) == 0) {
-      if (live_ == 0 && !all_opened()) (void)open(now);
+      if (live_ == 0 && !all_opened()) (void)open(now, now);
       due_ = now;
       return;
     }
@@ -179,7 +176,7 @@ class Client {
     if (rate <= 0 || want == 0) due_ = now;
     for (; want != 0 && !all_opened(); --want) {
       if (rate <= 0) {
-        if (!open(now)) return;
+        if (!open(now, now)) return;
         continue;
       }
       if (due_ > now) return;
@@ -187,7 +184,7 @@ class Client {
       const std::uint64_t busy = under_way();
       if (late && !catch_up_.room(busy, stats_.load.get(Load::attempted) - busy, now)) return;
       if (!late) catch_up_.on_time(busy, now);
-      if (!open(due_)) return;
+      if (!open(due_, now)) return;
       if (late) stats_.load.add(Load::late);
       due_ = due_ + interval(rate, now, carry_);
     }
@@ -231,21 +228,19 @@ class Client {
     return Duration::ns(whole);
   }
 
-  template <class F>
-  static auto with_key(const Endpoint& to, const Endpoint& from, F&& f) {
-    const Be16 there{to.port.raw()};
-    const Be16 here{from.port.raw()};
-    return to.ip.is_v4() ? f(FlowKey4{to.ip.v4(), from.ip.v4(), there, here})
-                         : f(FlowKey6{to.ip, from.ip, there, here});
+  using Either = std::variant<Names<FlowKey4>, Names<FlowKey6>>;
+  static Either names_of(const LoadPlan& plan, const PortPool& pool) {
+    if (plan.targets.front().ip.is_v4()) return Names<FlowKey4>(pool, plan.targets, plan.sources, plan.seed);
+    return Names<FlowKey6>(pool, plan.targets, plan.sources, plan.seed);
   }
-  bool open(Instant intended) {
+  bool open(Instant intended, Instant now) {
     const std::optional<std::uint32_t> made = dial();
     if (!made) {
       stats_.load.add(Load::no_port);
       return false;
     }
     Visit& v = visits_[*made];
-    v.since = intended;
+    v.begin(intended, now);
     v.left = plan_.requests == 0 ? Visit::forever : plan_.requests;
     v.phase = Phase::connecting;
     ++live_;
@@ -255,17 +250,15 @@ class Client {
   }
   // A SYN to the next target; the fresh visit that stands for it. None: no port is free, or no record.
   [[nodiscard]] std::optional<std::uint32_t> dial() {
-    const std::size_t t = next_target_;
-    if (++next_target_ == plan_.targets.size()) next_target_ = 0;
-    const Endpoint& target = plan_.targets[t];
+    return std::visit([this](auto& names) { return dial(names); }, names_);
+  }
+  template <class Key>
+  [[nodiscard]] std::optional<std::uint32_t> dial(Names<Key>& names) {
+    Shard& shard = core_->shard();
     for (unsigned tries = 16; tries != 0; --tries) {
-      // What some opens from now will look up is asked of memory now (CoreHandle::aim).
-      if (const auto later = pool_.next(ahead_[t], plan_.sources))
-        with_key(target, later->local(), [this](const auto& key) { return core_->handle().aim(key), 0; });
-      const auto draw = pool_.next(cursors_[t], plan_.sources);
-      if (!draw) continue;
-      const Connecting made =
-          with_key(target, draw->local(), [this](const auto& key) { return core_->connect(key); });
+      const auto next = names.take(shard.hasher, [&](FlowHash later) { shard.flows.prefetch(later); });
+      if (!next) continue;
+      const Connecting made = core_->handle().open(next->key, next->hash);
       if (made.error == ConnectError::port_taken) continue;
       if (made.error != ConnectError::none) break;
       ++acts_;
@@ -276,12 +269,12 @@ class Client {
   }
   void stand_in_line(std::uint32_t i, Visit& v, Instant now) {
     v.phase = Phase::waiting;
-    v.since = now;
+    v.begin(now);
     line_.join(visits_.get(), i);
   }
   void ask(Connection c, Visit& v, Instant now) {
     v.phase = Phase::asking;
-    v.since = now;
+    v.begin(now);
     v.got = 0;
     v.expect = 0;
     v.clear(Visit::http_body | Visit::http_chunked | Visit::http_to_end | Visit::first_seen);
@@ -327,7 +320,7 @@ class Client {
       const std::uint32_t i = line_.first();
       if (!all_busy_ && now - ask_due_ > Duration::ms(1)) stats_.load.add(Load::late);
       ask(leave_line(i), visits_[i], now);
-      visits_[i].since = ask_due_;
+      visits_[i].begin(ask_due_, now);
       ask_due_ = ask_due_ + interval(rate, now, ask_carry_);
     }
     if (ask_due_ > now) all_busy_ = false;
@@ -349,7 +342,7 @@ class Client {
         if (!made) return;
         Visit& v = visits_[*made];
         v.phase = Phase::hostile;
-        v.since = now;
+        v.begin(now);
         v.left = static_cast<std::uint32_t>(i);
         bad_[i].join(visits_.get(), *made);
         stats_.bad.add(counter_of(static_cast<Vice>(i), Bad::mute_opened));
@@ -408,7 +401,7 @@ class Client {
   void answered(Connection c, Visit& v, Instant now) {
     stats_.load.add(Load::requests);
     stats_.response.record(age(v, now));
-    v.since = now;
+    v.begin(now);
     if (v.left == 0 || v.has(Visit::http_last)) return end_visit(c, v, false);
     if (stopping_) return end_visit(c, v, true);
     if (plan_.think > Duration{} || plan_.rps > 0) return stand_in_line(c.index(), v, now);
@@ -417,7 +410,7 @@ class Client {
   // `ours`: the server does not know that it was the last.
   void end_visit(Connection c, Visit& v, bool ours) {
     v.phase = Phase::closing;
-    v.since = core_->now();
+    v.begin(core_->now());
     if (plan_.closer == Closer::reset)
       c.abort();
     else if (ours || plan_.closer == Closer::client)
@@ -475,7 +468,7 @@ class Client {
       if (++next_looked_at_ >= all) next_looked_at_ = 0;
       const Visit& v = visits_[next_looked_at_];
       const bool steps = v.phase != Phase::free && v.phase != Phase::waiting && v.phase != Phase::hostile;
-      if (steps && now - v.since > plan_.timeout) shard.handle(shard.connections.at(next_looked_at_)).abort();
+      if (steps && v.tired(now, plan_.timeout)) shard.handle(shard.connections.at(next_looked_at_)).abort();
     }
   }
 
@@ -483,9 +476,7 @@ class Client {
   LoadStats& stats_;
   const LoadControl& control_;
   PortPool pool_;
-  std::vector<PortCursor> cursors_; // one a target
-  std::vector<PortCursor> ahead_;   // and as many opens ahead of it
-  static constexpr unsigned aimed_ahead = 16;
+  Either names_;
   std::unique_ptr<Visit[]> visits_; // by the connection's index
   std::uint32_t records_;
   Line line_; // open and not asking: held, or thinking
@@ -494,7 +485,6 @@ class Client {
   std::uint64_t live_ = 0;
   std::uint64_t opening_ = 0;
   std::uint64_t acts_ = 0; // opens, and those called out of the line, so far
-  std::size_t next_target_ = 0;
   std::uint32_t next_looked_at_ = 0;
   Instant begun_;
   Instant due_;

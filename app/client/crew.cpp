@@ -145,8 +145,8 @@ void Crew::live(io::CoreId core) {
   }
   turn_.arrive_and_wait(); // started
   run_client(
-      *worker, *client, m.stats, control_, m.station, n.idle, settings_.load.timeout, [](Instant) {},
-      [&] { return lost_.load(std::memory_order_relaxed); });
+      *worker, *client, m.stats, control_, m.station, n.idle, settings_.load.timeout,
+      [](Instant) { return 0U; }, [&] { return lost_.load(std::memory_order_relaxed); });
   // No core ends before all have: another may live from what this one's queue receives.
   while (!all_done()) worker->turn();
   for (int last = 0; last < 64; ++last) worker->turn();
@@ -175,6 +175,9 @@ void Crew::start_table() const {
   if (settings_.load.closer == Closer::client)
     fmt::print("{}\n", time_wait_line(settings_.load, settings_.node.tcp.time_wait,
                                       shard_.time_wait_records * port_.cores()));
+  if (const std::string line = sources_line(settings_.load, settings_.node.tcp, whole_.targets.size());
+      !line.empty())
+    fmt::print("{}\n", line);
   std::fflush(stdout);
 }
 

@@ -40,24 +40,28 @@ class Rest {
 };
 
 // The life of a client: its load until it is told to stop, or has opened its last; then what is live finishes
-// or times out; a second signal leaves at once. `each(now)`: once a turn. `lost()`: there is no going on.
-// Opening and asking is work of this core as well as what packets bring: both are in its busy cycles.
+// or times out; a second signal leaves at once. `each(now)`: once a turn; the cycles that it worked.
+// `lost()`: there is no going on. Opening and asking is work of this core as well as what packets bring, and so
+// is what `each` does; but that, like the port's work, is no connection's.
 template <class W, class C, class Each, class Lost>
 void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl& control, Station& station,
                 IdlePolicy idle, Duration timeout, Each&& each, Lost&& lost) {
   std::uint64_t driving = 0;
+  std::uint64_t beside = 0;
   const auto drive = [&](Instant at) {
     const std::uint64_t start = rte_rdtsc();
     if (client.drive(at)) driving += rte_rdtsc() - start;
   };
-  const auto note = [&] { station.note(worker.busy_cycles() + driving, worker.core().port_cycles()); };
+  const auto note = [&] {
+    station.note(worker.busy_cycles() + driving + beside, worker.core().port_cycles() + beside);
+  };
   Rest rest(idle == IdlePolicy::Adaptive);
   Instant now = worker.clock().now();
   station.began_ns.store(now.since_origin_ns(), std::memory_order_relaxed);
   for (std::uint32_t turns = 0; !control.stop.load(std::memory_order_relaxed) && !lost();) {
     drive(now);
     now = worker.turn();
-    each(now);
+    beside += each(now);
     rest.after_turn(worker, client, now);
     if (++turns % 256 == 0) note();
     if (client.all_over()) break;
@@ -71,7 +75,7 @@ void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl&
   for (std::uint32_t turns = 0; client.live() != 0 && stop_signals() < 2 && now < patience && !lost();) {
     drive(now);
     now = worker.turn();
-    each(now);
+    beside += each(now);
     rest.after_turn(worker, client, now);
     if (++turns % 256 == 0) note();
   }

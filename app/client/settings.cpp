@@ -74,25 +74,47 @@ double rest_seconds(const LoadSettings& l, const tcp::Settings& t) {
   return t.time_wait.as_seconds();
 }
 
+double seconds_of(const LoadSettings& l) {
+  return (l.duration + l.ramp + l.warmup).as_seconds() + 1;
+}
+
+// How long a connection stays open however fast its server is.
+double thinking_seconds(const LoadSettings& l) {
+  return l.requests == 0 ? 0 : std::min((l.requests - 1) * l.think.as_seconds(), seconds_of(l));
+}
+
+// Of endpoints, that a connection can have.
+struct Pairs {
+  std::uint64_t addresses = 0;
+  std::uint64_t ports = 0;
+  std::uint64_t targets = 0;
+  [[nodiscard]] std::uint64_t all() const { return addresses * ports * targets; }
+  [[nodiscard]] std::string text() const {
+    return fmt::format("{} sources x {} ports x {} targets", addresses, ports, targets);
+  }
+};
+Pairs pairs_of(const LoadSettings& l, std::uint64_t targets) {
+  Pairs p{.targets = targets};
+  for (const Prefix& s : l.sources) p.addresses += addresses_in(s);
+  p.ports = static_cast<std::uint64_t>(l.source_ports.last.raw() - l.source_ports.first.raw()) + 1;
+  return p;
+}
+
 void check_sources(const settings::Schema& s, const LoadSettings& l, const tcp::Settings& t,
                    std::uint64_t targets) {
-  std::uint64_t addresses = 0;
-  for (const Prefix& p : l.sources) {
+  for (const Prefix& p : l.sources)
     if (addresses_in(p) > 1U << 24)
       s.fail("sources", p.to_string() + " is more than 16 million addresses; name a longer prefix");
-    addresses += addresses_in(p);
-  }
-  const std::uint64_t ports =
-      static_cast<std::uint64_t>(l.source_ports.last.raw() - l.source_ports.first.raw()) + 1;
-  const std::uint64_t pairs = addresses * ports * targets;
-  const std::string have = fmt::format("{} sources x {} ports x {} targets = {} connections at once",
-                                       addresses, ports, targets, pairs);
+  const Pairs pairs = pairs_of(l, targets);
+  const std::string have = fmt::format("{} = {} connections at once", pairs.text(), pairs.all());
   constexpr const char* cure = "name a larger prefix, such as 10.1.0.0/16";
   const std::uint64_t open = std::uint64_t{l.concurrency} + l.in_progress + l.bad_connections();
-  if (pairs < open) s.fail("sources", fmt::format("{}, fewer than the {} asked for; {}", have, open, cure));
+  if (pairs.all() < open)
+    s.fail("sources", fmt::format("{}, fewer than the {} asked for; {}", have, open, cure));
+  if (l.cps.is_max()) return;
   const double resting =
-      l.cps.is_max() ? 0 : static_cast<double>(l.cps.per_second) * rest_seconds(l, t) + l.concurrency;
-  if (static_cast<double>(pairs) < resting)
+      static_cast<double>(l.cps.per_second) * (rest_seconds(l, t) + thinking_seconds(l)) + l.concurrency;
+  if (static_cast<double>(pairs.all()) < resting)
     s.fail("sources",
            fmt::format("{}, fewer than the {:.0f} that are open or rest in TIME-WAIT at this rate; {}, or a "
                        "shorter --time-wait, or --close {}",
@@ -200,14 +222,19 @@ std::string http_request(const settings::Schema& s, const LoadSettings& l, const
 
 std::uint32_t connection_records(const LoadSettings& l) {
   // Open loop: what comes in two seconds may be under way at once, for a server that is slow to answer.
-  const std::uint64_t flowing = l.cps.is_max() ? 0 : std::min<std::uint64_t>(2 * l.cps.per_second, 2'000'000);
-  return static_cast<std::uint32_t>(std::uint64_t{l.concurrency} + 4 * l.in_progress + 4096 + flowing +
-                                    l.bad_connections());
+  std::uint64_t flowing = 0;
+  if (!l.cps.is_max())
+    flowing = std::min<std::uint64_t>(2 * l.cps.per_second, 2'000'000) +
+              static_cast<std::uint64_t>(static_cast<double>(l.cps.per_second) * thinking_seconds(l));
+  const std::uint64_t all =
+      std::uint64_t{l.concurrency} + 4 * l.in_progress + 4096 + flowing + l.bad_connections();
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(all, 1U << 30));
 }
 
 namespace {
 
-constexpr double bytes_each = 43; // a TIME-WAIT record, its share of a chunk, its place in the flow table
+constexpr double most_closes = 4e6; // no core closes more a second
+constexpr double bytes_each = 43;   // a TIME-WAIT record, its share of a chunk, its place in the flow table
 
 std::uint64_t free_memory() {
   std::ifstream in("/proc/meminfo");
@@ -217,11 +244,7 @@ std::uint64_t free_memory() {
 }
 
 double closes_a_second(const LoadSettings& l) {
-  constexpr double most = 4e6; // no core closes more
-  return l.cps.is_max() ? most : static_cast<double>(l.cps.per_second) * 1.1;
-}
-double seconds_of(const LoadSettings& l) {
-  return (l.duration + l.ramp + l.warmup).as_seconds() + 1;
+  return l.cps.is_max() ? most_closes : static_cast<double>(l.cps.per_second) * 1.1;
 }
 double time_wait_wanted(const LoadSettings& l, Duration time_wait) {
   double wanted = closes_a_second(l) * std::min(seconds_of(l), time_wait.as_seconds());
@@ -252,6 +275,17 @@ std::string time_wait_line(const LoadSettings& l, Duration time_wait, std::uint3
                      static_cast<int>(bytes_each), observe::short_bytes(wanted * bytes_each),
                      observe::short_count(static_cast<double>(records)),
                      short_of ? ": beyond it the oldest go early, counted; --time-wait shortens it" : "");
+}
+
+std::string sources_line(const LoadSettings& l, const tcp::Settings& t, std::uint64_t targets) {
+  const double rest = rest_seconds(l, t);
+  const Pairs pairs = pairs_of(l, targets);
+  if (!l.cps.is_max() || l.requests != 1 || rest * most_closes < static_cast<double>(pairs.all())) return {};
+  return fmt::format(
+      "sources: {}, and each pair rests {} s in TIME-WAIT: {} connections a second at most; a "
+      "larger --sources prefix{} lifts that",
+      pairs.text(), rest, observe::short_count(static_cast<double>(pairs.all()) / rest),
+      t.timestamps ? ", or --close server," : ", or a shorter --time-wait,");
 }
 
 } // namespace tern::app

@@ -75,6 +75,8 @@ struct LoadTexts {
 void make_time_waits_ready(ShardSettings&, const LoadSettings&, bool four);
 // "TIME-WAIT: 4.0M closes a second × 60 s = 240M records of 43 B, 10.3 GB; …": for the start-up table.
 [[nodiscard]] std::string time_wait_line(const LoadSettings&, Duration time_wait, std::uint32_t records);
+// What the sources allow a second, where that may be less than the program does; else empty.
+[[nodiscard]] std::string sources_line(const LoadSettings&, const tcp::Settings&, std::uint64_t targets);
 
 // Writes what --json, --csv and --html ask for, says so, and tells whether the report adds up.
 [[nodiscard]] bool write_reports(const OutputSettings&, const observe::Result&);

@@ -1,6 +1,7 @@
 // One connection as the client that opened it sees it, and the line of those that wait for their turn.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/check.hpp"
@@ -24,6 +25,7 @@ enum class Phase : std::uint8_t {
 struct Visit {
   static constexpr std::uint32_t none = 0xffff'ffff;
   static constexpr std::uint32_t forever = 0xffff'ffff;
+  static constexpr std::int64_t unit = 1 << 24;
 
   Instant since;             // when this step began: the open (as intended), the request, the response's end
   std::uint32_t got = 0;     // bytes of the present response (HTTP: of its body); in line, its number there
@@ -33,6 +35,7 @@ struct Visit {
   std::uint32_t before = none; // in line; while asking, a digest of what HttpReader does not keep
   Phase phase = Phase::free;
   std::uint8_t marks = 0;
+  std::uint16_t behind = 0; // how much later than `since` this step really began: 2^24 ns
 
   enum Mark : std::uint8_t {
     bad = 1,   // a byte was not what it should be
@@ -44,6 +47,16 @@ struct Visit {
     http_last = 64,   // the server will close after this response
     first_seen = 128, // the response's first byte came
   };
+  void begin(Instant now) { since = now, behind = 0; }
+  // It counts from when it was due. Its patience does not: who waits for a tester that is late is no slower.
+  void begin(Instant due, Instant now) {
+    since = due;
+    behind =
+        static_cast<std::uint16_t>(std::min<std::int64_t>(((now - due).as_ns() + unit - 1) / unit, 0xffff));
+  }
+  [[nodiscard]] bool tired(Instant now, Duration patience) const {
+    return now - since > patience + Duration::ns(unit * behind);
+  }
   [[nodiscard]] std::uint32_t& unsent() { return next; }
   [[nodiscard]] std::uint32_t& place() { return got; }
   [[nodiscard]] std::uint32_t& digest() { return before; }

@@ -240,7 +240,9 @@ void Watch::conclude() {
         fmt::format("{} connections were to be held, {} were open at most: give them time with --ramp, "
                     "or see above what failed",
                     load_.concurrency, s.live_peak));
-  note(waited, "times an open waited for a free port or record");
+  note(
+      waited,
+      "times an open waited for a free port or record; a larger --sources prefix or --max-connections helps");
   note(status, "responses had an HTTP status of 400 or above");
   note(strange, "responses were not HTTP as this client understands it");
   note(open, "whole responses, but their server did not close: see --close");

@@ -35,8 +35,7 @@ bool CoreHandle::taken(const Key& key) const {
 }
 
 template <class Key>
-Connecting CoreHandle::open(const Key& key) {
-  const FlowHash hash = shard_.hasher(key);
+Connecting CoreHandle::open(const Key& key, FlowHash hash) {
   const FlowRef old = shard_.flows.find(hash, key, shard_);
   auto& streams = shard_.template time_waits<Key>().streams;
   const tcp::Origins origins = shard_.gate.isn.both(Tuple<Key>::from(&key), shard_.now);
@@ -71,8 +70,8 @@ Connecting CoreHandle::open(const Key& key) {
 
 template bool CoreHandle::taken(const FlowKey4&) const;
 template bool CoreHandle::taken(const FlowKey6&) const;
-template Connecting CoreHandle::open(const FlowKey4&);
-template Connecting CoreHandle::open(const FlowKey6&);
+template Connecting CoreHandle::open(const FlowKey4&, FlowHash);
+template Connecting CoreHandle::open(const FlowKey6&, FlowHash);
 
 // A SYN to a group, to ourselves or to nowhere would only time out.
 ConnectError CoreHandle::reachable(const Endpoint& remote) const {

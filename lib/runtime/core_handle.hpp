@@ -65,9 +65,13 @@ class CoreHandle {
   [[nodiscard]] Connecting connect(Dial& dial, std::uint64_t user = 0);
   // From this local endpoint. Whether its replies come to this core is the caller's care.
   [[nodiscard]] Connecting connect(const Endpoint& remote, const Endpoint& local, std::uint64_t user = 0);
-  // What the three above come down to.
+  // What the three above come down to. `hash`: the key's, by the shard's hasher.
   template <class Key>
-  [[nodiscard]] Connecting open(const Key& key);
+  [[nodiscard]] Connecting open(const Key& key, FlowHash hash);
+  template <class Key>
+  [[nodiscard]] Connecting open(const Key& key) {
+    return open(key, shard_.hasher(key));
+  }
   // Asks memory for what open(key) will read first. A random line of a large table costs as much as all the
   // rest of an open: who opens many at once aims at each before the first.
   template <class Key>

@@ -5,6 +5,7 @@
 
 #include "app/client/http_reader.hpp"
 #include "app/client/search.hpp"
+#include "app/client/settings.hpp"
 #include "app/client/target.hpp"
 #include "app/client/visit.hpp"
 #include "app/client/watch.hpp"
@@ -52,6 +53,57 @@ TEST(Line, KeepsItsOrderWhoeverLeaves) {
   line.leave(all, 2);
   EXPECT_EQ(line.size(), 0U);
   EXPECT_EQ(line.first(), Visit::none);
+}
+
+TEST(Load, TheStartTellsWhatItsSourcesAllowASecond) {
+  LoadSettings l;
+  tcp::Settings tcp;
+  l.sources = {*Prefix::parse("10.0.0.1/32")};
+  l.closer = Closer::client;
+  tcp.timestamps = true;
+  EXPECT_NE(sources_line(l, tcp, 1).find("64.5k connections a second at most"), std::string::npos)
+      << sources_line(l, tcp, 1);
+  EXPECT_NE(sources_line(l, tcp, 2).find("129k connections"), std::string::npos) << sources_line(l, tcp, 2);
+  l.closer = Closer::server; // the server's TIME-WAIT lets a newer timestamp in at once
+  EXPECT_EQ(sources_line(l, tcp, 1), "");
+  tcp.timestamps = false;
+  EXPECT_NE(sources_line(l, tcp, 1).find("1.08k connections"), std::string::npos) << sources_line(l, tcp, 1);
+  l.sources = {*Prefix::parse("10.0.0.0/8")};
+  EXPECT_EQ(sources_line(l, tcp, 1), "");
+}
+
+TEST(Load, ConnectionsThatThinkAreOpenTogether) {
+  LoadSettings l;
+  l.cps = settings::Rate{1000};
+  l.duration = Duration::seconds(100);
+  const std::uint32_t one = connection_records(l);
+  l.requests = 5;
+  l.think = Duration::seconds(2); // four pauses
+  EXPECT_EQ(connection_records(l), one + 8000);
+  l.think = Duration::seconds(1000); // the run is over before they are
+  EXPECT_EQ(connection_records(l), one + 101'000);
+}
+
+// Who is opened late, because the tester was, has his whole time-out from then on; his latency counts from when
+// he was due.
+TEST(Visit, IsNotTiredForHavingBegunLate) {
+  const Instant due = Instant::at_ns(1'000'000'000);
+  const Duration patience = Duration::ms(100);
+  Visit v;
+  v.begin(due);
+  EXPECT_FALSE(v.tired(due + Duration::ms(100), patience));
+  EXPECT_TRUE(v.tired(due + Duration::ms(101), patience));
+  for (const int late : {1, 50, 5000}) {
+    const Instant now = due + Duration::ms(late);
+    v.begin(due, now);
+    EXPECT_EQ(v.since, due);
+    EXPECT_FALSE(v.tired(now + Duration::ms(100), patience)) << late;
+    EXPECT_TRUE(v.tired(now + Duration::ms(120), patience)) << late;
+  }
+  v.begin(due, due + Duration::seconds(100'000)); // beyond what it can count
+  EXPECT_TRUE(v.tired(due + Duration::seconds(100'000), patience));
+  v.begin(due);
+  EXPECT_TRUE(v.tired(due + Duration::ms(101), patience));
 }
 
 // Each that comes to the front was aimed at some turns before, once, whoever left from the middle meanwhile.
