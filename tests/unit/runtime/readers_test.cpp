@@ -155,6 +155,48 @@ TEST(Readers, TakeNoMixtureWhereverTheyAreHeldUp) {
   EXPECT_GT(news, 0U);
   shard.connections.give_back(*r);
 }
+
+// The same of the owner: whichever instruction he has come to, from one life's last to the next one's first.
+TEST(Readers, TakeNoMixtureWhereverTheOwnerIsHeldUp) {
+  ShardSettings s;
+  s.connections = s.syn_records = s.long_connections = 4;
+  s.time_wait_records = 4;
+  Shard shard(process_arena(), s, PacketPool{}, Instant::at_ns(1'000'000'000));
+  const ConnectionReader look(shard);
+  ConnectionRecord* r = nullptr;
+  std::uint32_t life = 0;
+  const auto begin = [&] {
+    r = shard.connections.take();
+    shard.name(*r, name_of_life(life));
+    r->tcb = tcp::Tcb{};
+    r->tcb.state = state_of_life(FlowKey{name_of_life(life)});
+    shard.connections.show(*r);
+  };
+  begin();
+  const std::uint32_t index = shard.connections.index_of(*r);
+  const std::uint32_t generation = r->generation;
+  unsigned olds = 0, nothings = 0, news = 0, mixtures = 0;
+  life = 1;
+  test::Stepping::through(
+      [&] {
+        shard.connections.give_back(*r);
+        begin();
+      },
+      [&] {
+        const auto seen = look.at(index);
+        if (!seen) return ++nothings, true;
+        const bool old = seen->generation == generation;
+        ++(old ? olds : news);
+        const FlowKey wanted{name_of_life(old ? 0 : 1)};
+        if (seen->key != wanted || seen->state != state_of_life(wanted)) ++mixtures;
+        return true;
+      });
+  EXPECT_EQ(mixtures, 0U);
+  EXPECT_GT(olds, 0U);
+  EXPECT_GT(nothings, 0U);
+  EXPECT_GT(news, 0U);
+  shard.connections.give_back(*r);
+}
 #endif
 
 // The life of a flow as Core leads it: SYN-RECEIVED, connection, TIME-WAIT, its time begun anew, gone; each step under
