@@ -199,6 +199,18 @@ TEST(ExpiryStreams, LongPauseExpiresAllAndAStepBackNothing) {
   EXPECT_EQ(f.expired(1000U + 0xc000'0000U), (Ids{1, 2}));
 }
 
+// Whoever took his `now` a little before the last one: his record's time begins with the last one's.
+TEST(ExpiryStreams, ARecordThatComesWithAnEarlierTimeExpiresWithTheOneBeforeIt) {
+  Fixture f(200, {60000}, 1000);
+  ASSERT_NE(f.add(1000, 1), Streams::none);
+  const std::uint32_t late = f.add(995, 2);
+  ASSERT_NE(late, Streams::none);
+  EXPECT_EQ(f.streams.since(late), 1000U);
+  EXPECT_EQ(f.streams.next_deadline(), 61000U);
+  EXPECT_EQ(f.expired(60999), Ids{});
+  EXPECT_EQ(f.expired(61000), (Ids{1, 2}));
+}
+
 // What a flow table would do, in two steps.
 struct Staged {
   unsigned ahead = 0;

@@ -202,6 +202,37 @@ TEST(TimerWheel, PauseOfHalfTheClockAndMoreFiresAllThatIsArmed) {
   }
 }
 
+// However little a poll may do, and wherever the records wait by then: what such a pause has made due fires in the
+// polls that follow it, at the same tick.
+TEST(TimerWheel, WhatAPauseOfHalfTheClockMadeDueIsCarriedOver) {
+  constexpr Tick start = 0x100'0000;
+  Bench b(300, start);
+  for (std::uint32_t i = 0; i < 300; ++i) b.wheel.arm(b[i], start + 1000 + 300 * i);
+  EXPECT_EQ(b.fired(start + 99'000, 0), Ids{}); // no work: they wait to be placed anew
+  ASSERT_TRUE(b.wheel.backlog());
+  const Tick woken = start + 99'000 + 0x9000'0000U;
+  std::vector<bool> fired(300);
+  for (unsigned polls = 0; polls < 30; ++polls)
+    for (const std::uint32_t id : b.fired(woken, 20)) fired[id] = true;
+  EXPECT_EQ(std::count(fired.begin(), fired.end(), true), 300);
+  EXPECT_EQ(b.wheel.size(), 0U);
+  EXPECT_TRUE(b.wheel.validate());
+}
+
+// A slot a whole round away: the one that the clock stands in.
+TEST(TimerWheel, NextDeadlineSeesTheSlotAWholeRoundAway) {
+  for (const Tick start : {255U, 0xffffU, 0x1234'ffffU, 0xffff'ffffU})
+    for (const Tick away : {65'535U, 16'777'215U, 1U << 30}) {
+      Bench b(1, start);
+      b.wheel.arm(b[0], start + away);
+      const auto next = b.wheel.next_deadline();
+      ASSERT_TRUE(next);
+      EXPECT_GT(ticks_between(start, *next), 0) << start << ' ' << away;
+      EXPECT_LE(ticks_between(*next, start + away), static_cast<std::int32_t>(away)) << start << ' ' << away;
+      EXPECT_GE(ticks_between(*next, start + away), 0) << start << ' ' << away;
+    }
+}
+
 // 50 days, a minute at a time: the clock comes round on the way, and whatever was armed for a minute, an hour, a day and
 // 12 days fires at its time, each time.
 TEST(TimerWheel, KeepsTimeWhenTheClockComesRoundAfter49Days) {
