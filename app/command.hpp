@@ -54,6 +54,8 @@ template <class Settings>
     if (!state->binding->resolve()) return 0;
     try {
       return run(state->schema, state->settings);
+    } catch (const io::HugePagesError& e) {
+      state->schema.fail("huge_pages", e.what());
     } catch (const io::Error& e) {
       state->schema.fail("packet_memory", e.what());
     } catch (const ArenaError& e) {

@@ -69,9 +69,9 @@ EalChoice choose_eal(const EalSettings& s, const HugePageState& pages) {
   const std::uint64_t wanted = std::uint64_t{s.memory_mb} << 20;
   const bool enough = pages.free_bytes >= wanted;
   if (s.huge_pages == HugePages::required && !enough)
-    throw Error(
-        fmt::format("huge pages: {} MB are needed and {} MB are free; "
-                    "run `echo {} > /proc/sys/vm/nr_hugepages` as root, or set huge-pages = \"auto\"",
+    throw HugePagesError(
+        fmt::format("{} MB of them are needed and {} MB are free; "
+                    "run `echo {} > /proc/sys/vm/nr_hugepages` as root, or choose auto",
                     s.memory_mb, pages.free_bytes >> 20, (s.memory_mb + 1) / 2));
   c.huge = s.huge_pages != HugePages::never && enough;
   c.arguments = {"tern"};

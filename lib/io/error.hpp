@@ -12,4 +12,10 @@ class Error : public std::runtime_error {
   explicit Error(const std::string& what) : std::runtime_error(what) {}
 };
 
+// Huge pages were asked for, and there are too few.
+class HugePagesError : public Error {
+ public:
+  using Error::Error;
+};
+
 } // namespace tern::io

@@ -56,6 +56,8 @@ NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n)
   if (n.cores.size() > most_cores) schema.fail("cores", fmt::format("more than {} cores", most_cores));
   try {
     open(n);
+  } catch (const io::HugePagesError& e) {
+    schema.fail("huge_pages", e.what());
   } catch (const io::Error& e) {
     schema.fail("port", e.what());
   }

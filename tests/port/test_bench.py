@@ -31,6 +31,7 @@ MISTAKES = {
     "--time-wait": ["31m"],
     "--mss": ["20"],
     "--memory": ["64M"],
+    "--huge-pages": ["on", "--packet-memory", "60G"],
     "--concurrency": ["1000000", "--sources", "10.1.0.0/16", "--memory", "512M"],
     "--think": ["1s"],
     "--requests-per-connection": ["0", "--cps", "100"],

@@ -46,7 +46,7 @@ TEST(EalChoice, TooFewRequiredHugePagesAreAnErrorWithItsCure) {
   try {
     (void)choose_eal(s, {std::uint64_t{10} << 20, 2 << 20});
     FAIL();
-  } catch (const Error& e) {
+  } catch (const HugePagesError& e) {
     EXPECT_NE(std::string(e.what()).find("echo 150 > /proc/sys/vm/nr_hugepages"), std::string::npos)
         << e.what();
   }
