@@ -58,6 +58,8 @@ void Search::judge(const Sight& now, double p99_us) {
   else if (attempted < enough)
     step.reason = fmt::format("the tester itself opened only {}/s, its core {:.0f}% busy",
                               observe::short_count(attempted / seconds), now.client_busy * 100);
+  else if (now.completed == begin_.completed) // at a few a second that may still be enough
+    step.reason = "none was completed";
   else if (step.cps * seconds < enough)
     step.reason = fmt::format("only {}/s were completed", observe::short_count(step.cps));
   else if (step.loss > settings_.max_loss.share)

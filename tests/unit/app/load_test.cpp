@@ -188,6 +188,12 @@ TEST(Search, WhatHoldsNoRateIsSaidSo) {
   EXPECT_EQ(found.found_cps, 0);
   EXPECT_NE(found.stopped.find("not even"), std::string::npos) << found.stopped;
 }
+// A step may be too short for its rate to be seen to fall short.
+TEST(Search, ARateAtWhichNothingWasCompletedIsNotHeld) {
+  const observe::Search found = searched(0, 20, {.first = {2}, .step = Duration::ms(300)});
+  EXPECT_EQ(found.found_cps, 0);
+  EXPECT_NE(found.stopped.find("none was completed"), std::string::npos) << found.stopped;
+}
 TEST(Search, NothingAboveTheHighestAllowedIsTried) {
   const observe::Search found = searched(1e9, 20, {.most = {35'000}});
   EXPECT_EQ(found.found_cps, 35'000);
