@@ -180,10 +180,14 @@ observe::CoreLoad minus(observe::CoreLoad a, const observe::CoreLoad& b) {
   return a;
 }
 
-std::uint64_t sum(const observe::ByName& m) {
-  std::uint64_t n = 0;
-  for (const auto& [name, value] : m) n += value;
-  return n;
+// Without what did not happen.
+observe::ByName minus(const observe::ByName& a, const observe::ByName& b) {
+  observe::ByName left;
+  for (const auto& [name, n] : a) {
+    const auto before = b.find(name);
+    if (const std::uint64_t d = before == b.end() ? n : n - before->second; d != 0) left[name] = d;
+  }
+  return left;
 }
 
 } // namespace
@@ -206,7 +210,12 @@ observe::Interval between(const Totals& from, const Totals& to, std::span<const 
   i.rx_bytes = to.packets.rx_bytes - from.packets.rx_bytes;
   i.tx_bytes = to.packets.tx_bytes - from.packets.tx_bytes;
   i.retransmitted = minus(to.packets.retransmitted, from.packets.retransmitted);
-  i.drops = sum(to.packets.drops) - sum(from.packets.drops);
+  i.out_of_order = to.packets.out_of_order - from.packets.out_of_order;
+  i.duplicate = to.packets.duplicate - from.packets.duplicate;
+  i.resteered = to.packets.resteered - from.packets.resteered;
+  i.tx_ring_full = to.packets.tx_ring_full - from.packets.tx_ring_full;
+  i.drops_by_reason = minus(to.packets.drops, from.packets.drops);
+  for (const auto& [reason, n] : i.drops_by_reason) i.drops += n;
   const double cycles = i.seconds * static_cast<double>(rte_get_tsc_hz());
   for (std::size_t k = 0; k < stations.size(); ++k) {
     i.cores.push_back(minus(to.cores[k], from.cores[k]));

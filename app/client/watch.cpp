@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include "observe/units.hpp"
 #include "runtime/signals.hpp"
@@ -28,6 +29,16 @@ Sight sight_of(double t, const Totals& now, const observe::Interval& lately) {
   for (const observe::CoreLoad& c : lately.cores)
     if (c.role != "server") s.client_busy = std::max(s.client_busy, c.busy);
   return s;
+}
+
+// Nothing was counted before the run, though the clients may be under way when the watch begins.
+Totals beginning(std::span<const Station* const> stations, std::int64_t ns) {
+  Totals t{.ns = ns};
+  for (const Station* s : stations) {
+    t.busy.push_back(s->busy_cycles.load(std::memory_order_relaxed));
+    t.cores.push_back({.core = s->cpu, .role = s->role});
+  }
+  return t;
 }
 
 } // namespace
@@ -76,25 +87,38 @@ void Watch::stop() {
   control_.stop.store(true, std::memory_order_relaxed);
 }
 
+observe::Interval Watch::interval(const Moment& from, const Moment& to) const {
+  observe::Interval i = between(from.totals, to.totals, stations_);
+  i.t = static_cast<double>(to.totals.ns - began_ns_) * 1e-9;
+  i.offered_cps = std::max(control_.cps.load(std::memory_order_relaxed), 0.0);
+  i.latency_us = to.latencies.since(from.latencies).stages();
+  return i;
+}
+
 void Watch::take_interval() {
-  const Totals totals = totals_of(stations_);
-  observe::Interval i = between(last_, totals, stations_);
+  Moment now{totals_of(stations_), latencies_of(stations_)};
+  observe::Interval i = interval(last_, now);
   if (i.seconds < 0.05) return;
-  i.t = static_cast<double>(totals.ns - began_ns_) * 1e-9;
-  const double rate = control_.cps.load(std::memory_order_relaxed);
-  i.offered_cps = std::max(rate, 0.0);
-  const StageLatencies latencies = latencies_of(stations_);
-  i.latency_us = latencies.since(last_latencies_).stages();
-  last_ = totals;
-  last_latencies_ = latencies;
   live_.show(i);
   result_.intervals.push_back(std::move(i));
+  before_last_ = std::exchange(last_, std::move(now));
+}
+
+// What came after the last interval, too short for one of its own, is counted to it: they add up to the run.
+void Watch::finish_intervals(const Moment& end) {
+  if (result_.intervals.empty()) {
+    if (end.totals.ns > last_.totals.ns) result_.intervals.push_back(interval(last_, end));
+    return;
+  }
+  const double offered = result_.intervals.back().offered_cps;
+  result_.intervals.back() = interval(before_last_, end);
+  result_.intervals.back().offered_cps = offered;
 }
 
 void Watch::run(const std::function<std::string()>& fault) {
   began_ns_ = monotonic_ns();
-  base_ = last_ = totals_of(stations_);
-  base_.ns = last_.ns = began_ns_;
+  base_ = beginning(stations_, began_ns_);
+  last_.totals = base_;
   const double measure_at = (load_.ramp + load_.warmup).as_seconds();
   const double end = load_.connections != 0 || search_.on() ? 1e18 : measure_at + load_.duration.as_seconds();
   if (measure_at == 0) measuring_ = true;
@@ -105,7 +129,7 @@ void Watch::run(const std::function<std::string()>& fault) {
     if (set) mark = std::move(all);
     return static_cast<double>(std::max(since.connect.percentile(99), since.response.percentile(99))) / 1000;
   };
-  Totals before = last_;
+  Totals before = base_;
   double next = interval_.as_seconds();
   int heeded = 0; // signals
   while (!all_done()) {
@@ -225,7 +249,9 @@ void Watch::conclude() {
   }
   s.connections = {end.attempted, end.established, end.completed, unfinished, end.failed};
   s.packets = end.packets;
-  const StageLatencies measured = latencies_of(stations_).since(base_latencies_);
+  const StageLatencies latencies = latencies_of(stations_);
+  finish_intervals({end, latencies});
+  const StageLatencies measured = latencies.since(base_latencies_);
   s.latency_us = measured.stages();
   s.histogram = {bars_of(measured.connect), bars_of(measured.first_byte), bars_of(measured.response),
                  bars_of(measured.close)};

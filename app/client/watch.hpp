@@ -37,7 +37,14 @@ class Watch {
   [[nodiscard]] double now() const;
   [[nodiscard]] bool all_done() const;
   void stop();
+  // What had been counted by then.
+  struct Moment {
+    Totals totals;
+    StageLatencies latencies;
+  };
+  [[nodiscard]] observe::Interval interval(const Moment& from, const Moment& to) const;
   void take_interval();
+  void finish_intervals(const Moment& end);
   void begin_measuring();
   void rates(observe::Summary&) const;
   void loads(observe::Summary&, const Totals& end) const;
@@ -54,9 +61,9 @@ class Watch {
   bool measuring_ = false;
   Totals base_; // where the measured part begins
   StageLatencies base_latencies_;
-  Totals stopped_; // and where it ends
-  Totals last_;    // the last interval's end
-  StageLatencies last_latencies_;
+  Totals stopped_;     // and where it ends
+  Moment last_;        // the last interval's end
+  Moment before_last_; // and its beginning
 };
 
 } // namespace tern::app

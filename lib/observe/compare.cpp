@@ -95,6 +95,9 @@ void warnings(Text out, const Results& all) {
                    [](const Result& r) { return mode_of(r.machine.core_to_core_cycles); });
   warn_unless_same(out, all, "different CPUs", [](const Result& r) { return r.machine.cpu; });
   warn_unless_same(out, all, "different commands", [](const Result& r) { return r.command; });
+  warn_unless_same(out, all, "different kinds of run", [](const Result& r) {
+    return std::string{r.summary.search ? "a search for the highest rate" : "one load"};
+  });
   warn_unless_same(out, all, "latencies of different kinds", [](const Result& r) {
     return std::string{r.summary.closed_loop ? "service time (closed loop)" : "latency (open loop)"};
   });
@@ -110,6 +113,17 @@ void warnings(Text out, const Results& all) {
       fmt::format_to(out, "Warning: {}: ended early: {}\n", name, printable(s.interrupted_reason));
     for (const auto& line : contradictions(r.result))
       fmt::format_to(out, "Warning: {}: contradicts itself: {}\n", name, printable(line));
+  }
+}
+
+// Why each search went no further.
+void stops(Text out, const Results& all) {
+  bool any = false;
+  for (const auto& r : all) {
+    if (!r.result.summary.search) continue;
+    if (!any) fmt::format_to(out, "\n");
+    any = true;
+    fmt::format_to(out, "{} stopped: {}\n", printable(r.name), printable(r.result.summary.search->stopped));
   }
 }
 
@@ -147,8 +161,15 @@ std::string compare_text(const Results& all) {
   if (!text.empty()) text += '\n';
   heads(out, all);
   const auto number = [](std::uint64_t n) { return static_cast<double>(n); };
+  const bool searched = std::any_of(all.begin(), all.end(),
+                                    [](const NamedResult& r) { return r.result.summary.search.has_value(); });
+  if (searched)
+    row(
+        out, "highest rate held/s", all,
+        [](const Result& r) { return r.summary.search ? r.summary.search->found_cps : 0; }, count_text);
   row(
-      out, "connections/s", all, [](const Result& r) { return r.summary.cps; }, count_text);
+      out, searched ? "all rates tried, conn./s" : "connections/s", all,
+      [](const Result& r) { return r.summary.cps; }, count_text);
   row(
       out, "requests/s", all, [](const Result& r) { return r.summary.requests_per_second; }, count_text);
   row(
@@ -196,6 +217,7 @@ std::string compare_text(const Results& all) {
   row(
       out, "core to core after", all, [](const Result& r) { return r.machine.core_to_core_cycles.after; },
       count_text);
+  stops(out, all);
   settings(out, all);
   return text;
 }

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <map>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "observe/fields.hpp"
 #include "observe/text.hpp"
@@ -26,7 +28,7 @@ class Line {
         out_ += fmt::format("{:.9g}", value);
       else
         out_ += fmt::format("{}", value);
-    } else if constexpr (!std::is_same_v<T, std::vector<CoreLoad>>) {
+    } else if constexpr (!std::is_same_v<T, std::vector<CoreLoad>> && !std::is_same_v<T, ByName>) {
       fields(value, Line{out_, names_, prefix_ + name + "_"});
     }
   }
@@ -41,13 +43,23 @@ class Line {
   std::string prefix_;
 };
 
-void line(std::string& out, bool names, const Interval& v, const std::vector<CoreLoad>& columns) {
+// A CPU may have a worker of each role, or several of one: each is a column of its own.
+std::vector<std::string> core_names(const std::vector<CoreLoad>& cores) {
+  std::vector<std::string> names;
+  std::map<std::string, int> seen;
+  for (const auto& c : cores) {
+    const std::string name = fmt::format("core{}_{}_busy", c.core, c.role);
+    const int times = ++seen[name];
+    names.push_back(times == 1 ? name : fmt::format("{}_{}", name, times));
+  }
+  return names;
+}
+
+void line(std::string& out, bool names, const Interval& v, const std::vector<std::string>& cores) {
   Line l{out, names};
   fields(v, l);
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    const double busy = i < v.cores.size() ? v.cores[i].busy : 0;
-    l(fmt::format("core{}_busy", columns[i].core).c_str(), busy);
-  }
+  for (std::size_t i = 0; i < cores.size(); ++i)
+    l(cores[i].c_str(), i < v.cores.size() ? v.cores[i].busy : 0.0);
   out += '\n';
 }
 
@@ -56,9 +68,10 @@ void line(std::string& out, bool names, const Interval& v, const std::vector<Cor
 std::string to_csv(const std::vector<Interval>& intervals) {
   static const Interval none;
   const Interval& first = intervals.empty() ? none : intervals.front();
+  const std::vector<std::string> cores = core_names(first.cores);
   std::string out;
-  line(out, true, first, first.cores);
-  for (const auto& v : intervals) line(out, false, v, first.cores);
+  line(out, true, first, cores);
+  for (const auto& v : intervals) line(out, false, v, cores);
   return out;
 }
 

@@ -123,7 +123,12 @@ void fields(S& s, F&& f) {
   f("rx_bytes", s.rx_bytes);
   f("tx_bytes", s.tx_bytes);
   f("retransmitted", s.retransmitted);
+  f("out_of_order", s.out_of_order);
+  f("duplicate", s.duplicate);
+  f("resteered", s.resteered);
+  f("tx_ring_full", s.tx_ring_full);
   f("drops", s.drops);
+  f("drops_by_reason", s.drops_by_reason);
   f("attack_packets", s.attack_packets);
   f("attack_open", s.attack_open);
   f("latency_us", s.latency_us);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -148,6 +149,13 @@ Result from_json(std::string_view text) {
     in = Json::parse(text);
   } catch (const Json::parse_error& e) {
     throw ReportError(fmt::format("not JSON: wrong at byte {}", e.byte));
+  } catch (const Json::out_of_range& e) { // says which number in quotes, not where
+    const std::string_view what = e.what();
+    const auto number = what.substr(std::min(what.find('\''), what.size()));
+    throw ReportError(
+        fmt::format("the number {} is beyond any that tern writes: the file was changed or damaged; "
+                    "take what --json wrote",
+                    number.size() > 2 ? number.substr(1, number.size() - 2) : what));
   }
   if (!in.is_object() || !in.contains("schema") || !in.contains("summary"))
     throw ReportError("not a report of tern: no `schema` or no `summary`");

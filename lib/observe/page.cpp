@@ -42,7 +42,10 @@ void tiles(std::string& out, const Result& r) {
   const Summary& s = r.summary;
   const Connections& c = s.connections;
   out += "<div class=\"tiles\">\n";
-  tile(out, "Connections a second", short_count(s.cps), fmt::format("over {:.1f} s", s.seconds));
+  if (s.search)
+    tile(out, "Highest rate held", short_count(s.search->found_cps), "connections a second");
+  else
+    tile(out, "Connections a second", short_count(s.cps), fmt::format("over {:.1f} s", s.seconds));
   const std::uint64_t failed = c.failed.total();
   tile(out, "Failed", failed == 0 ? "none" : grouped(failed),
        failed == 0
@@ -307,7 +310,7 @@ std::string to_html(const Result& r) {
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<title>tern {}: {} connections/s</title>\n<style>{}</style></head>\n<body><main>\n",
-      escaped(r.command), short_count(s.cps), page_style);
+      escaped(r.command), short_count(s.search ? s.search->found_cps : s.cps), page_style);
   put(out, "<h1>tern {}</h1>\n<p class=\"sub\">{} · tern {} · {}</p>\n", escaped(r.command),
       escaped(r.started), escaped(r.version), escaped(r.machine.cpu));
   warnings(out, r);

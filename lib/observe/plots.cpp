@@ -30,12 +30,16 @@ void join(Interval& a, const Interval& b) {
   a.t = b.t;
   a.seconds += b.seconds;
   a.offered_cps = b.offered_cps;
-  for (const auto m : {&Interval::attempted, &Interval::established, &Interval::completed,
-                       &Interval::requests, &Interval::response_bytes, &Interval::rx_packets,
-                       &Interval::tx_packets, &Interval::rx_bytes, &Interval::tx_bytes, &Interval::drops})
+  for (const auto m :
+       {&Interval::attempted, &Interval::established, &Interval::completed, &Interval::requests,
+        &Interval::response_bytes, &Interval::rx_packets, &Interval::tx_packets, &Interval::rx_bytes,
+        &Interval::tx_bytes, &Interval::out_of_order, &Interval::duplicate, &Interval::resteered,
+        &Interval::tx_ring_full, &Interval::drops, &Interval::attack_packets})
     a.*m += b.*m;
+  for (const auto& [reason, n] : b.drops_by_reason) a.drops_by_reason[reason] += n;
   a.live = std::max(a.live, b.live);
   a.time_wait = std::max(a.time_wait, b.time_wait);
+  a.attack_open = std::max(a.attack_open, b.attack_open);
   a.failed += b.failed;
   a.retransmitted += b.retransmitted;
   for (const auto m : {&Stages::connect, &Stages::first_byte, &Stages::response, &Stages::close})

@@ -77,6 +77,14 @@ void check_latency(Findings& f, const std::string& where, const Latency& l) {
   f.unless(l.count != 0 || l.max == 0, "{}: a maximum of nothing", where);
 }
 
+// An earlier tern did not tell the reasons.
+void check_drops(Findings& f, const std::string& where, const Interval& v) {
+  std::uint64_t told = 0;
+  for (const auto& [reason, n] : v.drops_by_reason) told += n;
+  f.unless(told == v.drops || v.drops_by_reason.empty(), "{}: {} drops by their reasons, {} in all", where,
+           told, v.drops);
+}
+
 void check_cores(Findings& f, const std::string& where, const std::vector<CoreLoad>& cores) {
   for (const auto& c : cores)
     f.unless(c.busy >= 0 && c.busy <= 1, "{}: core {} busy {} is no share of 1", where, c.core, c.busy);
@@ -111,6 +119,7 @@ std::vector<std::string> contradictions(const Result& r) {
     last = v.t;
     completed += v.completed;
     check_cores(f, fmt::format("interval {}", i), v.cores);
+    check_drops(f, fmt::format("interval {}", i), v);
   }
   // Warm-up, ramp and drain may stand outside the intervals, never the other way.
   f.unless(completed <= c.completed, "intervals hold {} completed connections, the run {}", completed,

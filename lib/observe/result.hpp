@@ -142,7 +142,12 @@ struct Interval {
   std::uint64_t rx_bytes = 0;
   std::uint64_t tx_bytes = 0;
   Retransmitted retransmitted;
+  std::uint64_t out_of_order = 0;
+  std::uint64_t duplicate = 0;
+  std::uint64_t resteered = 0;
+  std::uint64_t tx_ring_full = 0;
   std::uint64_t drops = 0;          // of all reasons
+  ByName drops_by_reason;           // those that happened
   std::uint64_t attack_packets = 0; // sent by bad clients that hold no connection
   std::uint64_t attack_open = 0;    // connections that bad clients hold at its end
   Stages latency_us;
@@ -195,7 +200,7 @@ struct Attack {
 
 struct Summary {
   double seconds = 0; // the measured part: without warm-up, ramp and drain
-  double cps = 0;     // completed connections a second in it
+  double cps = 0;     // completed connections a second in it; of a search the mean over all rates tried
   double requests_per_second = 0;
   double response_bytes_per_second = 0; // what reached the application
   double rx_bits_per_second = 0;        // on the wire of our ports, as frames without preamble and gap

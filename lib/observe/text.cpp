@@ -38,7 +38,10 @@ void head(Text out, const Result& r) {
 
 void connections(Text out, const Summary& s) {
   const Connections& c = s.connections;
-  fmt::format_to(out, "\nConnections{:>26}/s\n", short_count(s.cps));
+  if (s.search)
+    fmt::format_to(out, "\nConnections, all rates tried together {:>8}/s\n", short_count(s.cps));
+  else
+    fmt::format_to(out, "\nConnections{:>26}/s\n", short_count(s.cps));
   count_line(out, "attempted", c.attempted, 0);
   count_line(out, "established", c.established, c.attempted);
   count_line(out, "completed", c.completed, c.attempted);
@@ -162,7 +165,8 @@ void memory(Text out, const Summary& s) {
 }
 
 void search(Text out, const Search& f) {
-  fmt::format_to(out, "\nSearch: held {}/s; stopped: {}\n", short_count(f.found_cps), printable(f.stopped));
+  fmt::format_to(out, "\nHighest rate held: {}/s; stopped: {}\n", short_count(f.found_cps),
+                 printable(f.stopped));
   fmt::format_to(out, "  {:>10}{:>10}{:>10}{:>10}\n", "offered", "got", "failed", "p99");
   for (const auto& t : f.steps)
     fmt::format_to(out, "  {:>10}{:>10}{:>10}{:>10}  {}\n", short_count(t.offered_cps), short_count(t.cps),
@@ -185,13 +189,13 @@ std::string summary_text(const Result& r) {
   std::string text;
   const Text out{text};
   head(out, r);
+  if (r.summary.search) search(out, *r.summary.search);
   connections(out, r.summary);
   latencies(out, r.summary);
   packets(out, r.summary);
   attacks(out, r.summary);
   cores(out, r.summary);
   memory(out, r.summary);
-  if (r.summary.search) search(out, *r.summary.search);
   machine(out, r.machine);
   for (const auto& note : r.summary.notes) fmt::format_to(out, "Note: {}\n", printable(note));
   return text;

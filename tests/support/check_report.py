@@ -70,6 +70,9 @@ def check_sums(report, found):
     for where, f in [("summary", failed)] + [(f"intervals[{i}]", v["failed"]) for i, v in enumerate(report["intervals"])]:
         if f["total"] != sum(n for cause, n in f.items() if cause != "total"):
             found.append(f"{where}: failed.total is not the sum of its causes: {f}")
+    for i, v in enumerate(report["intervals"]):
+        if v["drops"] != sum(v["drops_by_reason"].values()):
+            found.append(f"intervals[{i}]: drops is not the sum of its reasons: {v['drops']}, {v['drops_by_reason']}")
     for stage, l in report["summary"]["latency_us"].items():
         order = [l[p] for p in ("p50", "p90", "p99", "p999", "p9999", "max")]
         if order != sorted(order):

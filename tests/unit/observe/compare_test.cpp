@@ -53,6 +53,24 @@ TEST(Compare, ShowsValuesAndTheirRatioToTheFirst) {
   EXPECT_EQ(row(text, "retransmitted"), ""); // nothing anywhere: no row
 }
 
+TEST(Compare, SearchesAreComparedByTheRatesTheyFound) {
+  Result a = sample();
+  a.summary.search = Search{.found_cps = 1e6, .stopped = "at 1.02M/s p99 was 2 ms", .steps = {}};
+  Result b = sample();
+  b.summary.search = Search{.found_cps = 2e6, .stopped = "at 2.04M/s 3% failed", .steps = {}};
+  std::string text = compare_text({{"a.json", a}, {"b.json", b}});
+  EXPECT_TRUE(holds(row(text, "highest rate held/s"), "1.00M"));
+  EXPECT_TRUE(row(text, "highest rate held/s").ends_with("x2.00"));
+  EXPECT_EQ(row(text, "connections/s"), "");
+  EXPECT_LT(text.find("highest rate held/s"), text.find("all rates tried, conn./s"));
+  EXPECT_TRUE(holds(text, "a.json stopped: at 1.02M/s p99 was 2 ms\n"));
+  EXPECT_TRUE(holds(text, "b.json stopped: at 2.04M/s 3% failed\n"));
+  EXPECT_FALSE(holds(text, "Warning"));
+  text = compare_text({{"a.json", a}, {"c.json", sample()}});
+  EXPECT_TRUE(holds(
+      text, "Warning: different kinds of run: a search for the highest rate in a.json, one load in c.json."));
+}
+
 TEST(Compare, WarnsWhereFiguresCannotBeCompared) {
   Result b = sample();
   b.machine.core_to_core_cycles = {.before = 900, .after = 910};
@@ -80,13 +98,15 @@ TEST(Compare, WhatAFileSaysCannotDriveTheTerminal) {
 
 TEST(Joined, CountsAddUpAndLatenciesAreTheWorst) {
   const auto all = sample_result({.seconds = 10}).intervals;
-  const auto few = plots::joined(all, 3); // four at a time: 4, 4, 2
+  auto few = plots::joined(all, 3); // four at a time: 4, 4, 2
   ASSERT_EQ(few.size(), 3U);
   EXPECT_EQ(few[1].completed, all[4].completed + all[5].completed + all[6].completed + all[7].completed);
   EXPECT_EQ(few[1].failed.total(), all[6].failed.total() + all[7].failed.total());
   EXPECT_EQ(few[1].seconds, 4);
   EXPECT_EQ(few[1].t, 8);
   EXPECT_EQ(few[1].live, 61'000U);
+  EXPECT_EQ(few[1].drops, few[1].drops_by_reason["tcp.drop_out_of_window"]);
+  EXPECT_EQ(few[1].out_of_order, all[6].out_of_order + all[7].out_of_order);
   EXPECT_GE(few[1].latency_us.response.p99, all[7].latency_us.response.p99);
   EXPECT_NEAR(few[1].cores[0].busy,
               (all[4].cores[0].busy + all[5].cores[0].busy + all[6].cores[0].busy + all[7].cores[0].busy) / 4,
@@ -108,6 +128,15 @@ TEST(Page, WhatTheReportSaysStaysText) {
   EXPECT_FALSE(holds(page, "<img"));
   EXPECT_FALSE(holds(page, "<!--"));
   EXPECT_TRUE(holds(page, "The tester was the limit"));
+}
+
+TEST(Page, ASearchLeadsWithTheRateItFound) {
+  Result r = sample_result({.seconds = 2});
+  r.summary.search = Search{.found_cps = 1.2e6, .stopped = "p99", .steps = {}};
+  const std::string page = to_html(r);
+  EXPECT_TRUE(holds(page, "<title>tern bench: 1.20M connections/s</title>"));
+  EXPECT_TRUE(holds(page, "Highest rate held</div><div class=\"v \">1.20M</div>"));
+  EXPECT_FALSE(holds(page, "Connections a second</div>"));
 }
 
 TEST(Page, EveryPlotHasItsAxesAndNoCoordinateIsMissing) {

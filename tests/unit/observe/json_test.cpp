@@ -47,6 +47,9 @@ TEST(ReportJson, HoldsTheContractsNames) {
   EXPECT_EQ(s["cycles_per_connection"]["server"], 574);
   EXPECT_EQ(s["memory"]["rss_bytes"], 512'000'000);
   EXPECT_EQ(s["packets"]["drops"]["tcp.drop_out_of_window"], 6021);
+  EXPECT_EQ(j["intervals"][2]["drops_by_reason"]["tcp.drop_out_of_window"], 6021);
+  EXPECT_EQ(j["intervals"][2]["out_of_order"], 4100);
+  EXPECT_EQ(j["intervals"][2]["tx_ring_full"], 31);
   EXPECT_EQ(s["search"]["steps"][0]["reason"], "loss");
   EXPECT_EQ(j["machine"]["core_to_core_cycles"]["before"], 181.5);
   EXPECT_EQ(j["config"]["cps"], "max");
@@ -65,9 +68,13 @@ TEST(ReportJson, UnknownFieldsArePassedOverAndMissingOnesKeepTheirDefaults) {
   Json j = sample();
   j["summary"]["from_the_future"] = {1, 2, 3};
   j["summary"].erase("packets");
+  j["intervals"][2].erase("drops_by_reason"); // of an earlier tern
+  j["intervals"][2].erase("duplicate");
   j.erase("machine");
   const Result r = from_json(j.dump());
   EXPECT_EQ(r.summary.packets.rx, 0U);
+  EXPECT_EQ(r.intervals[2].duplicate, 0U);
+  EXPECT_GT(r.intervals[2].drops, 0U);
   EXPECT_GT(r.summary.cps, 0);
 }
 
@@ -97,6 +104,10 @@ TEST(ReportJson, SaysWhereWhatIsWrong) {
   j["summary"]["closed_loop"] = 1;
   EXPECT_EQ(complaint(j), "summary.closed_loop: neither true nor false");
   j = sample();
+  const std::string huge = R"({"schema": 1, "summary": {"cps": -1e400}})";
+  EXPECT_EQ(complaint(huge),
+            "the number -1e400 is beyond any that tern writes: the file was changed or "
+            "damaged; take what --json wrote");
   j["machine"] = nullptr;
   EXPECT_EQ(complaint(j), "machine: not an object");
   EXPECT_EQ(complaint(std::string(100'000, '[')), "not JSON: wrong at byte 100001");

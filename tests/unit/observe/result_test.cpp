@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "sample.hpp"
 
 namespace tern::observe {
@@ -37,6 +39,15 @@ TEST(Contradictions, IntervalsHoldNoMoreThanTheRun) {
   Result r = sample_result();
   r.intervals[0].completed += 1;
   EXPECT_NE(only(r).find("intervals hold"), std::string::npos);
+}
+
+TEST(Contradictions, DropsAreTheSumOfTheirReasonsWhereTheseAreTold) {
+  Result r = sample_result();
+  Interval& v = *std::find_if(r.intervals.begin(), r.intervals.end(), [](auto& i) { return i.drops != 0; });
+  v.drops_by_reason["drop_no_memory"] = 1;
+  EXPECT_NE(only(r).find("6022 drops by their reasons, 6021 in all"), std::string::npos);
+  v.drops_by_reason.clear(); // of an earlier tern
+  EXPECT_TRUE(contradictions(r).empty());
 }
 
 TEST(Contradictions, TimeAdvancesAndSharesAreShares) {

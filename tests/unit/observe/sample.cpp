@@ -42,7 +42,13 @@ class Maker {
     v.tx_bytes = v.tx_packets * 82;
     if (hiccup)
       v.retransmitted = {.syn = 820, .data = 5200, .fast = 3100, .rto = 2000, .tlp = 100, .spurious = 12};
-    v.drops = hiccup ? 6021 : 0;
+    if (hiccup) {
+      v.out_of_order = 4100;
+      v.duplicate = 12;
+      v.tx_ring_full = 31;
+      v.drops = 6021;
+      v.drops_by_reason = {{"tcp.drop_out_of_window", 6021}};
+    }
     Recorders now;
     fill(now, hiccup ? 9.0 : 1.0);
     v.latency_us = now.stages();
@@ -104,7 +110,10 @@ void sum(Summary& s, const Interval& v) {
   s.packets.rx_bytes += v.rx_bytes;
   s.packets.tx_bytes += v.tx_bytes;
   s.packets.retransmitted += v.retransmitted;
-  if (v.drops != 0) s.packets.drops["tcp.drop_out_of_window"] += v.drops;
+  s.packets.out_of_order += v.out_of_order;
+  s.packets.duplicate += v.duplicate;
+  s.packets.tx_ring_full += v.tx_ring_full;
+  for (const auto& [reason, n] : v.drops_by_reason) s.packets.drops[reason] += n;
   if (s.cores.empty()) s.cores.resize(v.cores.size());
   for (std::size_t i = 0; i < v.cores.size(); ++i) {
     CoreLoad& c = s.cores[i];

@@ -29,6 +29,7 @@ def spoiled(report):
     yield change("a local time", lambda r: r.update(started="yesterday"))
     yield change("a connection lost", lambda r: r["summary"]["connections"].update(unfinished=99))
     yield change("a total that is no sum", lambda r: r["intervals"][0]["failed"].update(total=7))
+    yield change("drops of no reason", lambda r: r["intervals"][0].update(drops=1))
     yield change("a bar lost", lambda r: r["summary"]["histogram"]["response"].pop())
     yield change("a setting that is no text", lambda r: r["config"].update(cps=5))
 

@@ -81,7 +81,18 @@ TEST(SummaryText, SaysWhatWasFoundAndHowItWasMeasured) {
   text = summary_text(r);
   EXPECT_TRUE(holds(text, "Latency (connects count from the intended start, each other stage from its own)"));
   EXPECT_TRUE(holds(text, "The tester was the limit, not what it tested: client core busy 99%"));
-  EXPECT_TRUE(holds(text, "Search: held 1.20M/s; stopped: p99"));
+}
+
+// What was asked for stands first, and a mean over rates of all sizes is not told as a rate that was reached.
+TEST(SummaryText, ASearchLeadsWithTheRateItFound) {
+  Result r = sample_result();
+  r.summary.search =
+      Search{.found_cps = 1.2e6, .stopped = "p99", .steps = {{.offered_cps = 2e6, .reason = "p99"}}};
+  const auto lines = cut(summary_text(r), '\n');
+  ASSERT_GT(lines.size(), 2U);
+  EXPECT_EQ(lines[2], "Highest rate held: 1.20M/s; stopped: p99");
+  EXPECT_TRUE(holds(summary_text(r), "\nConnections, all rates tried together "));
+  EXPECT_FALSE(holds(summary_text(r), "\nConnections  "));
 }
 
 TEST(SummaryText, WhereNoByteWasCountedNoRateIsTold) {
@@ -112,7 +123,22 @@ TEST(Csv, EveryLineHasEveryColumn) {
   EXPECT_EQ(third[column("failed_total")], std::to_string(r.intervals[2].failed.total()));
   EXPECT_DOUBLE_EQ(std::stod(third[column("latency_us_response_p99")]),
                    r.intervals[2].latency_us.response.p99);
-  EXPECT_NEAR(std::stod(third[column("core1_busy")]), r.intervals[2].cores[1].busy, 1e-8);
+  EXPECT_NEAR(std::stod(third[column("core1_server_busy")]), r.intervals[2].cores[1].busy, 1e-8);
+}
+
+// Two workers on one CPU, of two roles or of one, are two columns.
+TEST(Csv, NoTwoColumnsHaveOneName) {
+  Result r = sample_result({.seconds = 2, .cores = 6});
+  for (auto& v : r.intervals)
+    for (std::size_t i = 0; i < 6; ++i) v.cores[i].core = i % 3 == 2 ? 1 : 0;
+  const auto lines = cut(to_csv(r.intervals), '\n');
+  auto names = cut(lines[0], ',');
+  const std::vector<std::string> last(names.end() - 6, names.end());
+  EXPECT_EQ(last,
+            (std::vector<std::string>{"core0_client_busy", "core0_client_busy_2", "core1_client_busy",
+                                      "core0_server_busy", "core0_server_busy_2", "core1_server_busy"}));
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
 }
 
 TEST(Csv, NoIntervalsIsTheHeaderAlone) {
