@@ -6,74 +6,18 @@ which a server cannot be reached, each one line and exit 2.
 
 usage: test_client.py <path of tern>
 """
-import contextlib
 import json
-import os
-import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 
 import lib
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-TERN, KERNEL = "10.99.9.2", "10.99.9.1"
-TERN6, KERNEL6 = "fd00:7e12:9::2", "fd00:7e12:9::1"
-BODY = "".join(f"line {i} of a page that is known byte for byte\n" for i in range(200))
-NGINX = """
-daemon off;
-pid {0}/pid;
-error_log {0}/error.log;
-worker_processes 1;
-events {{ worker_connections 4096; }}
-http {{
-  {2}
-  keepalive_requests 7;
-  {1}
-  server {{ listen 80 backlog=4096; listen [::]:80 backlog=4096; root {0}/www; default_type text/plain; }}
-}}
-"""
+from client import KERNEL, KERNEL6, ROOT, TERN, TERN6, BODY, checked, client, nginx, ok, over_veth
 
 
-def ok(name):
-    print(f"ok - {name}", flush=True)
-
-
-@contextlib.contextmanager
-def nginx(ns, log="access_log off;", body=BODY):
-    with tempfile.TemporaryDirectory(prefix="tern-nginx-") as folder:
-        os.chmod(folder, 0o755)
-        os.mkdir(f"{folder}/www")
-        pathlib.Path(f"{folder}/www/index.html").write_text(body)
-        temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in
-                            ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        pathlib.Path(f"{folder}/nginx.conf").write_text(NGINX.format(folder, temporary, log.format(folder)))
-        with lib.program(ns, "nginx", "-p", folder, "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log") as p:
-            lib.wait_until(lambda: os.path.exists(f"{folder}/pid"), "nginx", 10)
-            p.folder = folder
-            yield p
-            p.stop()
-
-
-def client(*words):
-    return [sys.argv[1], "client", *map(str, words)]
-
-
-def checked(path, what):
-    lib.run(sys.executable, ROOT / "tests/support/check_report.py", path, timeout=20)
-    s = json.load(open(path))["summary"]
-    c = s["connections"]
-    lib.check(c["failed"]["total"] == 0 and c["unfinished"] == 0 and c["completed"] > 0, f"{what}: {c} {s['notes']}")
-    lib.check(not s["notes"], f"{what}: {s['notes']}")
-    return s
-
-
-def over_veth(far, what, *words):
-    with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        far.run(*client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--ip", f"{TERN6}/64", "--quiet",
-                        "--json", report.name, "--duration", "500ms", *words), timeout=40)
-        return checked(report.name, what)
+def run(far, what, *words):
+    return over_veth(far, what, *words)["summary"]
 
 
 def against_nginx():
@@ -81,24 +25,23 @@ def against_nginx():
          lib.veth(far, near, kernel_addresses=[f"{KERNEL}/24", f"{KERNEL6}/64"]), nginx(near):
         web = ("--target", f"{KERNEL}:80", "--payload", "http", "--verify")
         for closer in ("client", "server", "reset"):
-            s = over_veth(far, closer, *web, "--close", closer)
+            s = run(far, closer, *web, "--close", closer)
             lib.check(s["requests"] == s["connections"]["completed"], f"{closer}: {s['requests']}")
             lib.check(s["response_bytes"] > s["requests"] * len(BODY), f"{closer}: {s['response_bytes']} bytes")
         ok("nginx over net_af_packet: none failed, whoever closes, every page compared")
         # nginx ends a connection after 7 requests, and says so: the client then opens another.
-        s = over_veth(far, "keep-alive", *web, "--requests-per-connection", "0", "--concurrency", "10")
+        s = run(far, "keep-alive", *web, "--requests-per-connection", "0", "--concurrency", "10")
         lib.check(s["requests"] > 6 * s["connections"]["completed"] - 70 and s["connections"]["completed"] > 10, f"{s['requests']}")
         ok("keep-alive until nginx says close")
-        s = over_veth(far, "IPv6", "--target", f"[{KERNEL6}]:80", "--payload", "http", "--verify", "--cps", "200")
+        s = run(far, "IPv6", "--target", f"[{KERNEL6}]:80", "--payload", "http", "--verify", "--cps", "200")
         lib.check(not s["closed_loop"] and s["requests"] > 20, f"{s['requests']}")
         ok("IPv6, paced")
-        s = over_veth(far, "sources", *web, "--sources", "10.99.9.128/26", "--source-ports", "5000-5003",
-                      "--connections", "256")
+        s = run(far, "sources", *web, "--sources", "10.99.9.128/26", "--source-ports", "5000-5003", "--connections", "256")
         lib.check(s["connections"]["completed"] == 256, f"{s['connections']}")
         seen = near.run("ss", "-Htan", "state", "time-wait", "dst", "10.99.9.128/26").split("\n")
         lib.check(len(seen) < 5, f"the client closes first, yet nginx has {len(seen)} in TIME-WAIT")
         ok("256 connections from 64 addresses with four ports each")
-        s = over_veth(far, "two cores", *web, "--cores", "0,1", "--sources", "10.99.9.128/26", "--in-progress", "32")
+        s = run(far, "two cores", *web, "--cores", "0,1", "--sources", "10.99.9.128/26", "--in-progress", "32")
         lib.check(len(s["cores"]) == 2 and all(c["completed"] > 0 for c in s["cores"]), f"{s['cores']}")
         ok("two cores, each with connections of its own")
         cannot(far)
@@ -150,6 +93,8 @@ def cannot(far):
     lib.check("TIME-WAIT" in refused(client(*port, "--target", f"{KERNEL}:80", "--cps", "100k")), "time wait")
     lib.check("broadcast" in refused(client(*port, "--target", f"{KERNEL}:80", "--sources", "10.99.9.128/25")), "broadcast")
     lib.check("no target" in refused(client(*port)), "target")
+    line = refused(client(*port, "--target", f"{KERNEL}:80", "--huge-pages", "on", "--packet-memory", "60G"), far)
+    lib.check(line.startswith("--huge-pages: ") and "nr_hugepages" in line, line)
     lib.check("not an address" in refused(client(*port, "--target", KERNEL)), "target without port")
     ok("closed port, no ARP, no way, too few sources: one line, exit 2")
 

@@ -16,7 +16,7 @@ import tempfile
 
 import lib
 import server
-from test_client import KERNEL, TERN, checked, client, nginx, ok
+from client import KERNEL, TERN, checked, client, nginx, ok
 
 BLOCK = ipaddress.ip_network("10.64.0.0/18")
 ETH_P_ARP, BATCH = 0x0806, 64

@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+"""Every kind of load from the Linux kernel's sockets on `tern server`, over net_af_packet, IPv4 and IPv6: connections at a
+rate, requests on kept ones, connections held, throughput. What both ends count is the same, every byte is compared.
+
+usage: test_server_kinds.py <path of tern>
+"""
+import concurrent.futures
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+
+import lib
+import server
+
+BOTH = (server.TERN, server.TERN6)
+
+
+def ok(name):
+    print(f"ok - {name}", flush=True)
+
+
+class Kept:
+    """A connection of the kernel's that asks again and again, and knows what it must get."""
+    def __init__(self, number, size):
+        self.s = server.connect(to=BOTH[number % 2], seconds=30)
+        self.body = server.body(size)
+
+    def ask(self):
+        self.send()
+        self.take()
+
+    def send(self):
+        self.s.sendall(b"GET / HTTP/1.1\r\nHost: tern\r\n\r\n")
+
+    def take(self):
+        got = bytearray()
+        while b"\r\n\r\n" not in got:
+            got += self.more(1 << 16)
+        head, _, rest = bytes(got).partition(b"\r\n\r\n")
+        lib.check(head.startswith(b"HTTP/1.1 200 ") and b"Connection: close" not in head, f"{head}")
+        body = bytearray(rest)
+        while len(body) < len(self.body):
+            body += self.more(len(self.body) - len(body))
+        lib.check(body == self.body, f"{len(body)} other bytes than the {len(self.body)} expected")
+
+    def more(self, most):
+        piece = self.s.recv(most)
+        lib.check(piece, "the server closed in the middle")
+        return piece
+
+
+@contextlib.contextmanager
+def kept(count, size):
+    with contextlib.ExitStack() as stack:
+        all = []
+        for i in range(count):
+            all.append(Kept(i, size))
+            stack.enter_context(all[-1].s)
+        yield all
+
+
+def tern(*options):
+    return server.over_veth("--mode", "http", "--max-connections", "4096", *options, tag="skind")
+
+
+def each_closed(peer, count):
+    """All the connections that were made were accepted and ended by a FIN of either side."""
+    counters = peer.finish(20)
+    lib.check(counters["accepted"] == counters["closed_done"] == count, f"{count} connections were made: {counters}")
+
+
+def at_a_rate():
+    """Open loop: each connection begins when it is due, whether or not those before it were answered."""
+    def one(number):
+        with server.connect(to=BOTH[number % 2], seconds=30) as s:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: tern\r\nConnection: close\r\n\r\n")
+            head, _, body = server.read_all(s).partition(b"\r\n\r\n")
+            return head.startswith(b"HTTP/1.1 200 ") and body == server.body(1000)
+    with tern("--response-size", "1000") as peer:
+        with server.inside(peer.ns), concurrent.futures.ThreadPoolExecutor(32) as pool:
+            begun, all = time.monotonic(), []
+            for i in range(200):
+                time.sleep(max(0, begun + i * 0.005 - time.monotonic()))
+                all.append(pool.submit(one, i))
+            right = [f.result() for f in all].count(True)
+            lib.check(right == 200, f"{right} of 200 were answered right")
+        each_closed(peer, 200)
+    ok("connections at a rate: 200 of 200, answered and closed")
+
+
+def requests():
+    with tern("--response-size", "1000") as peer:
+        with server.inside(peer.ns), kept(20, 1000) as connections:
+            for _ in range(50):
+                for c in connections:  # all of them are asked before the first is read
+                    c.send()
+                for c in connections:
+                    c.take()
+        each_closed(peer, 20)
+    ok("requests on kept connections: 20 with 50 each, every answer right")
+
+
+def held():
+    count = 1000
+    with tempfile.TemporaryDirectory(prefix="tern-control-") as folder:
+        control = os.path.join(folder, "socket")
+        with tern("--response-size", "100", "--control", control) as peer:
+            def established():
+                (total,) = json.loads(lib.run(sys.argv[1], "ss", "--socket", control, "--json", "--summary", timeout=20))["rows"]
+                return total["ESTABLISHED"]
+            with server.inside(peer.ns), kept(count, 100) as connections:
+                for _ in range(3):
+                    for c in connections:
+                        c.ask()
+                    of_kernel = peer.ns.run("ss", "-Htn", "state", "established", timeout=20).splitlines()
+                    lib.check((established(), len(of_kernel)) == (count, count),
+                              f"held: {established()} by tern ss, {len(of_kernel)} by the kernel's")
+            lib.wait_until(lambda: established() == 0, "all have gone")
+            each_closed(peer, count)
+    ok("held: 1000 connections that ask in turn, as many by tern ss as by the kernel's ss, and all go")
+
+
+def throughput():
+    size, times = 4_000_000, 3
+    with tern("--response-size", str(size)) as peer:
+        with server.inside(peer.ns), kept(4, size) as connections, concurrent.futures.ThreadPoolExecutor(4) as pool:
+            def many(c):
+                for _ in range(times):
+                    c.ask()
+            for done in [pool.submit(many, c) for c in connections]:
+                done.result()
+        each_closed(peer, 4)
+    ok(f"throughput: four connections at once, {4 * times * size // 1_000_000} MB, every byte compared")
+
+
+def test():
+    lib.need("ip", "ss")
+    at_a_rate()
+    requests()
+    held()
+    throughput()
+
+
+if __name__ == "__main__":
+    lib.main(test)
