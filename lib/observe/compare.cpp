@@ -37,11 +37,12 @@ std::string clipped(const std::string& text, std::size_t width) {
 }
 
 template <class Value>
-void row(Text out, std::string_view name, const Results& all, Value value, std::string (*show)(double)) {
+void row(Text out, std::string_view name, const Results& all, Value value, std::string (*show)(double),
+         bool even_of_nothing = false) {
   const double first = value(all.front().result);
   const bool nothing =
       std::all_of(all.begin(), all.end(), [&](const NamedResult& r) { return value(r.result) == 0; });
-  if (nothing) return;
+  if (nothing && !even_of_nothing) return;
   std::string line = fmt::format("{:<{}}", name, name_width);
   for (const auto& r : all) {
     const double v = value(r.result);
@@ -166,7 +167,7 @@ std::string compare_text(const Results& all) {
   if (searched)
     row(
         out, "highest rate held/s", all,
-        [](const Result& r) { return r.summary.search ? r.summary.search->found_cps : 0; }, count_text);
+        [](const Result& r) { return r.summary.search ? r.summary.search->found_cps : 0; }, count_text, true);
   row(
       out, searched ? "all rates tried, conn./s" : "connections/s", all,
       [](const Result& r) { return r.summary.cps; }, count_text);

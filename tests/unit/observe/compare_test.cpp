@@ -66,6 +66,8 @@ TEST(Compare, SearchesAreComparedByTheRatesTheyFound) {
   EXPECT_TRUE(holds(text, "a.json stopped: at 1.02M/s p99 was 2 ms\n"));
   EXPECT_TRUE(holds(text, "b.json stopped: at 2.04M/s 3% failed\n"));
   EXPECT_FALSE(holds(text, "Warning"));
+  a.summary.search->found_cps = 0;
+  EXPECT_TRUE(row(compare_text({{"a.json", a}, {"d.json", a}}), "highest rate held/s").ends_with(" ="));
   text = compare_text({{"a.json", a}, {"c.json", sample()}});
   EXPECT_TRUE(holds(
       text, "Warning: different kinds of run: a search for the highest rate in a.json, one load in c.json."));
