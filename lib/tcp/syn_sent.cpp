@@ -4,13 +4,19 @@
 
 namespace tern::tcp::detail {
 
+constexpr Duration syn_after_reset = Duration::ms(2);
+
 void syn_sent_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   const wire::Tcp& h = s.h;
   // First, the ACK bit.
   if (h.has(flag::ack) && (h.ack.at_or_before(t.iss) || h.ack.after(t.snd_nxt))) {
     // An old SYN-ACK, or one for another incarnation: reset it, stay.
     env.count(Counter::drop_old_syn_ack);
-    if (!h.has(flag::rst)) reply_reset(env, s, out);
+    if (h.has(flag::rst)) return;
+    reply_reset(env, s, out);
+    // If it came of a life before this one (TIME-WAIT, half-open), that is over now, and our SYN was lost on it:
+    // once it goes again without waiting for its whole time-out (as Linux).
+    if (t.rtx_count == 0 && t.rtx == RtxTimer::Rto) arm(t, RtxTimer::Rto, syn_after_reset, now);
     return;
   }
   // Second, the RST bit: believed only with an acceptable ACK.

@@ -168,6 +168,43 @@ TEST_F(Engine, LostSynIsSentAgainAfterOneSecondWithBackOff) {
   EXPECT_NEAR(static_cast<double>(at[3]), 7000, 4);
 }
 
+// Our SYN meets the TIME-WAIT of a life before, which says where that one ended: RST ends it, and the SYN goes again at
+// once rather than after a second; once, whoever else sends such ACKs.
+TEST_F(Engine, SynThatMetAnOldLifeGoesAgainAtOnce) {
+  open_active(a.env, a.tcb, near_wrap_a, 99, 1460, now);
+  const Instant start = now;
+  std::vector<std::int64_t> syns;
+  unsigned resets = 0;
+  const auto drop = [&](int, const wire::Tcp& h) {
+    if (h.has(flag::syn)) syns.push_back((now - start).as_ms());
+    if (h.has(flag::rst)) ++resets;
+    return true;
+  };
+  const auto old_ack = [&] {
+    Outcome out;
+    wire::Tcp h;
+    h.flags = flag::ack;
+    h.seq = Seq{7777};
+    h.ack = near_wrap_a - 5000;
+    segment_arrives(a.env, a.tcb, Segment{.h = h}, now, out);
+    EXPECT_TRUE(out.reply_reset);
+    EXPECT_EQ(out.reset_seq, h.ack);
+  };
+  settle(drop);
+  ASSERT_EQ(syns.size(), 1U);
+  advance(Duration::ms(10));
+  old_ack();
+  run_timers(Duration::ms(20), drop);
+  ASSERT_EQ(syns.size(), 2U);
+  EXPECT_NEAR(static_cast<double>(syns[1]), 12, 1);
+  old_ack();
+  run_timers(Duration::ms(900), drop);
+  EXPECT_EQ(syns.size(), 2U);
+  run_timers(Duration::seconds(2), drop);
+  EXPECT_EQ(syns.size(), 3U);
+  EXPECT_EQ(a.tcb.state, State::SynSent);
+}
+
 TEST_F(Engine, SynIsGivenUpAfterItsRetries) {
   open_active(a.env, a.tcb, near_wrap_a, 99, 1460, now);
   run_timers(Duration::seconds(200), [](int, const wire::Tcp&) { return true; });

@@ -311,6 +311,28 @@ TEST_F(Listen, SharedKeysGoOnFromTheOtherMachinesTimestamp) {
   }
 }
 
+// Alone, no other clock is believed: a timestamp that is not ours is what the peer made up.
+TEST_F(Listen, WithoutSharedKeysTheClockIsOurs) {
+  mode = CookieMode::Always;
+  wire::Tcp ack = cookie_ack();
+  ack.options.ts_ecr += 12'150'000U * 64; // nine days; the bits that prove the cookie stay
+  ASSERT_EQ(arrives(ack), ListenVerdict::Complete);
+  EXPECT_EQ(out.handshake.ts_offset, gate.isn.ts_offset(tuple4()));
+}
+
+// A cookie of another machine's, or of before a restart with other settings: what is switched off here stays off.
+TEST_F(Listen, WhatACookieClaimsIsOnlyAgreedIfItIsSwitchedOn) {
+  mode = CookieMode::Always;
+  const wire::Tcp ack = cookie_ack(full_syn());
+  settings.window_scale = settings.sack = settings.ecn = false;
+  ASSERT_EQ(arrives(ack), ListenVerdict::Complete);
+  EXPECT_FALSE(out.handshake.scaled);
+  EXPECT_EQ(out.handshake.snd_scale, 0);
+  EXPECT_EQ(out.handshake.rcv_scale, 0);
+  EXPECT_FALSE(out.handshake.sack);
+  EXPECT_FALSE(out.handshake.ecn);
+}
+
 // ---- TIME-WAIT's reuse.
 TEST_F(Listen, ReuseTakesTheGivenIsnAndNeverACookie) {
   mode = CookieMode::Always;
@@ -323,6 +345,11 @@ TEST_F(Listen, ReuseTakesTheGivenIsnAndNeverACookie) {
   room.record = false;
   EXPECT_EQ(reuses(), ListenVerdict::Drop);
   EXPECT_EQ(count(Counter::syn_limit_drop), 1U);
+  room.record = true;
+  gate.syn_rate = TokenBucket{10, 1};
+  EXPECT_EQ(reuses(), ListenVerdict::Record);
+  EXPECT_EQ(reuses(), ListenVerdict::Drop);
+  EXPECT_EQ(count(Counter::syn_limit_drop), 2U);
   room = {.accept = false};
   EXPECT_EQ(reuses(), ListenVerdict::Drop);
   EXPECT_EQ(count(Counter::syn_cookie_sent), 0U);

@@ -15,10 +15,10 @@ struct TimeWait : testing::Test, Host {
   TimeWaitRecord record = make(true);
   wire::Tcp reply;
 
-  TimeWaitRecord make(bool timestamps) {
+  TimeWaitRecord make(bool timestamps, std::uint32_t window = 500) {
     return make_time_wait(env, {.snd_nxt = snd_nxt,
                                 .rcv_nxt = rcv_nxt,
-                                .rcv_wnd = 500,
+                                .rcv_wnd = window,
                                 .ts_recent = timestamps ? ts_recent : 0,
                                 .ts_recent_at_ms = t0.ms32(),
                                 .ts_offset = 0x4000'0000,
@@ -38,6 +38,12 @@ struct TimeWait : testing::Test, Host {
     EXPECT_EQ(reply.window, 500);
   }
 };
+
+TEST_F(TimeWait, AWindowThatWasScaledIsTheLargestThatFits) {
+  record = make(true, 65'536 + 7);
+  EXPECT_EQ(arrives(fin(ts_recent + 5)), TimeWaitVerdict::Restart);
+  EXPECT_EQ(reply.window, 65'535);
+}
 
 TEST_F(TimeWait, FinAgainIsAcknowledgedAndRestarts2Msl) {
   EXPECT_EQ(arrives(fin(ts_recent + 5)), TimeWaitVerdict::Restart); // past the sign: still newer
