@@ -37,7 +37,7 @@ void run_over(io::MemoryPair& pair, const io::Impairment* harm, const settings::
 }
 
 int run(const settings::Schema& schema, const BenchSettings& given) {
-  const BenchSettings b = completed(schema, given);
+  BenchSettings b = completed(schema, given);
   io::Impairment harm = impairment_of(schema, b);
   catch_stop_signals();
   io::EalSettings eal_settings;
@@ -51,7 +51,9 @@ int run(const settings::Schema& schema, const BenchSettings& given) {
   const auto links = static_cast<std::uint32_t>(2 * cores_of(schema, b).clients.size());
   harm.limit = std::max(harm.limit, pool->size / 2 / links);
   observe::Result result;
-  describe_run(result, schema, "bench");
+  settings::Schema in_force;
+  declare(in_force, b);
+  describe_run(result, in_force, "bench");
   {
     io::MemoryPair pair({.queues = static_cast<std::uint16_t>(cores_of(schema, b).clients.size()),
                          .mtu = b.node.mtu,

@@ -13,9 +13,10 @@
 #include "app/bench/ends.hpp"
 #include "app/bench/flood.hpp"
 #include "app/client/client.hpp"
+#include "app/client/load_station.hpp"
 #include "app/client/loop.hpp"
-#include "app/client/station.hpp"
 #include "app/client/watch.hpp"
+#include "app/measure/station.hpp"
 #include "app/server/handlers.hpp"
 #include "app/server/responder.hpp"
 #include "io/memory_pair.hpp"
@@ -85,25 +86,22 @@ class Pair {
         b.load.cps.is_max() ? LoadControl::closed_loop : static_cast<double>(b.load.cps.per_second);
     if (b.search.on) control_.cps = LoadControl::paused;
     for (io::CoreId i = 0; i < cores_; ++i) {
-      clients_.members.push_back(std::make_unique<Member>());
-      Member& c = *clients_.members.back();
+      Asker& c = *askers_.emplace_back(std::make_unique<Asker>());
       c.plan = share_of(whole_, i, cores_);
       c.station.cpu = cpus_.clients[i];
       c.station.load = &c.stats;
+      asking_.push_back(&c.station);
+      Station& s = *answerers_.emplace_back(std::make_unique<Station>());
+      s.cpu = cpus_.servers[i];
+      s.tallied = false; // its connections are the clients'
+      answering_.push_back(&s);
     }
-    for (io::CoreId i = 0; i < cores_; ++i) {
-      servers_.members.push_back(std::make_unique<Member>());
-      servers_.members.back()->station.cpu = cpus_.servers[i];
-      servers_.members.back()->station.role = "server";
-    }
-    for (Side* side : {&clients_, &servers_})
-      for (auto& m : side->members) stations_.push_back(&m->station);
   }
 
   void go() {
     auto& apart = result_.machine.core_to_core_cycles;
     apart.before = observe::core_round_trip_cycles(cpus_.clients[0], cpus_.servers[0]);
-    Watch watch("tern bench", b_.load, b_.output, b_.search, stations_, control_, result_);
+    Watch watch("tern bench", b_.load, b_.output, b_.search, asking_, answering_, control_, result_);
     std::vector<std::thread> threads;
     for (io::CoreId i = 0; i < cores_; ++i) {
       threads.emplace_back([this, i] { guarded([this, i] { serve(i); }); });
@@ -129,27 +127,24 @@ class Pair {
  private:
   using ThePort = io::SharedPort<Port>; // its queues are the cores'
   using TheClient = Client<ThePort>;
-  struct Member {
-    LoadPlan plan; // a client's, as its counts
+  struct Asker {
+    LoadPlan plan;
     LoadStats stats;
-    Station station;
-    CoreHandle* handle = nullptr;
+    LoadStation station;
   };
   struct Side {
     End end;
     std::unique_ptr<ThePort> port;
     net::Interface self;
     ShardSettings records;
-    std::vector<std::unique_ptr<Member>> members;
-    std::vector<CoreHandle*> handles;
+    std::vector<CoreHandle*> handles; // of its cores
   };
 
   Side make_side(End end, net::InterfaceSettings who, bool server) const {
     who.mac = end.raw.mac();
     const net::Interface self(std::move(who));
-    return {end,  std::make_unique<ThePort>(end.port, steering_),
-            self, bench_shard(schema_, b_, self, server, cores_),
-            {},   {}};
+    return {end, std::make_unique<ThePort>(end.port, steering_), self,
+            bench_shard(schema_, b_, self, server, cores_), std::vector<CoreHandle*>(cores_)};
   }
   // What goes wrong while the records are reserved ends the run before it begins, and is told by the main
   // thread. Nothing throws once the run is under way.
@@ -174,7 +169,6 @@ class Pair {
   }
   // One end's cores tell each other whom they learned of.
   void introduce(Side& side) {
-    for (auto& m : side.members) side.handles.push_back(m->handle);
     for (io::CoreId i = 0; i < cores_; ++i) side.handles[i]->set_peers(i, side.handles);
   }
   void start_table() const {
@@ -210,32 +204,28 @@ class Pair {
     if constexpr (impaired) side.end.port.advance(now, core);
   }
   template <class W>
-  static void show(const Side& side, io::CoreId core, W& worker) {
-    Member& m = *side.members[core];
-    m.station.shard = &worker.shard();
-    m.station.net = &worker.network().counters();
-    m.station.port = &side.end.raw.counters(core);
-    if (side.members.size() > 1) m.station.steered = &side.port->steered(core);
-    if constexpr (impaired) m.station.link = &side.end.port.impairments(core);
-    m.handle = &worker.core().handle();
+  static void show(Side& side, io::CoreId core, Station& station, W& worker) {
+    station.gauges = &worker.gauges();
+    station.shard = &worker.shard();
+    station.net = &worker.network().counters();
+    station.port = &side.end.raw.counters(core);
+    if (side.handles.size() > 1) station.steered = &side.port->steered(core);
+    if constexpr (impaired) station.link = &side.end.port.impairments(core);
+    side.handles[core] = &worker.core().handle();
   }
   void pin_failed(unsigned cpu) const {
     schema_.fail("cores", fmt::format("this process may not run on CPU {}; see taskset -p $$", cpu));
   }
   [[nodiscard]] bool all_done() const {
-    for (const auto& m : clients_.members)
-      if (!m->station.done.load(std::memory_order_acquire)) return false;
+    for (const auto& c : askers_)
+      if (!c->station.done.load(std::memory_order_acquire)) return false;
     return true;
-  }
-  template <class W>
-  static void note(Station& s, W& worker) {
-    s.note(worker.busy_cycles(), worker.core().port_cycles());
   }
 
   void serve(io::CoreId core) {
-    Member& m = *servers_.members[core];
-    const PacketThread thread(m.station.cpu);
-    if (!thread.pinned()) pin_failed(m.station.cpu);
+    Station& station = *answerers_[core];
+    const PacketThread thread(station.cpu);
+    if (!thread.pinned()) pin_failed(station.cpu);
     Answerer answerer(b_.load, texts_.response);
     Worker<ThePort, Answerer> worker(*servers_.port, core, servers_.self, net::Routes{ends_.server_routes},
                                      PacketPool{pool_}, worker_settings<Answerer>(servers_, core), answerer);
@@ -247,13 +237,10 @@ class Pair {
                                                .last = t.ports.last,
                                                .cookies = b_.node.cookies,
                                                .backlog = bounded ? b_.node.backlog : 0xffff'ffff}));
-    show(servers_, core, worker);
+    show(servers_, core, station, worker);
     if (!ready()) return;
-    for (std::uint32_t turns = 0; !all_done();) {
-      move_time(servers_, core, worker.turn());
-      if (++turns % 256 == 0) note(m.station, worker);
-    }
-    note(m.station, worker);
+    while (!all_done()) move_time(servers_, core, worker.turn());
+    worker.show();
     turn_.arrive_and_wait();
     turn_.arrive_and_wait();
   }
@@ -272,7 +259,7 @@ class Pair {
     return f;
   }
   void ask(io::CoreId core) {
-    Member& m = *clients_.members[core];
+    Asker& m = *askers_[core];
     const PacketThread thread(m.station.cpu);
     if (!thread.pinned()) pin_failed(m.station.cpu);
     TheClient handler(m.plan, m.stats, control_, table_, steering_.owners(), core,
@@ -284,7 +271,7 @@ class Pair {
     Flood<ThePort> flood(flood_of(core), *clients_.port, core, impaired ? 2048 : 64, PacketPool{pool_},
                          m.stats.bad);
     const bool flooding = flood_of(core).any();
-    show(clients_, core, worker);
+    show(clients_, core, m.station, worker);
     if (!ready()) return;
     run_client(
         worker, handler, m.stats, control_, m.station, b_.node.idle, b_.load.timeout,
@@ -302,19 +289,12 @@ class Pair {
   // What only both ends together know.
   void conclude() {
     observe::Summary& s = result_.summary;
-    std::uint64_t accepted = 0;
-    std::uint64_t by_cookie = 0;
-    for (const auto& m : servers_.members) {
-      accepted += m->station.shard->counters.get(CoreCounter::accepted);
-      by_cookie += m->station.shard->tcp_counters.get(tcp::Counter::syn_cookie_valid);
-      if (!b_.attacks.empty()) add_defence(s.defence, *m->station.shard);
-    }
-    // A good cookie may find no record, and its ACK come again: there can be more of them.
-    if (accepted != 0)
-      s.cookie_share = std::min(1.0, static_cast<double>(by_cookie) / static_cast<double>(accepted));
+    s.cookie_share = cookie_share(answering_);
+    for (const Station* server : answering_)
+      if (!b_.attacks.empty()) add_defence(s.defence, *server->shard);
     for (const AttackSetting& a : b_.attacks) {
       s.attacks.push_back({.kind = std::string{name_of(a.kind)}, .asked = a.amount});
-      for (const auto& m : clients_.members) add_attack(s.attacks.back(), a.kind, m->stats);
+      for (const auto& c : askers_) add_attack(s.attacks.back(), a.kind, c->stats);
     }
   }
 
@@ -331,7 +311,10 @@ class Pair {
   const PortTable table_;
   Side clients_;
   Side servers_;
-  std::vector<const Station*> stations_; // the clients', then the servers'
+  std::vector<std::unique_ptr<Asker>> askers_; // a core each
+  std::vector<std::unique_ptr<Station>> answerers_;
+  std::vector<const LoadStation*> asking_;
+  std::vector<const Station*> answering_;
   LoadControl control_;
   std::barrier<> made_;
   std::barrier<> turn_;

@@ -7,6 +7,7 @@
 #include "app/bench/attack.hpp"
 #include "app/client/search.hpp"
 #include "app/client/settings.hpp"
+#include "app/measure/reports.hpp"
 #include "io/impair.hpp"
 #include "net/interface.hpp"
 #include "runtime/shard.hpp"

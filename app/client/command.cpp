@@ -89,12 +89,14 @@ LoadTexts texts_of(const settings::Schema& s, const ClientSettings& c) {
 }
 
 int run(const settings::Schema& schema, const ClientSettings& given) {
-  const ClientSettings c = completed(schema, given);
+  ClientSettings c = completed(schema, given);
   const LoadTexts texts = texts_of(schema, c);
   catch_stop_signals();
   Crew crew(schema, c, texts);
   observe::Result result;
-  describe_run(result, schema, "client");
+  settings::Schema in_force;
+  declare_client_settings(in_force, c);
+  describe_run(result, in_force, "client");
   crew.run(result);
   const unsigned leaked = crew.close();
   if (!crew.unreachable().empty()) schema.fail("target", crew.unreachable());

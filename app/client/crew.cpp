@@ -129,10 +129,12 @@ void Crew::live(io::CoreId core) {
     worker = std::make_unique<Worker<ThePort, Client<ThePort>>>(port_.shared(), core, port_.self(),
                                                                 routes_of(n), port_.packets(), s, *client);
     client->attach(worker->core());
+    m.station.gauges = &worker->gauges();
     m.station.shard = &worker->shard();
     m.station.net = m.net = &worker->network().counters();
     m.station.port = &port_.shared().counters(core);
     m.station.steered = &port_.shared().steered(core);
+    if (core == 0) m.station.missed = [this] { return port_.port().missed(); };
     m.handle = &worker->core().handle();
   } catch (...) {
     const std::scoped_lock lock(failure_lock_);
@@ -156,7 +158,7 @@ void Crew::live(io::CoreId core) {
 
 bool Crew::all_done() const {
   return std::all_of(stations_.begin(), stations_.end(),
-                     [](const Station* s) { return s->done.load(std::memory_order_acquire); });
+                     [](const LoadStation* s) { return s->done.load(std::memory_order_acquire); });
 }
 
 void Crew::wait_for_link() const {
@@ -189,7 +191,8 @@ void Crew::run(observe::Result& result) {
   const unsigned a = stations_.front()->cpu;
   const unsigned b = stations_.back()->cpu;
   if (two) apart.before = observe::core_round_trip_cycles(a, b);
-  Watch watch("tern client", settings_.load, settings_.output, settings_.search, stations_, control_, result);
+  Watch watch("tern client", settings_.load, settings_.output, settings_.search, stations_, {}, control_,
+              result);
   turn_.arrive_and_wait();
   watch.run([this] { return fault(); });
   turn_.arrive_and_wait();

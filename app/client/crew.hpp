@@ -11,9 +11,10 @@
 #include <vector>
 
 #include "app/client/client.hpp"
+#include "app/client/load_station.hpp"
 #include "app/client/search.hpp"
 #include "app/client/settings.hpp"
-#include "app/client/station.hpp"
+#include "app/measure/reports.hpp"
 #include "runtime/node_port.hpp"
 
 namespace tern::app {
@@ -47,7 +48,7 @@ class Crew {
   struct Member {
     LoadPlan plan;
     LoadStats stats;
-    Station station;
+    LoadStation station;
     CoreHandle* handle = nullptr;
     const net::NetCounters* net = nullptr;
   };
@@ -71,7 +72,7 @@ class Crew {
   LoadControl control_;
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<CoreHandle*> handles_;
-  std::vector<const Station*> stations_;
+  std::vector<const LoadStation*> stations_;
   std::barrier<> turn_;
   std::mutex failure_lock_;
   std::exception_ptr failure_;

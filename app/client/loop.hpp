@@ -6,7 +6,7 @@
 #include <ctime>
 
 #include "app/client/load.hpp"
-#include "app/client/station.hpp"
+#include "app/client/load_station.hpp"
 #include "runtime/signals.hpp"
 #include "runtime/worker.hpp"
 
@@ -44,8 +44,8 @@ class Rest {
 // `lost()`: there is no going on. Opening and asking is work of this core as well as what packets bring, and so
 // is what `each` does; but that, like the port's work, is no connection's.
 template <class W, class C, class Each, class Lost>
-void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl& control, Station& station,
-                IdlePolicy idle, Duration timeout, Each&& each, Lost&& lost) {
+void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl& control,
+                LoadStation& station, IdlePolicy idle, Duration timeout, Each&& each, Lost&& lost) {
   std::uint64_t driving = 0;
   std::uint64_t beside = 0;
   const auto drive = [&](Instant at) {
@@ -53,7 +53,8 @@ void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl&
     if (client.drive(at)) driving += rte_rdtsc() - start;
   };
   const auto note = [&] {
-    station.note(worker.busy_cycles() + driving + beside, worker.core().port_cycles() + beside);
+    station.driving_cycles.store(driving, std::memory_order_relaxed);
+    station.beside_cycles.store(beside, std::memory_order_relaxed);
   };
   Rest rest(idle == IdlePolicy::Adaptive);
   Instant now = worker.clock().now();
@@ -81,6 +82,7 @@ void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl&
   }
   client.give_up(worker.turn());
   note();
+  worker.show();
   station.done.store(true, std::memory_order_release);
 }
 

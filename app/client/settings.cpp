@@ -53,16 +53,6 @@ void declare(settings::Schema& s, LoadSettings& l) {
   s.add("seed", l.seed, "of the order of ports, and of the link's harm");
 }
 
-void declare(settings::Schema& s, OutputSettings& o) {
-  s.group("output", "What to print and write");
-  s.add("json", o.json, "write the report to this file");
-  s.add("csv", o.csv, "write the intervals to this file");
-  s.add("html", o.html, "write the report as a page with plots to this file");
-  s.add("quiet", o.quiet, "no line a second");
-  s.add("interval", o.interval, "how often to print and to take an interval",
-        Range{Duration::ms(100), Duration::seconds(3600)});
-}
-
 namespace {
 
 // How long a pair of endpoints rests after its connection, before it is used again.
@@ -142,13 +132,6 @@ void check(const settings::Schema& s, const LoadSettings& l, const NodeSettings&
            fmt::format("a server that closes counts to {}; choose --close client", Responder::most_counted));
   if (!l.cps.is_max() && l.cps.per_second == 0) s.fail("cps", "0 opens nothing; give a rate, or max");
   check_sources(s, l, n.tcp, targets);
-}
-
-void check(const settings::Schema& s, const OutputSettings& o) {
-  // Told before the run, not after it.
-  for (const auto& [name, file] : {std::pair{"json", &o.json}, {"csv", &o.csv}, {"html", &o.html}})
-    if (!file->empty() && !std::ofstream(*file, std::ios::app))
-      s.fail(name, "cannot write '" + *file + "'; name a file in a directory that you may write to");
 }
 
 LoadPlan plan_of(const LoadSettings& l, const LoadTexts& texts, std::vector<Endpoint> targets) {

@@ -6,7 +6,6 @@
 
 #include "app/client/load.hpp"
 #include "app/client/target.hpp"
-#include "observe/result.hpp"
 #include "runtime/node_settings.hpp"
 
 namespace tern {
@@ -39,20 +38,10 @@ struct LoadSettings {
   [[nodiscard]] std::uint32_t bad_connections() const { return bad[0] + bad[1]; }
 };
 
-struct OutputSettings {
-  std::string json;
-  std::string csv;
-  std::string html;
-  bool quiet = false;
-  Duration interval = Duration::seconds(1);
-};
-
 void declare(settings::Schema&, LoadSettings&);
-void declare(settings::Schema&, OutputSettings&);
 
 // What the settings contradict; throw ConfigError before anything starts.
 void check(const settings::Schema&, const LoadSettings&, const NodeSettings&, std::uint64_t targets);
-void check(const settings::Schema&, const OutputSettings&);
 
 // One core's plan; the texts it points at are the caller's, and outlive it.
 struct LoadTexts {
@@ -77,9 +66,5 @@ void make_time_waits_ready(ShardSettings&, const LoadSettings&, bool four);
 [[nodiscard]] std::string time_wait_line(const LoadSettings&, Duration time_wait, std::uint32_t records);
 // What the sources allow a second, where that may be less than the program does; else empty.
 [[nodiscard]] std::string sources_line(const LoadSettings&, const tcp::Settings&, std::uint64_t targets);
-
-// Writes what --json, --csv and --html ask for, says so, and tells whether the report adds up.
-[[nodiscard]] bool write_reports(const OutputSettings&, const observe::Result&);
-void describe_run(observe::Result&, const settings::Schema&, const std::string& command);
 
 } // namespace tern::app

@@ -35,7 +35,7 @@ Sight sight_of(double t, const Totals& now, const observe::Interval& lately) {
 Totals beginning(std::span<const Station* const> stations, std::int64_t ns) {
   Totals t{.ns = ns};
   for (const Station* s : stations) {
-    t.busy.push_back(s->busy_cycles.load(std::memory_order_relaxed));
+    t.busy.push_back(s->busy_cycles());
     t.cores.push_back({.core = s->cpu, .role = s->role});
   }
   return t;
@@ -54,31 +54,33 @@ std::string limit_of_tester(const TesterSight& t) {
 }
 
 Watch::Watch(std::string title, const LoadSettings& load, const OutputSettings& out,
-             const SearchSettings& search, std::span<const Station* const> stations, LoadControl& control,
-             observe::Result& result)
+             const SearchSettings& search, std::span<const LoadStation* const> clients,
+             std::span<const Station* const> servers, LoadControl& control, observe::Result& result)
     : load_(load),
-      stations_(stations),
+      clients_(clients),
+      stations_(clients.begin(), clients.end()),
       control_(control),
       result_(result),
       live_(stdout, std::move(title),
             out.quiet ? observe::Live::Mode::quiet : observe::Live::Mode::automatic),
       search_(search),
-      interval_(out.interval) {}
+      interval_(out.interval) {
+  stations_.insert(stations_.end(), servers.begin(), servers.end());
+}
 
 double Watch::now() const {
   return static_cast<double>(monotonic_ns() - began_ns_) * 1e-9;
 }
 
 bool Watch::all_done() const {
-  return std::all_of(stations_.begin(), stations_.end(), [](const Station* s) {
-    return !s->is_client() || s->done.load(std::memory_order_acquire);
-  });
+  return std::all_of(clients_.begin(), clients_.end(),
+                     [](const LoadStation* s) { return s->done.load(std::memory_order_acquire); });
 }
 
 void Watch::begin_measuring() {
   measuring_ = true;
   base_ = totals_of(stations_);
-  base_latencies_ = latencies_of(stations_);
+  base_latencies_ = latencies_of(clients_);
 }
 
 // What is still open finishes; what is measured ends here.
@@ -124,7 +126,7 @@ void Watch::run(const std::function<std::string()>& fault) {
   if (measure_at == 0) measuring_ = true;
   StageLatencies mark;
   const auto p99 = [&](bool set) {
-    StageLatencies all = latencies_of(stations_);
+    StageLatencies all = latencies_of(clients_);
     const StageLatencies since = all.since(mark);
     if (set) mark = std::move(all);
     return static_cast<double>(std::max(since.connect.percentile(99), since.response.percentile(99))) / 1000;
@@ -172,8 +174,7 @@ void Watch::rates(observe::Summary& s) const {
   std::uint64_t completed = 0;
   std::uint64_t requests = 0;
   std::uint64_t bytes = 0;
-  for (const Station* c : stations_) {
-    if (!c->is_client()) continue;
+  for (const LoadStation* c : clients_) {
     began = std::min(began, c->began_ns.load(std::memory_order_relaxed));
     stopped = std::max(stopped, c->stopped_ns.load(std::memory_order_relaxed));
     completed += c->completed_when_stopped.load(std::memory_order_relaxed);
@@ -191,8 +192,8 @@ void Watch::rates(observe::Summary& s) const {
   s.response_bytes_per_second = rate(bytes, base_.response_bytes);
   const double whole = static_cast<double>(stopped_.ns - base_.ns) * 1e-9;
   if (whole <= 0) return;
-  s.rx_bits_per_second = static_cast<double>(stopped_.client_rx_bytes - base_.client_rx_bytes) * 8 / whole;
-  s.tx_bits_per_second = static_cast<double>(stopped_.client_tx_bytes - base_.client_tx_bytes) * 8 / whole;
+  s.rx_bits_per_second = static_cast<double>(stopped_.rx_bytes - base_.rx_bytes) * 8 / whole;
+  s.tx_bits_per_second = static_cast<double>(stopped_.tx_bytes - base_.tx_bytes) * 8 / whole;
 }
 
 void Watch::loads(observe::Summary& s, const Totals& end) const {
@@ -200,11 +201,13 @@ void Watch::loads(observe::Summary& s, const Totals& end) const {
   double client = 0;
   double server = 0;
   for (const Station* c : stations_) {
-    const auto busy = static_cast<double>(c->busy_cycles.load(std::memory_order_relaxed));
-    const auto port = static_cast<double>(c->port_cycles.load(std::memory_order_relaxed));
-    (c->is_client() ? client : server) += busy - port;
-    s.time_wait_peak += c->time_wait_peak.load(std::memory_order_relaxed);
+    const auto busy = static_cast<double>(c->busy_cycles());
+    const auto port = static_cast<double>(c->gauges->port_cycles.load(std::memory_order_relaxed));
+    (c->tallied ? client : server) += busy - port;
+    s.time_wait_peak += c->gauges->time_wait_peak.load(std::memory_order_relaxed);
   }
+  for (const LoadStation* c : clients_)
+    client -= static_cast<double>(c->beside_cycles.load(std::memory_order_relaxed));
   if (done > 0) s.cycles_per_connection = {std::max(0.0, client / done), std::max(0.0, server / done)};
   // All that was counted; busy is of the time that was measured.
   s.cores = end.cores;
@@ -238,8 +241,7 @@ void Watch::conclude() {
   std::uint64_t status = 0;
   std::uint64_t strange = 0;
   std::uint64_t open = 0;
-  for (const Station* c : stations_) {
-    if (!c->is_client()) continue;
+  for (const LoadStation* c : clients_) {
     unfinished += c->load->load.get(Load::unfinished);
     s.live_peak += c->load->live_peak.load(std::memory_order_relaxed);
     waited += c->load->load.get(Load::no_port);
@@ -249,7 +251,7 @@ void Watch::conclude() {
   }
   s.connections = {end.attempted, end.established, end.completed, unfinished, end.failed};
   s.packets = end.packets;
-  const StageLatencies latencies = latencies_of(stations_);
+  const StageLatencies latencies = latencies_of(clients_);
   finish_intervals({end, latencies});
   const StageLatencies measured = latencies.since(base_latencies_);
   s.latency_us = measured.stages();

@@ -4,10 +4,12 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "app/client/load_station.hpp"
 #include "app/client/search.hpp"
 #include "app/client/settings.hpp"
-#include "app/client/station.hpp"
+#include "app/measure/reports.hpp"
 #include "observe/live.hpp"
 
 namespace tern::app {
@@ -26,7 +28,8 @@ struct TesterSight {
 class Watch {
  public:
   Watch(std::string title, const LoadSettings& load, const OutputSettings& out, const SearchSettings& search,
-        std::span<const Station* const> stations, LoadControl& control, observe::Result& result);
+        std::span<const LoadStation* const> clients, std::span<const Station* const> servers,
+        LoadControl& control, observe::Result& result);
 
   // Until every client is done. `fault`: what ends the run before its time; empty: nothing yet.
   void run(const std::function<std::string()>& fault);
@@ -51,7 +54,8 @@ class Watch {
   void tester(observe::Summary&) const;
 
   const LoadSettings& load_;
-  std::span<const Station* const> stations_;
+  std::span<const LoadStation* const> clients_;
+  std::vector<const Station*> stations_; // these, then the servers, where they are ours too
   LoadControl& control_;
   observe::Result& result_;
   observe::Live live_;

@@ -15,8 +15,8 @@ namespace {
 // instead.
 class Line {
  public:
-  Line(std::string& out, bool names, std::string prefix = {})
-      : out_(out), names_(names), prefix_(std::move(prefix)) {}
+  Line(std::string& out, bool names, Side side, std::string prefix = {})
+      : out_(out), names_(names), side_(side), prefix_(std::move(prefix)) {}
 
   template <class T>
   void operator()(const char* name, const T& value) {
@@ -29,17 +29,26 @@ class Line {
       else
         out_ += fmt::format("{}", value);
     } else if constexpr (!std::is_same_v<T, std::vector<CoreLoad>> && !std::is_same_v<T, ByName>) {
-      fields(value, Line{out_, names_, prefix_ + name + "_"});
+      fields(value, Line{out_, names_, side_, prefix_ + name + "_"});
     }
   }
   template <class T>
   void derived(const char* name, const T& value) {
     (*this)(name, value);
   }
+  template <class T>
+  void client(const char* name, const T& value) {
+    if (side_ == Side::client) (*this)(name, value);
+  }
+  template <class T>
+  void server(const char* name, const T& value) {
+    if (side_ == Side::server) (*this)(name, value);
+  }
 
  private:
   std::string& out_;
   bool names_;
+  Side side_;
   std::string prefix_;
 };
 
@@ -55,8 +64,8 @@ std::vector<std::string> core_names(const std::vector<CoreLoad>& cores) {
   return names;
 }
 
-void line(std::string& out, bool names, const Interval& v, const std::vector<std::string>& cores) {
-  Line l{out, names};
+void line(std::string& out, bool names, Side side, const Interval& v, const std::vector<std::string>& cores) {
+  Line l{out, names, side};
   fields(v, l);
   for (std::size_t i = 0; i < cores.size(); ++i)
     l(cores[i].c_str(), i < v.cores.size() ? v.cores[i].busy : 0.0);
@@ -65,13 +74,13 @@ void line(std::string& out, bool names, const Interval& v, const std::vector<std
 
 } // namespace
 
-std::string to_csv(const std::vector<Interval>& intervals) {
+std::string to_csv(const std::vector<Interval>& intervals, Side side) {
   static const Interval none;
   const Interval& first = intervals.empty() ? none : intervals.front();
   const std::vector<std::string> cores = core_names(first.cores);
   std::string out;
-  line(out, true, first, cores);
-  for (const auto& v : intervals) line(out, false, v, cores);
+  line(out, true, side, first, cores);
+  for (const auto& v : intervals) line(out, false, side, v, cores);
   return out;
 }
 

@@ -1,6 +1,6 @@
 // The result's fields by their JSON names, once for writer and reader: `fields(object, f)` calls f(name,
-// member) for each in the order it is written, and f.derived(name, value) for what follows from others and is
-// only written.
+// member) for each in the order it is written, f.derived(name, value) for what follows from others and is only
+// written, f.client(name, member) and f.server(name, member) for what only that side's reports hold.
 #pragma once
 
 #include <concepts>
@@ -15,12 +15,15 @@ concept Is = std::same_as<std::remove_const_t<S>, T>; // const for the writer, n
 
 template <Is<Failures> S, class F>
 void fields(S& s, F&& f) {
-  f("connect_timeout", s.connect_timeout);
-  f("refused", s.refused);
+  f.client("connect_timeout", s.connect_timeout);
+  f.client("refused", s.refused);
   f("reset", s.reset);
-  f("response_timeout", s.response_timeout);
-  f("short_response", s.short_response);
-  f("bad_byte", s.bad_byte);
+  f.client("response_timeout", s.response_timeout);
+  f.client("short_response", s.short_response);
+  f.client("bad_byte", s.bad_byte);
+  f.server("timed_out", s.timed_out);
+  f.server("aborted", s.aborted);
+  f.server("no_memory", s.no_memory);
   f.derived("total", s.total());
 }
 
@@ -109,13 +112,13 @@ void fields(S& s, F&& f) {
   f("t", s.t);
   f("seconds", s.seconds);
   f.derived("cps", s.cps());
-  f("offered_cps", s.offered_cps);
+  f.client("offered_cps", s.offered_cps);
   f("attempted", s.attempted);
   f("established", s.established);
   f("completed", s.completed);
   f("failed", s.failed);
-  f("requests", s.requests);
-  f("response_bytes", s.response_bytes);
+  f.client("requests", s.requests);
+  f.client("response_bytes", s.response_bytes);
   f("live", s.live);
   f("time_wait", s.time_wait);
   f("rx_packets", s.rx_packets);
@@ -129,15 +132,15 @@ void fields(S& s, F&& f) {
   f("tx_ring_full", s.tx_ring_full);
   f("drops", s.drops);
   f("drops_by_reason", s.drops_by_reason);
-  f("attack_packets", s.attack_packets);
-  f("attack_open", s.attack_open);
-  f("latency_us", s.latency_us);
+  f.client("attack_packets", s.attack_packets);
+  f.client("attack_open", s.attack_open);
+  f.client("latency_us", s.latency_us);
   f("cores", s.cores);
 }
 
 template <Is<CyclesPerConnection> S, class F>
 void fields(S& s, F&& f) {
-  f("client", s.client);
+  f.client("client", s.client);
   f("server", s.server);
 }
 
@@ -182,31 +185,31 @@ template <Is<Summary> S, class F>
 void fields(S& s, F&& f) {
   f("seconds", s.seconds);
   f("cps", s.cps);
-  f("requests_per_second", s.requests_per_second);
-  f("response_bytes_per_second", s.response_bytes_per_second);
+  f.client("requests_per_second", s.requests_per_second);
+  f.client("response_bytes_per_second", s.response_bytes_per_second);
   f("rx_bits_per_second", s.rx_bits_per_second);
   f("tx_bits_per_second", s.tx_bits_per_second);
   f("live_peak", s.live_peak);
   f("time_wait_peak", s.time_wait_peak);
   f("connections", s.connections);
-  f("requests", s.requests);
-  f("response_bytes", s.response_bytes);
-  f("closed_loop", s.closed_loop);
-  f("latency_us", s.latency_us);
+  f.client("requests", s.requests);
+  f.client("response_bytes", s.response_bytes);
+  f.client("closed_loop", s.closed_loop);
+  f.client("latency_us", s.latency_us);
   f("cycles_per_connection", s.cycles_per_connection);
   f("packets", s.packets);
   f("memory", s.memory);
   f("cookie_share", s.cookie_share);
-  f("client_limited", s.client_limited);
-  f("client_limited_reason", s.client_limited_reason);
+  f.client("client_limited", s.client_limited);
+  f.client("client_limited_reason", s.client_limited_reason);
   f("interrupted", s.interrupted);
   f("interrupted_reason", s.interrupted_reason);
   f("cores", s.cores);
   f("notes", s.notes);
   f("search", s.search);
-  f("attacks", s.attacks);
+  f.client("attacks", s.attacks);
   f("defence", s.defence);
-  f("histogram", s.histogram);
+  f.client("histogram", s.histogram);
 }
 
 template <Is<CoreToCore> S, class F>

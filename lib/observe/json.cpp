@@ -34,41 +34,50 @@ double rounded(double v) {
 }
 
 template <class T>
-Json write(const T& value);
+Json write(const T& value, Side side);
 
 struct Writer {
   Json& out;
+  Side side;
   template <class T>
   void operator()(const char* name, const T& value) {
     if constexpr (IsOptional<T>::value) {
-      if (value) out[name] = write(*value);
+      if (value) out[name] = write(*value, side);
     } else {
-      out[name] = write(value);
+      out[name] = write(value, side);
     }
   }
   template <class T>
   void derived(const char* name, const T& value) {
-    out[name] = write(value);
+    out[name] = write(value, side);
+  }
+  template <class T>
+  void client(const char* name, const T& value) {
+    if (side == Side::client) (*this)(name, value);
+  }
+  template <class T>
+  void server(const char* name, const T& value) {
+    if (side == Side::server) (*this)(name, value);
   }
 };
 
 template <class T>
-Json write(const T& value) {
+Json write(const T& value, Side side) {
   if constexpr (std::is_floating_point_v<T>) {
     return rounded(value);
   } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) {
     return value;
   } else if constexpr (IsVector<T>::value) {
     Json list = Json::array();
-    for (const auto& v : value) list.push_back(write(v));
+    for (const auto& v : value) list.push_back(write(v, side));
     return list;
   } else if constexpr (IsMap<T>::value) {
     Json object = Json::object();
-    for (const auto& [name, v] : value) object[name] = write(v);
+    for (const auto& [name, v] : value) object[name] = write(v, side);
     return object;
   } else {
     Json object = Json::object();
-    fields(value, Writer{object});
+    fields(value, Writer{object, side});
     return object;
   }
 }
@@ -95,6 +104,14 @@ struct Reader {
   }
   template <class T>
   void derived(const char*, const T&) {}
+  template <class T>
+  void client(const char* name, T& value) {
+    (*this)(name, value);
+  }
+  template <class T>
+  void server(const char* name, T& value) {
+    (*this)(name, value);
+  }
 };
 
 template <class T>
@@ -137,10 +154,10 @@ void read(const Json& in, const std::string& path, T& value) {
 // Bytes that are no UTF-8 (a CPU's name, a path in the settings) are replaced, not thrown at the end of a
 // long run.
 std::string to_json(const Result& r) {
-  return write(r).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return write(r, side_of(r)).dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 std::string to_compact_json(const Result& r) {
-  return write(r).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return write(r, side_of(r)).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Result from_json(std::string_view text) {

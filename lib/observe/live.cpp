@@ -52,31 +52,44 @@ std::string clipped(const std::string& line, unsigned columns) {
   return out;
 }
 
-std::string failure_text(const Failures& f) {
+std::string failure_text(const Failures& f, Side side) {
   std::string out = grouped(f.total());
-  const std::pair<std::string_view, std::uint64_t> causes[] = {{"connect timeout", f.connect_timeout},
-                                                               {"refused", f.refused},
-                                                               {"reset", f.reset},
-                                                               {"response timeout", f.response_timeout},
-                                                               {"short response", f.short_response},
-                                                               {"bad byte", f.bad_byte}};
   const char* lead = " (";
-  for (const auto& [name, n] : causes) {
+  for (const Cause& cause : causes_of(side)) {
+    const std::uint64_t n = f.*cause.n;
     if (n == 0) continue;
-    out += fmt::format("{}{} {}", std::exchange(lead, ", "), name, count(n));
+    out += fmt::format("{}{} {}", std::exchange(lead, ", "), cause.name, count(n));
   }
   return f.total() == 0 ? out : out + ")";
 }
 
+// What is worth a curve: a server's clients may all end by a reset.
+double rate_of(const Interval& v, Side side) {
+  return side == Side::server ? v.per_second(v.established) : v.cps();
+}
+std::string bits(const Interval& v, std::uint64_t bytes) {
+  return short_bits(v.per_second(bytes) * 8);
+}
+
 } // namespace
 
-std::string live_header() {
+std::string live_header(Side side) {
+  if (side == Side::server)
+    return fmt::format("{:>7} {:>10} {:>8} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>7}  busy\n",
+                       "t", "accepted/s", "closed/s", "open", "TIME-WAIT", "failed", "in/s", "out/s", "in",
+                       "out", "resent", "dropped");
   return fmt::format("{:>7} {:>9} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7}  busy\n", "t",
                      "conn/s", "open", "TIME-WAIT", "p50", "p99", "p99.9", "max", "failed", "resent",
                      "dropped");
 }
 
-std::string live_line(const Interval& v) {
+std::string live_line(const Interval& v, Side side) {
+  if (side == Side::server)
+    return fmt::format("{:>6.1f}s {:>10} {:>8} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>7} {}\n",
+                       v.t, short_count(v.per_second(v.established)), short_count(v.cps()), count(v.live),
+                       count(v.time_wait), count(v.failed.total()), short_count(v.per_second(v.rx_packets)),
+                       short_count(v.per_second(v.tx_packets)), bits(v, v.rx_bytes), bits(v, v.tx_bytes),
+                       count(v.retransmitted.total()), count(v.drops), core_shares(v.cores));
   const Latency& l = v.latency_us.response;
   return fmt::format("{:>6.1f}s {:>9} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {}\n", v.t,
                      short_count(v.cps()), count(v.live), count(v.time_wait), short_time_us(l.p50),
@@ -113,33 +126,42 @@ std::string Screen::gauge(double share) const {
   return out;
 }
 
+std::string Screen::paint(const char* code, const std::string& text) const {
+  return terminal_.colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
+}
+
+std::string Screen::head(const Interval& v) const {
+  const auto seconds = static_cast<std::uint64_t>(v.t);
+  const std::string rate = short_count(rate_of(v, side_)) + (side_ == Side::server ? "/s accepted" : "/s");
+  const std::string lead = fmt::format("{} {:02}:{:02}  ", title_, seconds / 60, seconds % 60);
+  const std::size_t taken = lead.size() + rate.size() + 2;
+  return paint("1", lead) + paint("1;36", rate) + "  " +
+         paint("36", sparkline(terminal_.columns > taken ? terminal_.columns - taken : 0));
+}
+
 std::string Screen::draw(const Interval& v) {
-  rates_.push_back(v.cps());
+  rates_.push_back(rate_of(v, side_));
   if (rates_.size() > history) rates_.pop_front();
   failed_ += v.failed;
   retransmitted_ += v.retransmitted;
   drops_ += v.drops;
 
-  const auto paint = [&](const char* code, const std::string& text) {
-    return terminal_.colour ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : text;
-  };
   const auto stage = [](const char* name, const Latency& l) {
     return fmt::format("  {:<10} p50 {:>8}  p99 {:>8}  p99.9 {:>8}  max {:>8}", name, short_time_us(l.p50),
                        short_time_us(l.p99), short_time_us(l.p999), short_time_us(l.max));
   };
-  std::vector<std::string> lines;
-  const auto seconds = static_cast<std::uint64_t>(v.t);
-  const std::string rate = short_count(v.cps()) + "/s";
-  const std::string lead = fmt::format("{} {:02}:{:02}  ", title_, seconds / 60, seconds % 60);
-  const std::size_t taken = lead.size() + rate.size() + 2;
-  lines.push_back(paint("1", lead) + paint("1;36", rate) + "  " +
-                  paint("36", sparkline(terminal_.columns > taken ? terminal_.columns - taken : 0)));
-  lines.push_back(stage("connect", v.latency_us.connect));
-  lines.push_back(stage("response", v.latency_us.response));
+  std::vector<std::string> lines{head(v)};
+  if (side_ == Side::server) {
+    lines.push_back(fmt::format("  closed in order {}/s", short_count(v.cps())));
+    lines.push_back(fmt::format("  in {:>9}  out {:>9}", bits(v, v.rx_bytes), bits(v, v.tx_bytes)));
+  } else {
+    lines.push_back(stage("connect", v.latency_us.connect));
+    lines.push_back(stage("response", v.latency_us.response));
+  }
   lines.push_back(fmt::format("  open {}   TIME-WAIT {}   packets in {}/s out {}/s", grouped(v.live),
                               count(v.time_wait), short_count(v.per_second(v.rx_packets)),
                               short_count(v.per_second(v.tx_packets))));
-  const std::string failed = "failed " + failure_text(failed_);
+  const std::string failed = "failed " + failure_text(failed_, side_);
   lines.push_back("  " + (failed_.total() == 0 ? failed : paint("1;31", failed)));
   lines.push_back(
       fmt::format("  retransmitted {}   dropped {}", grouped(retransmitted_.total()), grouped(drops_)));
@@ -182,11 +204,12 @@ Screen::Terminal terminal_of(std::FILE* out) {
 
 } // namespace
 
-Live::Live(std::FILE* out, std::string title, Mode mode)
+Live::Live(std::FILE* out, std::string title, Mode mode, Side side)
     : out_(out),
       mode_(mode),
+      side_(side),
       terminal_(mode == Mode::automatic && isatty(fileno(out)) == 1 && variable("TERM") != "dumb"),
-      screen_(std::move(title), terminal_of(out)) {}
+      screen_(std::move(title), terminal_of(out), side) {}
 
 void Live::show(const Interval& v) {
   if (mode_ == Mode::quiet) return;
@@ -195,8 +218,8 @@ void Live::show(const Interval& v) {
     screen_.resize(columns_of(out_));
     text = screen_.draw(v);
   } else {
-    if (lines_++ % 20 == 0) text = live_header();
-    text += live_line(v);
+    if (lines_++ % 20 == 0) text = live_header(side_);
+    text += live_line(v, side_);
   }
   std::fwrite(text.data(), 1, text.size(), out_);
   std::fflush(out_);

@@ -58,7 +58,7 @@ void tiles(std::string& out, const Result& r) {
     tile(out, "Response, p50", short_time_us(l.p50), fmt::format("{}; p90 {}", kind, short_time_us(l.p90)));
     tile(out, "Response, p99", short_time_us(l.p99), "max " + short_time_us(l.max));
   }
-  if (s.requests != c.completed)
+  if (side_of(r) == Side::client && s.requests != c.completed)
     tile(out, "Requests per second", short_count(s.requests_per_second), grouped(s.requests) + " in all");
   tile(out, "Most open at once", grouped(s.live_peak),
        short_count(static_cast<double>(s.time_wait_peak)) + " in TIME-WAIT");
@@ -106,18 +106,12 @@ std::string legend(const std::vector<std::pair<std::string, std::string>>& entri
   return out + "</div>";
 }
 
-std::string failure_legend(const Failures& f) {
+std::string failure_legend(const Failures& f, Side side) {
   std::vector<std::pair<std::string, std::string>> seen;
-  const std::pair<const char*, std::uint64_t> causes[] = {{"connect timeout", f.connect_timeout},
-                                                          {"refused", f.refused},
-                                                          {"reset", f.reset},
-                                                          {"response timeout", f.response_timeout},
-                                                          {"short response", f.short_response},
-                                                          {"bad byte", f.bad_byte}};
-  for (std::size_t i = 0; i < std::size(causes); ++i)
-    if (causes[i].second != 0)
-      seen.emplace_back(fmt::format("c{}", i + 1),
-                        fmt::format("{} {}", causes[i].first, grouped(causes[i].second)));
+  const std::span<const Cause> causes = causes_of(side);
+  for (std::size_t i = 0; i < causes.size(); ++i)
+    if (const std::uint64_t n = f.*causes[i].n; n != 0)
+      seen.emplace_back(fmt::format("c{}", i + 1), fmt::format("{} {}", causes[i].name, grouped(n)));
   return legend(seen, "box");
 }
 
@@ -131,30 +125,22 @@ std::string core_legend(const std::vector<Interval>& v) {
   return legend(entries);
 }
 
-void figures(std::string& out, const Result& r) {
-  const Summary& s = r.summary;
-  const std::vector<Interval> v = plots::joined(r.intervals, most_columns);
-  const std::size_t each = v.empty() ? 1 : (r.intervals.size() + v.size() - 1) / v.size();
-  const std::string joint = each < 2 ? "" : fmt::format(" Each point joins {} intervals", each);
+void latency_figure(std::string& out, const Summary& s, const std::vector<Interval>& v,
+                    const std::string& joint) {
   const bool timed =
       std::any_of(v.begin(), v.end(), [](const Interval& i) { return i.latency_us.response.count != 0; });
-  const bool paced = std::any_of(v.begin(), v.end(), [](const Interval& i) { return i.offered_cps > 0; });
-  out += "<div class=\"grid\">\n";
-  figure(out, "wide", "Rate", "Connections completed a second." + (each < 2 ? "" : joint + "."),
-         paced ? legend({{"c1", "completed"}, {"muted", "offered"}}) : "", plots::rate(v));
   figure(
       out, "wide", s.closed_loop ? "Service time of the response" : "Latency of the response",
       (s.closed_loop ? "Request sent until the response is whole. Closed loop: a new connection waited for "
                        "an old one, so this is service time."
                      : "From the request, with --rps from when it was due, until the response is whole. "
                        "Connects count from when they were meant to start.") +
-          (each < 2 ? std::string{} : joint + ", at their worst."),
+          (joint.empty() ? joint : joint + ", at their worst."),
       !timed ? "" : legend({{"r1", "p50"}, {"r2", "p90"}, {"r3", "p99"}, {"r4", "p99.9"}}),
       plots::latency(v, s.closed_loop));
-  figure(out, "half", "Failures", "Failed connections by cause.", failure_legend(s.connections.failed),
-         plots::failures(v));
-  figure(out, "half", "Core load", "Share of each core's cycles that did work.", core_legend(v),
-         plots::cores(v));
+}
+
+void histograms(std::string& out, const Summary& s) {
   const auto stage = [&](std::string_view title, std::string_view name, const HistogramBars& bars,
                          const Latency& l) {
     figure(out, "half", title,
@@ -166,6 +152,24 @@ void figures(std::string& out, const Result& r) {
   stage("Histogram: first byte", "request to first byte", s.histogram.first_byte, s.latency_us.first_byte);
   stage("Histogram: response", "request to last byte", s.histogram.response, s.latency_us.response);
   stage("Histogram: close", "FIN to closed or TIME-WAIT", s.histogram.close, s.latency_us.close);
+}
+
+void figures(std::string& out, const Result& r) {
+  const Summary& s = r.summary;
+  const std::vector<Interval> v = plots::joined(r.intervals, most_columns);
+  const std::size_t each = v.empty() ? 1 : (r.intervals.size() + v.size() - 1) / v.size();
+  const std::string joint = each < 2 ? "" : fmt::format(" Each point joins {} intervals", each);
+  const Side side = side_of(r);
+  const bool paced = std::any_of(v.begin(), v.end(), [](const Interval& i) { return i.offered_cps > 0; });
+  out += "<div class=\"grid\">\n";
+  figure(out, "wide", "Rate", "Connections completed a second." + (joint.empty() ? joint : joint + "."),
+         paced ? legend({{"c1", "completed"}, {"muted", "offered"}}) : "", plots::rate(v));
+  if (side == Side::client) latency_figure(out, s, v, joint);
+  figure(out, "half", "Failures", "Failed connections by cause.", failure_legend(s.connections.failed, side),
+         plots::failures(v, side));
+  figure(out, "half", "Core load", "Share of each core's cycles that did work.", core_legend(v),
+         plots::cores(v));
+  if (side == Side::client) histograms(out, s);
   figure(out, "half", "Open and in TIME-WAIT", "Connections at the end of each interval.",
          v.empty() ? "" : legend({{"c1", "open"}, {"c2", "TIME-WAIT"}}), plots::live(v));
 }
@@ -191,22 +195,17 @@ class Table {
   std::string& out_;
 };
 
-void connection_table(std::string& out, const Summary& s) {
+void connection_table(std::string& out, const Summary& s, Side side) {
   const Connections& c = s.connections;
   Table t{out, "Connections"};
   const auto row = [&](std::string_view name, std::uint64_t n) {
     t.row(name, {grouped(n), short_share(share(n, c.attempted))});
   };
-  row("attempted", c.attempted);
-  row("established", c.established);
+  if (side == Side::client) row("attempted", c.attempted);
+  row(side == Side::client ? "established" : "accepted", c.established);
   row("completed", c.completed);
   row("unfinished", c.unfinished);
-  row("failed: connect timeout", c.failed.connect_timeout);
-  row("failed: refused", c.failed.refused);
-  row("failed: reset", c.failed.reset);
-  row("failed: response timeout", c.failed.response_timeout);
-  row("failed: short response", c.failed.short_response);
-  row("failed: bad byte", c.failed.bad_byte);
+  for (const Cause& cause : causes_of(side)) row(fmt::format("failed: {}", cause.name), c.failed.*cause.n);
   t.row("came by SYN cookie", {"", short_share(s.cookie_share)});
 }
 
@@ -255,6 +254,11 @@ void attack_table(std::string& out, const Summary& s) {
     t.row(a.kind, {grouped(a.asked), grouped(a.sent), grouped(a.established), grouped(a.ended),
                    grouped(a.open_peak), grouped(a.response_bytes)});
   for (const auto& [name, n] : s.defence) t.row("server: " + name, {"", grouped(n), "", "", "", ""});
+}
+
+void defence_table(std::string& out, const Summary& s) {
+  Table t{out, "Defence"};
+  for (const auto& [name, n] : s.defence) t.row(name, {grouped(n)});
 }
 
 void machine_table(std::string& out, const Result& r) {
@@ -316,10 +320,12 @@ std::string to_html(const Result& r) {
   warnings(out, r);
   tiles(out, r);
   figures(out, r);
-  connection_table(out, s);
-  latency_table(out, s);
+  const Side side = side_of(r);
+  connection_table(out, s, side);
+  if (side == Side::client) latency_table(out, s);
   packet_table(out, s);
   if (!s.attacks.empty()) attack_table(out, s);
+  if (side == Side::server && !s.defence.empty()) defence_table(out, s);
   machine_table(out, r);
   if (s.search) search_table(out, *s.search);
   {

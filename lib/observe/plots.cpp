@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "observe/svg.hpp"
@@ -222,19 +223,10 @@ std::string histogram(std::string_view stage, const HistogramBars& bars, const L
   return out + std::string{svg::close};
 }
 
-std::string failures(const std::vector<Interval>& v) {
+std::string failures(const std::vector<Interval>& v, Side side) {
   const Frame f{.width = 560, .height = 260};
   constexpr std::string_view label = "Failed connections by cause, over time";
-  struct Cause {
-    const char* name;
-    std::uint64_t Failures::*n;
-  };
-  static constexpr std::array causes{Cause{"connect timeout", &Failures::connect_timeout},
-                                     Cause{"refused", &Failures::refused},
-                                     Cause{"reset", &Failures::reset},
-                                     Cause{"response timeout", &Failures::response_timeout},
-                                     Cause{"short response", &Failures::short_response},
-                                     Cause{"bad byte", &Failures::bad_byte}};
+  const std::span<const Cause> causes = causes_of(side);
   double top = 0;
   for (const auto& i : v) top = std::max(top, i.per_second(i.failed.total()));
   if (top <= 0) return empty(f, label, v.empty() ? no_interval : "no connection failed");
@@ -255,7 +247,7 @@ std::string failures(const std::vector<Interval>& v) {
     }
   }
   time.axis(out, f, 6);
-  time.hovers(out, f, v, [](const Interval& i) {
+  time.hovers(out, f, v, [&](const Interval& i) {
     std::string words = fmt::format("{}\n{} failed", when(i), grouped(i.failed.total()));
     for (const auto& c : causes)
       if (i.failed.*c.n != 0) words += fmt::format("\n{} {}", c.name, grouped(i.failed.*c.n));

@@ -16,7 +16,7 @@ namespace tern::observe::plots {
 [[nodiscard]] std::string rate(const std::vector<Interval>& v);
 [[nodiscard]] std::string latency(const std::vector<Interval>& v, bool closed_loop);
 [[nodiscard]] std::string histogram(std::string_view stage, const HistogramBars& bars, const Latency& l);
-[[nodiscard]] std::string failures(const std::vector<Interval>& v);
+[[nodiscard]] std::string failures(const std::vector<Interval>& v, Side side);
 [[nodiscard]] std::string cores(const std::vector<Interval>& v);
 [[nodiscard]] std::string live(const std::vector<Interval>& v);
 

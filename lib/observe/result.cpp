@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 
 namespace tern::observe {
@@ -13,7 +14,28 @@ Failures& Failures::operator+=(const Failures& o) {
   response_timeout += o.response_timeout;
   short_response += o.short_response;
   bad_byte += o.bad_byte;
+  timed_out += o.timed_out;
+  aborted += o.aborted;
+  no_memory += o.no_memory;
   return *this;
+}
+
+std::span<const Cause> causes_of(Side side) {
+  static constexpr std::array client{Cause{"connect timeout", &Failures::connect_timeout},
+                                     Cause{"refused", &Failures::refused},
+                                     Cause{"reset", &Failures::reset},
+                                     Cause{"response timeout", &Failures::response_timeout},
+                                     Cause{"short response", &Failures::short_response},
+                                     Cause{"bad byte", &Failures::bad_byte}};
+  static constexpr std::array server{
+      Cause{"reset by the peer", &Failures::reset}, Cause{"timed out", &Failures::timed_out},
+      Cause{"reset by us", &Failures::aborted}, Cause{"no memory", &Failures::no_memory}};
+  if (side == Side::server) return server;
+  return client;
+}
+
+Side side_of(const Result& r) {
+  return r.command == "server" ? Side::server : Side::client;
 }
 
 Retransmitted& Retransmitted::operator+=(const Retransmitted& o) {

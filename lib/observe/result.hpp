@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ namespace tern::observe {
 // Grows by one whenever a field changes its meaning or goes; a new field alone does not change it.
 inline constexpr int report_schema = 1;
 
+// Who tells: who opens connections, alone or with the other end in one process, or who accepts them. What only
+// the other side can know is in no report, and not told as 0.
+enum class Side : std::uint8_t { client, server };
+
 struct Failures {
   std::uint64_t connect_timeout = 0;
   std::uint64_t refused = 0;
@@ -24,14 +29,25 @@ struct Failures {
   std::uint64_t response_timeout = 0;
   std::uint64_t short_response = 0;
   std::uint64_t bad_byte = 0;
+  // A server's, beside `reset`.
+  std::uint64_t timed_out = 0; // retransmissions, keepalive or a time-out of TCP's gave up
+  std::uint64_t aborted = 0;   // reset by us: late when we were told to stop, or by the mode's own rules
+  std::uint64_t no_memory = 0;
 
   [[nodiscard]] std::uint64_t total() const {
-    return connect_timeout + refused + reset + response_timeout + short_response + bad_byte;
+    return connect_timeout + refused + reset + response_timeout + short_response + bad_byte + timed_out +
+           aborted + no_memory;
   }
   Failures& operator+=(const Failures& o);
 };
+struct Cause {
+  const char* name; // for a person
+  std::uint64_t Failures::*n;
+};
+[[nodiscard]] std::span<const Cause> causes_of(Side);
 
-// attempted = completed + failed + unfinished, always; established ≥ completed.
+// attempted = completed + failed + unfinished, always; established ≥ completed. A server's begin as they are
+// accepted.
 struct Connections {
   std::uint64_t attempted = 0;
   std::uint64_t established = 0;
@@ -225,7 +241,7 @@ struct Summary {
   std::vector<std::string> notes; // a line each, for a person
   std::optional<Search> search;
   std::vector<Attack> attacks;
-  ByName defence; // what the server did against them, by its counters' names
+  ByName defence; // what the server did against bad clients, by its counters' names
 };
 
 // A cache line's round trip between the run's first two cores, in TSC cycles; 0: not measured.
@@ -260,6 +276,7 @@ struct Result {
   std::map<std::string, std::string> config; // every setting as it was in force
   Machine machine;
 };
+[[nodiscard]] Side side_of(const Result&);
 
 // What contradicts itself (attempted ≠ completed + failed + unfinished, established < completed, a share
 // beyond 1, …), a line each; empty when all is well. A report that doesn't add up is a bug of ours: the

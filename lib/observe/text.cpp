@@ -36,27 +36,25 @@ void head(Text out, const Result& r) {
                    printable(s.client_limited_reason));
 }
 
-void connections(Text out, const Summary& s) {
+void connections(Text out, const Summary& s, Side side) {
   const Connections& c = s.connections;
   if (s.search)
     fmt::format_to(out, "\nConnections, all rates tried together {:>8}/s\n", short_count(s.cps));
   else
     fmt::format_to(out, "\nConnections{:>26}/s\n", short_count(s.cps));
-  count_line(out, "attempted", c.attempted, 0);
-  count_line(out, "established", c.established, c.attempted);
+  if (side == Side::server) {
+    count_line(out, "accepted", c.established, 0);
+  } else {
+    count_line(out, "attempted", c.attempted, 0);
+    count_line(out, "established", c.established, c.attempted);
+  }
   count_line(out, "completed", c.completed, c.attempted);
   if (c.unfinished != 0) count_line(out, "unfinished", c.unfinished, c.attempted);
   count_line(out, "failed", c.failed.total(), c.attempted);
-  const std::pair<std::string_view, std::uint64_t> causes[] = {
-      {"  connect timeout", c.failed.connect_timeout},
-      {"  refused", c.failed.refused},
-      {"  reset", c.failed.reset},
-      {"  response timeout", c.failed.response_timeout},
-      {"  short response", c.failed.short_response},
-      {"  bad byte", c.failed.bad_byte}};
-  for (const auto& [name, n] : causes)
-    if (n != 0) count_line(out, name, n, c.attempted);
-  if (s.requests != c.completed) {
+  for (const Cause& cause : causes_of(side))
+    if (const std::uint64_t n = c.failed.*cause.n; n != 0)
+      count_line(out, fmt::format("  {}", cause.name), n, c.attempted);
+  if (side == Side::client && s.requests != c.completed) {
     count_line(out, "requests", s.requests, 0);
     fmt::format_to(out, "  {:<20}{:>15}/s\n", "requests", short_count(s.requests_per_second));
   }
@@ -136,6 +134,13 @@ void attacks(Text out, const Summary& s) {
     if (n != 0) fmt::format_to(out, "  server: {:<29}{:>17}\n", printable(name), grouped(n));
 }
 
+void defence(Text out, const Summary& s) {
+  if (s.defence.empty()) return;
+  fmt::format_to(out, "\nDefence\n");
+  for (const auto& [name, n] : s.defence)
+    if (n != 0) fmt::format_to(out, "  {:<37}{:>17}\n", printable(name), grouped(n));
+}
+
 void cores(Text out, const Summary& s) {
   if (!s.cores.empty())
     fmt::format_to(out, "\nCores{:>26}{:>18}{:>14}{:>14}\n", "busy", "completed", "received", "sent");
@@ -188,12 +193,16 @@ void machine(Text out, const Machine& m) {
 std::string summary_text(const Result& r) {
   std::string text;
   const Text out{text};
+  const Side side = side_of(r);
   head(out, r);
   if (r.summary.search) search(out, *r.summary.search);
-  connections(out, r.summary);
-  latencies(out, r.summary);
+  connections(out, r.summary, side);
+  if (side == Side::client) latencies(out, r.summary);
   packets(out, r.summary);
-  attacks(out, r.summary);
+  if (side == Side::client)
+    attacks(out, r.summary);
+  else
+    defence(out, r.summary);
   cores(out, r.summary);
   memory(out, r.summary);
   machine(out, r.machine);

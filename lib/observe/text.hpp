@@ -13,6 +13,6 @@ namespace tern::observe {
 // intervals, nested ones joined (latency_us_connect_p99), and then each core's busy share as core<N>_<role>_busy, with
 // _2 and so on where one CPU has several workers of a role. The cores are those of the first interval; drops by their
 // reasons, which come and go, are in the JSON alone.
-[[nodiscard]] std::string to_csv(const std::vector<Interval>& intervals);
+[[nodiscard]] std::string to_csv(const std::vector<Interval>& intervals, Side side = Side::client);
 
 } // namespace tern::observe

@@ -75,6 +75,16 @@ class Node {
       if (!s->worker.shard().listeners.add(l)) return false;
     return true;
   }
+  // On all that `v` names. Throws ConfigError.
+  void listen(const settings::Schema& schema, const ServeSettings& v) {
+    for (const settings::PortRange& r : v.listen)
+      if (!listen({.ip = Ip{},
+                   .first = r.first,
+                   .last = r.last,
+                   .cookies = v.node.cookies,
+                   .backlog = v.node.backlog}))
+        schema.fail("listen", "more than 254 ranges; join neighbouring ones: 80-90");
+  }
   void start() {
     phase_.store(Phase::serving, std::memory_order_release);
     turn_.arrive_and_wait();
@@ -107,7 +117,7 @@ class Node {
   // Any thread: core(c).post(…), ask(core(c), …).
   [[nodiscard]] CoreHandle& core(io::CoreId c) { return *handles_[c]; }
   [[nodiscard]] std::span<CoreHandle* const> handles() const { return handles_; }
-  // Its counters may be read at any time; the rest is the core's alone.
+  // Its counters and gauges may be read at any time; the rest is the core's alone.
   [[nodiscard]] TheWorker& worker(io::CoreId c) { return slots_[c]->worker; }
   // Its own core's alone, before start() and after stop() ours.
   [[nodiscard]] Handler& handler(io::CoreId c) { return slots_[c]->handler; }
@@ -167,6 +177,7 @@ class Node {
     TheWorker& w = slots_[c]->worker;
     while (phase_.load(std::memory_order_acquire) == Phase::serving) w.turn();
     drain(w);
+    w.show();
     turn_.arrive_and_wait(); // stopped
   }
   [[nodiscard]] bool failed() {
@@ -219,13 +230,7 @@ template <class Handler, class Beside = NothingBeside>
   check_listen(schema, v);
   catch_stop_signals();
   Node<Handler> node(schema, v.node, [&](io::CoreId) { return handler; });
-  for (const settings::PortRange& r : v.listen)
-    if (!node.listen({.ip = Ip{},
-                      .first = r.first,
-                      .last = r.last,
-                      .cookies = v.node.cookies,
-                      .backlog = v.node.backlog}))
-      schema.fail("listen", "more than 254 ranges; join neighbouring ones: 80-90");
+  node.listen(schema, v);
   node.start();
   print_ready(node.port());
   const TscClock clock;

@@ -13,6 +13,7 @@
 
 #include "runtime/clock.hpp"
 #include "runtime/core.hpp"
+#include "runtime/gauges.hpp"
 #include "runtime/idleness.hpp"
 #include "runtime/node_settings.hpp"
 #include "runtime/signals.hpp"
@@ -63,19 +64,24 @@ class Worker {
   [[nodiscard]] net::Network& network() { return network_; }
   [[nodiscard]] const TscClock& clock() const { return clock_; }
   // TSC cycles of turns that found work; any thread may read.
-  [[nodiscard]] std::uint64_t busy_cycles() const { return busy_cycles_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t busy_cycles() const {
+    return gauges_.busy_cycles.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] const Gauges& gauges() const { return gauges_; }
+  // Brings the gauges up to date, on the worker's thread; turn() does so by itself.
+  void show() {
+    gauges_.show(core_.port_cycles(), shard_.connections.used(),
+                 shard_.time_wait4.streams.size() + shard_.time_wait6.streams.size());
+  }
 
   // One turn; the time it began.
   Instant turn() {
     const Instant now = clock_.now();
-    if (now.ms32() / 1000 != last_second_) {
-      last_second_ = now.ms32() / 1000;
-      shard_.gate.jar.turn_to(cookie_epoch_now());
-    }
+    if (const std::uint32_t ms = now.ms32(); ms != last_ms_) [[unlikely]]
+      each_millisecond(ms);
     const std::uint64_t start = rte_rdtsc();
     if (core_.poll(now)) {
-      busy_cycles_.store(busy_cycles_.load(std::memory_order_relaxed) + rte_rdtsc() - start,
-                         std::memory_order_relaxed);
+      gauges_.busy_cycles.store(busy_cycles() + rte_rdtsc() - start, std::memory_order_relaxed);
       idleness_.found();
     } else if (idle_ == IdlePolicy::Adaptive && idleness_.tired()) {
       rest();
@@ -101,8 +107,17 @@ class Worker {
  private:
   using Woken = io::Bell::Woken;
 
+  void each_millisecond(std::uint32_t ms) {
+    last_ms_ = ms;
+    show();
+    if (ms / 1000 == last_second_) return;
+    last_second_ = ms / 1000;
+    shard_.gate.jar.turn_to(cookie_epoch_now());
+  }
+
   // Until something is due, where whatever comes wakes us; else a nap.
   void rest() {
+    show();
     const io::Waking waking = waking_of_port();
     if (!waking.sure || !io::Bell::never_missed() || std::exchange(trouble_, false)) return nap();
     const Duration spell = core_.nothing_before(std::min(longest_rest_, waking.most)) - core_.now();
@@ -142,7 +157,8 @@ class Worker {
   bool trouble_ = false; // the port's descriptor is in error: it was asked, and may be sound next time
   Duration longest_rest_ = Duration::seconds(1);
   Idleness idleness_;
-  std::atomic<std::uint64_t> busy_cycles_{0};
+  Gauges gauges_;
+  std::uint32_t last_ms_ = 0;
   std::uint32_t last_second_ = 0;
   net::Network network_;
   Shard shard_;

@@ -11,7 +11,7 @@ import sys
 
 SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "config" / "report.schema.json"
 KNOWN = {"$schema", "$defs", "$ref", "title", "description", "type", "properties", "required", "additionalProperties",
-         "items", "minimum", "maximum", "enum", "const", "pattern"}
+         "items", "minimum", "maximum", "enum", "const", "pattern", "if", "then", "else"}
 
 
 def is_type(value, name):
@@ -22,6 +22,9 @@ def is_type(value, name):
 
 
 def check(value, schema, root, path, found):
+    if schema is False:
+        found.append(f"{path}: does not belong here")
+        return
     unknown = set(schema) - KNOWN
     assert not unknown, f"the schema uses {unknown}, which this check does not know"
     if "$ref" in schema:
@@ -41,6 +44,10 @@ def check(value, schema, root, path, found):
         found.append(f"{path}: {value!r} is below {schema['minimum']}")
     if "maximum" in schema and not value <= schema["maximum"]:
         found.append(f"{path}: {value!r} is above {schema['maximum']}")
+    if "if" in schema:
+        unmet = []
+        check(value, schema["if"], root, path, unmet)
+        check(value, schema["else" if unmet else "then"], root, path, found)
     if isinstance(value, dict):
         check_object(value, schema, root, path, found)
     if isinstance(value, list) and "items" in schema:
@@ -73,7 +80,7 @@ def check_sums(report, found):
     for i, v in enumerate(report["intervals"]):
         if v["drops"] != sum(v["drops_by_reason"].values()):
             found.append(f"intervals[{i}]: drops is not the sum of its reasons: {v['drops']}, {v['drops_by_reason']}")
-    for stage, l in report["summary"]["latency_us"].items():
+    for stage, l in report["summary"].get("latency_us", {}).items():
         order = [l[p] for p in ("p50", "p90", "p99", "p999", "p9999", "max")]
         if order != sorted(order):
             found.append(f"summary.latency_us.{stage}: percentiles do not rise: {order}")

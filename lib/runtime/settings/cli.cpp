@@ -32,10 +32,6 @@ std::vector<std::string> command_names(const CLI::App& app) {
   return names;
 }
 
-std::string unquoted(const std::string& text) {
-  return text.starts_with('"') ? text.substr(1, text.size() - 2) : text;
-}
-
 [[noreturn]] void explain_extra(const CLI::App& app, std::string word) {
   const CLI::App& at = innermost(app);
   const std::string help = fmt::format("'{} --help' lists them", full_name(at));
@@ -99,7 +95,7 @@ Binding::Binding(CLI::App& app, Schema& schema) : schema_(schema) {
       at->type_name(o.meta);
       at->allow_extra_args(false);
       if (o.shape == Option::Shape::value)
-        if (const auto v = o.print(); !v.empty()) at->default_str(unquoted(v.front()));
+        if (const auto v = o.print(); !v.empty()) at->default_str(plain(v.front()));
     }
     at->take_all(); // the schema says what it thinks of a second value
     for (const Schema::Group& g : schema.groups())

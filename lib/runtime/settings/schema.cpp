@@ -102,6 +102,23 @@ std::string dashed(std::string_view name) {
   return all;
 }
 
+std::string plain(std::string_view printed) {
+  if (printed.size() < 2 || !printed.starts_with('"')) return std::string{printed};
+  std::string all;
+  const std::string_view inside = printed.substr(1, printed.size() - 2);
+  for (std::size_t i = 0; i < inside.size(); ++i) {
+    if (inside[i] != '\\') {
+      all += inside[i];
+    } else if (inside.substr(i + 1).starts_with('u')) { // as quoted() writes what no TOML string may hold
+      all += static_cast<char>(std::stoi(std::string{inside.substr(i + 2, 4)}, nullptr, 16));
+      i += 5;
+    } else {
+      all += inside[++i];
+    }
+  }
+  return all;
+}
+
 void Schema::group(std::string name, std::string help) {
   groups_.push_back({std::move(name), std::move(help)});
 }

@@ -150,6 +150,8 @@ class Schema {
 };
 
 [[nodiscard]] std::string dashed(std::string_view name); // time_wait → --time-wait
+// What an option prints, as it would stand on the command line: a TOML string without its quotes.
+[[nodiscard]] std::string plain(std::string_view printed);
 
 namespace detail {
 

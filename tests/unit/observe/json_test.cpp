@@ -58,6 +58,25 @@ TEST(ReportJson, HoldsTheContractsNames) {
   EXPECT_EQ(Json::parse(to_compact_json(r)), j);
 }
 
+TEST(ReportJson, AServersHoldsWhatAServerKnowsAndNothingElse) {
+  const Result r = sample_result({.seconds = 60, .server = true});
+  const std::string written = to_json(r);
+  EXPECT_EQ(to_json(from_json(written)), written);
+  const Json j = Json::parse(written);
+  const Json& s = j["summary"];
+  for (const char* unknown :
+       {"latency_us", "histogram", "requests", "closed_loop", "client_limited", "attacks"})
+    EXPECT_FALSE(s.contains(unknown)) << unknown;
+  for (const char* unknown : {"latency_us", "offered_cps", "requests", "attack_open"})
+    EXPECT_FALSE(j["intervals"][0].contains(unknown)) << unknown;
+  EXPECT_FALSE(s["cycles_per_connection"].contains("client"));
+  const Json& failed = s["connections"]["failed"];
+  EXPECT_FALSE(failed.contains("refused"));
+  EXPECT_EQ(failed["timed_out"], r.summary.connections.failed.timed_out);
+  EXPECT_EQ(failed["total"], r.summary.connections.failed.total());
+  EXPECT_FALSE(sample()["summary"]["connections"]["failed"].contains("timed_out"));
+}
+
 TEST(ReportJson, BytesThatAreNoTextDoNotLoseTheReport) {
   Result r = sample_result({.seconds = 1});
   r.machine.cpu = "bad \xff\xfe name";

@@ -28,7 +28,9 @@ class Maker {
     const double rate = 2.9e6 * (hiccup ? 0.55 : 1) * (1 + 0.02 * std::sin(t * 0.7)) + noise_(random_) * 2e4;
     v.completed = static_cast<std::uint64_t>(rate);
     v.established = v.completed;
-    if (hiccup)
+    if (hiccup && shape_.server)
+      v.failed = {.reset = 37, .timed_out = 5, .aborted = 2};
+    else if (hiccup)
       v.failed = {.connect_timeout = 410,
                   .reset = 37,
                   .response_timeout = 1900U + 100U * static_cast<unsigned>(t % 3)};
@@ -76,7 +78,7 @@ class Maker {
   }
   CoreLoad core(const Interval& v, int c, bool hiccup) {
     const auto part = static_cast<std::uint64_t>(std::max(1, shape_.cores / 2));
-    const bool client = c < static_cast<int>(part);
+    const bool client = !shape_.server && c < static_cast<int>(part);
     return {
         .core = static_cast<std::uint32_t>(c),
         .role = client ? "client" : "server",
@@ -132,7 +134,7 @@ void sum(Summary& s, const Interval& v) {
 Result sample_result(const SampleShape& shape) {
   Result r;
   r.version = "0.1.0";
-  r.command = "bench";
+  r.command = shape.server ? "server" : "bench";
   r.started = "2030-01-31T23:59:59Z";
   Maker maker{shape};
   Summary& s = r.summary;
@@ -160,6 +162,7 @@ Result sample_result(const SampleShape& shape) {
               .reserved = {
                   {"connections", 268'435'456}, {"TIME-WAIT", 6'960'000'000}, {"flow table", 2'281'701'376}}};
   s.cookie_share = 0.0012;
+  if (shape.server) s.defence = {{"syn_cookie_sent", 4096}};
   if (shape.failures) s.notes = {"<b>a note</b> & \"quotes\""}; // what a page must escape
   r.config = {
       {"cps", "max"}, {"duration", "60s"}, {"request_size", "64"}, {"time_wait", "60s"}, {"verify", "true"}};

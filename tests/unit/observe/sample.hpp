@@ -9,6 +9,7 @@ struct SampleShape {
   int seconds = 60;
   int cores = 2; // the first half clients, the others servers
   bool failures = true;
+  bool server = false; // as a `tern server` tells it
 };
 [[nodiscard]] Result sample_result(const SampleShape& shape = {});
 

@@ -32,11 +32,12 @@ int main(int argc, char** argv) {
       {"calm", sample_result({.seconds = 5, .failures = false})},
       {"empty", sample_result({.seconds = 0, .cores = 0, .failures = false})},
       {"wide", sample_result({.seconds = 900, .cores = 32})},
+      {"server", sample_result({.seconds = 60, .server = true})},
   };
   for (const auto& [name, result] : all) {
     put(dir + "/" + name + ".json", to_json(result));
     put(dir + "/" + name + ".html", to_html(result));
-    put(dir + "/" + name + ".csv", to_csv(result.intervals));
+    put(dir + "/" + name + ".csv", to_csv(result.intervals, side_of(result)));
     put(dir + "/" + name + ".txt", summary_text(result));
   }
   return 0;

@@ -34,17 +34,46 @@ def spoiled(report):
     yield change("a setting that is no text", lambda r: r["config"].update(cps=5))
 
 
+def spoiled_of_a_server(served, sample):
+    """What a server cannot know may not stand in its report; what a client knows may not be missing in a client's."""
+    for field in ("latency_us", "requests", "closed_loop", "histogram", "attacks", "client_limited"):
+        r = copy.deepcopy(served)
+        r["summary"][field] = sample["summary"][field]
+        yield f"a server's {field}", r
+        r = copy.deepcopy(sample)
+        del r["summary"][field]
+        yield f"no {field}", r
+    for field in ("offered_cps", "latency_us", "attack_open"):
+        r = copy.deepcopy(served)
+        r["intervals"][3][field] = sample["intervals"][3][field]
+        yield f"a server's {field} of an interval", r
+        r = copy.deepcopy(sample)
+        del r["intervals"][3][field]
+        yield f"no {field} of an interval", r
+    for where in (lambda r: r["summary"]["connections"], lambda r: r["intervals"][0]):
+        r = copy.deepcopy(served)
+        where(r)["failed"]["refused"] = 0
+        yield "a server's connections refused", r
+        r = copy.deepcopy(sample)
+        where(r)["failed"]["aborted"] = 0
+        yield "a client's connections aborted by the server", r
+    r = copy.deepcopy(served)
+    r["summary"]["cycles_per_connection"]["client"] = 0
+    yield "the client's cycles in a server's report", r
+
+
 def main(sample_report):
     bad = 0
     with tempfile.TemporaryDirectory(prefix="tern-schema-") as d:
         subprocess.run([sample_report, d], check=True)
         files = sorted(pathlib.Path(d).glob("*.json"))
-        assert len(files) == 4, files
+        assert len(files) == 5, files
         for path in files:
             for line in check_report.problems(json.loads(path.read_text())):
                 print(f"{path.name}: {line}")
                 bad = 1
-        for what, report in spoiled(json.loads((pathlib.Path(d) / "sample.json").read_text())):
+        sample, served = (json.loads((pathlib.Path(d) / f"{name}.json").read_text()) for name in ("sample", "server"))
+        for what, report in [*spoiled(sample), *spoiled_of_a_server(served, sample)]:
             if not check_report.problems(report):
                 print(f"not seen: {what}")
                 bad = 1

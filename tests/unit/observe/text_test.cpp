@@ -106,6 +106,29 @@ TEST(SummaryText, WhereNoByteWasCountedNoRateIsTold) {
   EXPECT_FALSE(holds(text, " \n")); // no line ends in blanks
 }
 
+TEST(SummaryText, AServerTellsWhatItKnows) {
+  const Result r = sample_result({.seconds = 60, .server = true});
+  const std::string text = summary_text(r);
+  for (const char* said :
+       {"tern 0.1.0 server: 60.0 s measured, 2 server cores", "  accepted ", "reset by the peer", "timed out",
+        "reset by us", "Defence", "syn_cookie_sent", "server 574"})
+    EXPECT_TRUE(holds(text, said)) << said;
+  for (const char* unknown : {"attempted", "refused", "requests", "Latency", "Service time", "p99"})
+    EXPECT_FALSE(holds(text, unknown)) << unknown;
+}
+
+TEST(Csv, AServersHasNoColumnOfWhatItCannotKnow) {
+  const Result r = sample_result({.seconds = 60, .server = true});
+  const auto lines = cut(to_csv(r.intervals, Side::server), '\n');
+  ASSERT_EQ(lines.size(), 61U);
+  for (const auto& l : lines) EXPECT_EQ(cut(l, ',').size(), cut(lines[0], ',').size());
+  for (const char* known : {",completed,", ",failed_timed_out,", ",time_wait,", ",core1_busy"})
+    EXPECT_TRUE(holds(lines[0], known)) << known;
+  for (const char* unknown : {"latency", "offered", "requests", "attack", "refused"})
+    EXPECT_FALSE(holds(lines[0], unknown)) << unknown;
+  EXPECT_FALSE(holds(to_csv(r.intervals), "timed_out"));
+}
+
 TEST(Csv, EveryLineHasEveryColumn) {
   const Result r = sample_result({.seconds = 5});
   const auto lines = cut(to_csv(r.intervals), '\n');
@@ -153,6 +176,27 @@ TEST(LiveLines, ColumnsStandUnderTheirNames) {
   EXPECT_FALSE(holds(line, "\x1b"));
 }
 
+TEST(LiveLines, AServersColumnsStandUnderTheirNames) {
+  const auto v = sample_result({.seconds = 60, .server = true}).intervals[41];
+  const std::string header = live_header(Side::server);
+  const std::string line = live_line(v, Side::server);
+  const auto under = [&](const std::string& name, const std::string& value) {
+    const std::size_t end = header.find(" " + name + " ") + 1 + name.size();
+    EXPECT_EQ(line.substr(end - value.size() - 1, value.size() + 1), " " + value) << name << "\n"
+                                                                                  << header << line;
+  };
+  under("accepted/s", short_count(v.per_second(v.established)));
+  under("closed/s", short_count(v.cps()));
+  under("open", short_count(static_cast<double>(v.live)));
+  under("TIME-WAIT", short_count(static_cast<double>(v.time_wait)));
+  under("failed", "44");
+  under("in/s", short_count(v.per_second(v.rx_packets)));
+  under("in", short_bits(v.per_second(v.rx_bytes) * 8));
+  under("out", short_bits(v.per_second(v.tx_bytes) * 8));
+  under("resent", short_count(static_cast<double>(v.retransmitted.total())));
+  under("dropped", short_count(static_cast<double>(v.drops)));
+}
+
 TEST(LiveLines, ManyCoresAreToldTogether) {
   const auto v = sample_result({.seconds = 1, .cores = 32}).intervals[0];
   EXPECT_TRUE(holds(live_line(v), " mean "));
@@ -179,6 +223,16 @@ TEST(Screen, RedrawsWhatItDrewAndKeepsToTheTerminal) {
     EXPECT_LE(columns, 60U) << line;
   }
   EXPECT_TRUE(holds(last, "▁") || holds(last, "█"));
+}
+
+TEST(Screen, AServersShowsWhatAServerKnows) {
+  Screen screen{"tern server", {.columns = 100, .colour = false}, Side::server};
+  std::string text;
+  for (const Interval& v : sample_result({.seconds = 60, .server = true}).intervals) text = screen.draw(v);
+  for (const char* said : {"tern server 01:00", "/s accepted", "closed in order",
+                           "failed 132 (reset by the peer 111, timed out 15"})
+    EXPECT_TRUE(holds(text, said)) << said << "\n" << text;
+  EXPECT_FALSE(holds(text, "p99")) << text;
 }
 
 TEST(Screen, WithoutColourOrUnicodeItIsPlainAscii) {

@@ -233,6 +233,14 @@ TEST(Schema, PrintedSettingsLoadBackTheSame) {
   EXPECT_FALSE(again.v.metrics.has_value());
 }
 
+TEST(Schema, PlainIsWithoutTomlsQuotes) {
+  for (const char* text : {"", "a word", "C:\\\\dir", "say \"it\"", "tab\tbell\a", "\xc2\xb5s", "\\u0041"})
+    EXPECT_EQ(plain(detail::quoted(text)), text);
+  EXPECT_EQ(plain("17"), "17");
+  EXPECT_EQ(plain("true"), "true");
+  EXPECT_EQ(plain("{ to = \"10.0.0.0/8\" }"), "{ to = \"10.0.0.0/8\" }");
+}
+
 TEST(Schema, PrintConfigPrintsAndRunsNothing) {
   Fixture f;
   testing::internal::CaptureStdout();

@@ -1,4 +1,4 @@
-#include "app/client/station.hpp"
+#include "app/measure/station.hpp"
 
 #include <rte_cycles.h>
 
@@ -9,15 +9,36 @@
 
 namespace tern::app {
 
-observe::Failures failures_of(const Counters<Load>& c) {
-  observe::Failures f;
-  f.connect_timeout = c.get(Load::connect_timeout);
-  f.refused = c.get(Load::refused);
-  f.reset = c.get(Load::reset);
-  f.response_timeout = c.get(Load::response_timeout);
-  f.short_response = c.get(Load::short_response);
-  f.bad_byte = c.get(Load::bad_byte);
-  return f;
+Tally& Tally::operator+=(const Tally& o) {
+  attempted += o.attempted;
+  established += o.established;
+  completed += o.completed;
+  requests += o.requests;
+  response_bytes += o.response_bytes;
+  late += o.late;
+  live += o.live;
+  attack_packets += o.attack_packets;
+  attack_open += o.attack_open;
+  failed += o.failed;
+  return *this;
+}
+
+Tally Station::tally() const {
+  const auto core = [&](CoreCounter c) { return shard->counters.get(c); };
+  Tally t;
+  // Ends first: none is seen to end that was not accepted.
+  t.completed = core(CoreCounter::closed_done);
+  t.failed.reset = core(CoreCounter::closed_reset);
+  t.failed.timed_out = core(CoreCounter::closed_timed_out);
+  t.failed.aborted = core(CoreCounter::closed_aborted);
+  t.failed.no_memory = core(CoreCounter::closed_no_memory);
+  t.attempted = t.established = core(CoreCounter::accepted);
+  t.live = gauges->live.load(std::memory_order_relaxed);
+  return t;
+}
+
+std::uint64_t Station::busy_cycles() const {
+  return gauges->busy_cycles.load(std::memory_order_relaxed);
 }
 
 void add_packets(observe::Packets& p, const Station& s) {
@@ -56,6 +77,8 @@ void add_packets(observe::Packets& p, const Station& s) {
     if (name.starts_with("drop_") && s.shard->counters.get(c) != 0) p.drops[name] += s.shard->counters.get(c);
   }
   if (const auto n = s.port->get(io::PortCounter::tx_dropped)) p.drops["tx_ring_full"] += n;
+  if (const auto n = s.port->get(io::PortCounter::tx_unsendable)) p.drops["tx_unsendable"] += n;
+  if (const auto n = s.missed ? s.missed() : 0) p.drops["rx_missed"] += n;
   if (const auto n = s.steered == nullptr ? 0 : s.steered->get(io::SteerCounter::steer_ring_full))
     p.drops["steer_ring_full"] += n;
   using I = io::ImpairCounter;
@@ -76,6 +99,17 @@ void add_defence(observe::ByName& to, const Shard& server) {
     if (const std::uint64_t n = server.counters.get(c); n != 0) to[name_of(c)] += n;
 }
 
+double cookie_share(std::span<const Station* const> servers) {
+  std::uint64_t accepted = 0;
+  std::uint64_t by_cookie = 0;
+  for (const Station* s : servers) {
+    accepted += s->shard->counters.get(CoreCounter::accepted);
+    by_cookie += s->shard->tcp_counters.get(tcp::Counter::syn_cookie_valid);
+  }
+  // A good cookie may find no record, and its ACK come again: there can be more of them.
+  return accepted == 0 ? 0 : std::min(1.0, static_cast<double>(by_cookie) / static_cast<double>(accepted));
+}
+
 observe::Memory memory() {
   observe::Memory m;
   const observe::Resident now = observe::resident();
@@ -91,21 +125,14 @@ observe::Memory memory() {
 
 namespace {
 
-observe::CoreLoad core_of(const Station& s) {
+observe::CoreLoad core_of(const Station& s, const Tally& t) {
   observe::CoreLoad c{.core = s.cpu, .role = s.role};
-  if (s.is_client()) {
-    const Counters<Load>& l = s.load->load;
-    c.attempted = l.get(Load::attempted);
-    c.established = l.get(Load::established);
-    c.completed = l.get(Load::completed);
-    c.failed = failures_of(l).total();
-    c.live = s.load->live.load(std::memory_order_relaxed);
-  } else {
-    c.established = s.shard->counters.get(CoreCounter::accepted);
-    c.completed = s.shard->counters.get(CoreCounter::closed_done);
-    c.live = s.live_now.load(std::memory_order_relaxed);
-  }
-  c.time_wait = s.time_wait_now.load(std::memory_order_relaxed);
+  c.attempted = t.attempted;
+  c.established = t.established;
+  c.completed = t.completed;
+  c.failed = t.failed.total();
+  c.live = t.live;
+  c.time_wait = s.gauges->time_wait.load(std::memory_order_relaxed);
   c.rx_packets = s.shard->counters.get(CoreCounter::rx_packets);
   c.tx_packets = s.shard->counters.get(CoreCounter::tx_packets);
   c.resteered = s.resteered();
@@ -117,25 +144,15 @@ observe::CoreLoad core_of(const Station& s) {
 Totals totals_of(std::span<const Station* const> stations) {
   Totals t;
   for (const Station* s : stations) {
-    t.busy.push_back(s->busy_cycles.load(std::memory_order_relaxed));
-    const observe::CoreLoad& core = t.cores.emplace_back(core_of(*s));
+    t.busy.push_back(s->busy_cycles());
+    // Its core goes on meanwhile: each is read once, so that the cores' figures add up to the whole's.
+    const Tally tally = s->tally();
+    const observe::CoreLoad& core = t.cores.emplace_back(core_of(*s, tally));
     t.time_wait += core.time_wait;
-    if (!s->is_client()) continue;
-    // Its core goes on meanwhile: what is in both is read once, so that the cores' figures add up to the whole's.
-    t.attempted += core.attempted;
-    t.established += core.established;
-    t.completed += core.completed;
-    t.live += core.live;
-    t.client_rx_bytes += s->shard->counters.get(CoreCounter::rx_bytes);
-    t.client_tx_bytes += s->shard->counters.get(CoreCounter::tx_bytes);
-    const Counters<Load>& l = s->load->load;
-    t.requests += l.get(Load::requests);
-    t.response_bytes += l.get(Load::response_bytes);
-    t.late += l.get(Load::late);
-    for (const Bad b : {Bad::syn_flood, Bad::forged_ack, Bad::rst_spray})
-      t.attack_packets += s->load->bad.get(b);
-    for (const auto& n : s->load->bad_open) t.attack_open += n.load(std::memory_order_relaxed);
-    t.failed += failures_of(l);
+    if (!s->tallied) continue;
+    t += tally;
+    t.rx_bytes += s->shard->counters.get(CoreCounter::rx_bytes);
+    t.tx_bytes += s->shard->counters.get(CoreCounter::tx_bytes);
   }
   t.ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
@@ -153,6 +170,9 @@ observe::Failures minus(observe::Failures a, const observe::Failures& b) {
   a.response_timeout -= b.response_timeout;
   a.short_response -= b.short_response;
   a.bad_byte -= b.bad_byte;
+  a.timed_out -= b.timed_out;
+  a.aborted -= b.aborted;
+  a.no_memory -= b.no_memory;
   return a;
 }
 
@@ -222,26 +242,6 @@ observe::Interval between(const Totals& from, const Totals& to, std::span<const 
     if (cycles > 0) i.cores[k].busy = std::min(1.0, static_cast<double>(to.busy[k] - from.busy[k]) / cycles);
   }
   return i;
-}
-
-StageLatencies StageLatencies::since(const StageLatencies& earlier) const {
-  return {connect.since(earlier.connect), first_byte.since(earlier.first_byte),
-          response.since(earlier.response), close.since(earlier.close)};
-}
-observe::Stages StageLatencies::stages() const {
-  return {latency_of(connect), latency_of(first_byte), latency_of(response), latency_of(close)};
-}
-
-StageLatencies latencies_of(std::span<const Station* const> stations) {
-  StageLatencies all;
-  for (const Station* s : stations) {
-    if (!s->is_client()) continue;
-    s->load->connect.add_to(all.connect);
-    s->load->first_byte.add_to(all.first_byte);
-    s->load->response.add_to(all.response);
-    s->load->close.add_to(all.close);
-  }
-  return all;
 }
 
 } // namespace tern::app

@@ -1,0 +1,65 @@
+#include "app/measure/reports.hpp"
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+#include <rte_version.h>
+
+#include <fstream>
+
+#include "observe/json.hpp"
+#include "observe/machine.hpp"
+#include "observe/page.hpp"
+#include "observe/text.hpp"
+
+namespace tern::app {
+
+void declare(settings::Schema& s, OutputSettings& o) {
+  s.group("output", "What to print and write");
+  s.add("json", o.json, "write the report to this file");
+  s.add("csv", o.csv, "write the intervals to this file");
+  s.add("html", o.html, "write the report as a page with plots to this file");
+  s.add("quiet", o.quiet, "no line a second");
+  s.add("interval", o.interval, "how often to print and to take an interval",
+        settings::Range{Duration::ms(100), Duration::seconds(3600)});
+}
+
+void check(const settings::Schema& s, const OutputSettings& o) {
+  // Told before the run, not after it.
+  for (const auto& [name, file] : {std::pair{"json", &o.json}, {"csv", &o.csv}, {"html", &o.html}})
+    if (!file->empty() && !std::ofstream(*file, std::ios::app))
+      s.fail(name, "cannot write '" + *file + "'; name a file in a directory that you may write to");
+}
+
+void describe_run(observe::Result& r, const settings::Schema& in_force, const std::string& command) {
+  r.command = command;
+  r.version = TERN_VERSION;
+  r.started = observe::utc_now();
+  r.machine = observe::machine_facts();
+  r.machine.dpdk = rte_version();
+  r.machine.tsc_hz = rte_get_tsc_hz();
+  for (const settings::Option& o : in_force.options()) {
+    std::string& text = r.config[o.name];
+    for (const std::string& one : o.print()) text += (text.empty() ? "" : ",") + settings::plain(one);
+  }
+}
+
+bool write_reports(const OutputSettings& o, const observe::Result& r) {
+  const auto write = [](const std::string& file, auto&& text) {
+    if (file.empty()) return true;
+    std::ofstream out(file);
+    out << text();
+    const bool whole = static_cast<bool>(out.flush());
+    fmt::print("{}: {}\n", whole ? "written" : "could not be written", file);
+    return whole;
+  };
+  bool good = write(o.json, [&] { return to_json(r); });
+  good = write(o.csv, [&] { return to_csv(r.intervals, side_of(r)); }) && good;
+  good = write(o.html, [&] { return to_html(r); }) && good;
+  for (const std::string& w : contradictions(r)) {
+    fmt::print("contradiction: {}\n", w);
+    good = false;
+  }
+  return good;
+}
+
+} // namespace tern::app

@@ -1,0 +1,28 @@
+// What a run that measures prints and writes: the settings that ask for it, the report's beginning, and its files.
+#pragma once
+
+#include <string>
+
+#include "base/time.hpp"
+#include "observe/result.hpp"
+#include "runtime/settings/schema.hpp"
+
+namespace tern::app {
+
+struct OutputSettings {
+  std::string json;
+  std::string csv;
+  std::string html;
+  bool quiet = false;
+  Duration interval = Duration::seconds(1);
+};
+void declare(settings::Schema&, OutputSettings&);
+// Files that cannot be written are told before the run; throws ConfigError.
+void check(const settings::Schema&, const OutputSettings&);
+
+// `in_force`: the schema of the settings as they are after all that was left open has been filled in.
+void describe_run(observe::Result&, const settings::Schema& in_force, const std::string& command);
+// Writes what --json, --csv and --html ask for, says so, and tells whether the report adds up.
+[[nodiscard]] bool write_reports(const OutputSettings&, const observe::Result&);
+
+} // namespace tern::app

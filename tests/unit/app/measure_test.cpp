@@ -1,0 +1,126 @@
+// What commands that measure share: counts of cores, and the report.
+#include <gtest/gtest.h>
+
+#include "app/client/load_station.hpp"
+#include "app/measure/reports.hpp"
+#include "app/measure/station.hpp"
+#include "support/eal.hpp"
+
+namespace tern::app {
+namespace {
+
+// A core that only counts.
+struct StillCore {
+  explicit StillCore(const char* name = "still")
+      : shard(process_arena(), {.connections = 64, .time_wait_records = 64}, pool.pool(), Instant{}, name) {
+    show(station);
+  }
+  void show(Station& s) const {
+    s.gauges = &gauges;
+    s.shard = &shard;
+    s.net = &net;
+    s.port = &port;
+  }
+  void ended(CoreCounter how, std::uint64_t n) {
+    shard.counters.add(CoreCounter::accepted, n);
+    shard.counters.add(how, n);
+  }
+
+  test::TestPool pool{63};
+  Shard shard;
+  Gauges gauges;
+  net::NetCounters net;
+  io::PortCounters port;
+  Station station;
+};
+
+TEST(Station, AServersConnectionsAreItsCounters) {
+  StillCore core;
+  const Station* const all[] = {&core.station};
+  const Totals before = totals_of(all);
+  core.ended(CoreCounter::closed_done, 7);
+  core.ended(CoreCounter::closed_reset, 4);
+  core.ended(CoreCounter::closed_timed_out, 3);
+  core.ended(CoreCounter::closed_aborted, 2);
+  core.ended(CoreCounter::closed_no_memory, 1);
+  core.shard.counters.add(CoreCounter::accepted, 5);
+  core.gauges.show(0, 5, 6);
+  const observe::Interval i = between(before, totals_of(all), all);
+  EXPECT_EQ(i.attempted, 22U);
+  EXPECT_EQ(i.established, 22U);
+  EXPECT_EQ(i.completed, 7U);
+  EXPECT_EQ(i.failed.reset, 4U);
+  EXPECT_EQ(i.failed.timed_out, 3U);
+  EXPECT_EQ(i.failed.aborted, 2U);
+  EXPECT_EQ(i.failed.no_memory, 1U);
+  EXPECT_EQ(i.failed.total(), 10U);
+  EXPECT_EQ(i.live, 5U);
+  EXPECT_EQ(i.time_wait, 6U);
+  ASSERT_EQ(i.cores.size(), 1U);
+  EXPECT_EQ(i.cores[0].role, "server");
+  EXPECT_EQ(i.cores[0].completed, 7U);
+}
+
+TEST(Station, WhatThePortLosesIsADropByName) {
+  StillCore core;
+  const Station* const all[] = {&core.station};
+  EXPECT_TRUE(totals_of(all).packets.drops.empty());
+  core.port.add(io::PortCounter::tx_unsendable, 3);
+  core.port.add(io::PortCounter::tx_dropped, 2);
+  core.station.missed = [] { return 40; };
+  const Totals t = totals_of(all);
+  EXPECT_EQ(t.packets.drops.at("tx_unsendable"), 3U);
+  EXPECT_EQ(t.packets.drops.at("tx_ring_full"), 2U);
+  EXPECT_EQ(t.packets.drops.at("rx_missed"), 40U);
+  EXPECT_EQ(between(Totals{}, t, {}).drops, 45U);
+}
+
+TEST(Station, OfTwoEndsOneIsCounted) {
+  StillCore client{"asks"};
+  StillCore server{"answers"};
+  LoadStats stats;
+  LoadStation asks;
+  client.show(asks);
+  asks.load = &stats;
+  stats.load.add(Load::attempted, 9);
+  stats.load.add(Load::completed, 8);
+  asks.driving_cycles = 30;
+  client.gauges.busy_cycles = 12;
+  server.ended(CoreCounter::closed_done, 8);
+  server.station.tallied = false;
+  server.gauges.show(0, 0, 77);
+  const Station* const all[] = {&asks, &server.station};
+  const Totals t = totals_of(all);
+  EXPECT_EQ(t.attempted, 9U);
+  EXPECT_EQ(t.completed, 8U);
+  EXPECT_EQ(t.time_wait, 77U);
+  EXPECT_EQ(t.busy.front(), 42U);
+  EXPECT_EQ(t.cores[0].role, "client");
+  EXPECT_EQ(t.cores[1].established, 8U);
+}
+
+TEST(Reports, SettingsAreToldAsPlainText) {
+  std::string path = "a \"file\"";
+  std::vector<std::string> many{"one", "two"};
+  std::vector<std::string> none;
+  Duration time = Duration::ms(1500);
+  bool on = true;
+  settings::Schema s;
+  s.add("path", path, "");
+  s.add("many", many, "");
+  s.add("none", none, "");
+  s.add("time", time, "");
+  s.add("on", on, "");
+  none.push_back("filled in");
+  observe::Result r;
+  describe_run(r, s, "server");
+  EXPECT_EQ(r.command, "server");
+  EXPECT_EQ(r.config["path"], "a \"file\"");
+  EXPECT_EQ(r.config["many"], "one,two");
+  EXPECT_EQ(r.config["none"], "filled in");
+  EXPECT_EQ(r.config["time"], "1500ms");
+  EXPECT_EQ(r.config["on"], "true");
+}
+
+} // namespace
+} // namespace tern::app
