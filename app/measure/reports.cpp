@@ -18,7 +18,7 @@ void declare(settings::Schema& s, OutputSettings& o) {
   s.add("json", o.json, "write the report to this file");
   s.add("csv", o.csv, "write the intervals to this file");
   s.add("html", o.html, "write the report as a page with plots to this file");
-  s.add("quiet", o.quiet, "no line a second");
+  s.add("quiet", o.quiet, "neither the table at the start nor a line a second");
   s.add("interval", o.interval, "how often to print and to take an interval",
         settings::Range{Duration::ms(100), Duration::seconds(3600)});
 }

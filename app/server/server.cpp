@@ -2,10 +2,10 @@
 #include <memory>
 
 #include "app/command.hpp"
-#include "app/server/control.hpp"
+#include "app/measure/reports.hpp"
 #include "app/server/handlers.hpp"
 #include "app/server/responder.hpp"
-#include "runtime/node.hpp"
+#include "app/server/serve.hpp"
 #include "runtime/settings/cli.hpp"
 
 namespace tern::app {
@@ -15,6 +15,7 @@ enum class Mode : std::uint8_t { Echo, Discard, Chargen, Http, Respond };
 
 struct ServerSettings {
   ServeSettings serve;
+  OutputSettings output;
   Mode mode = Mode::Http;
   std::uint32_t request_size = 64;
   std::uint32_t response_size = 64;
@@ -41,26 +42,29 @@ void declare(settings::Schema& s, ServerSettings& v) {
                          {{"client", Http::Closes::WhenAsked}, {"server", Http::Closes::AfterEach}});
   s.add("control", v.control, "path of a control socket, for tern ss; empty: none");
   declare_serve_options(s, v.serve);
+  declare(s, v.output);
 }
 
 int run(const settings::Schema& schema, const ServerSettings& v) {
-  ServerControl control(v.control);
+  const auto serve = [&](const auto& handler) {
+    return serve_watched(schema, v.serve, v.output, v.control, handler);
+  };
   switch (v.mode) {
     case Mode::Echo:
-      return serve(schema, v.serve, Echo{}, control);
+      return serve(Echo{});
     case Mode::Discard:
-      return serve(schema, v.serve, Discard{}, control);
+      return serve(Discard{});
     case Mode::Chargen:
-      return serve(schema, v.serve, Chargen{16'384}, control);
+      return serve(Chargen{16'384});
     case Mode::Respond: {
       if (v.response_size == 0 || v.response_size > Responder::most_response)
         schema.fail("response_size", "--mode respond sends 1 to 67108864 bytes");
       const std::string text = response_text(v.response_size);
       const bool closes = v.closes == Http::Closes::AfterEach;
-      return serve(schema, v.serve, Responder{v.request_size, text, closes ? v.requests : 0}, control);
+      return serve(Responder{v.request_size, text, closes ? v.requests : 0});
     }
     case Mode::Http:
-      return serve(schema, v.serve, Http{v.response_size, v.closes}, control);
+      return serve(Http{v.response_size, v.closes});
   }
   return settings::exit_config;
 }

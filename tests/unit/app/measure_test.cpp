@@ -1,9 +1,10 @@
-// What commands that measure share: counts of cores, and the report.
+// What commands that measure share: counts of cores, and the report of a server.
 #include <gtest/gtest.h>
 
 #include "app/client/load_station.hpp"
 #include "app/measure/reports.hpp"
 #include "app/measure/station.hpp"
+#include "app/server/watch.hpp"
 #include "support/eal.hpp"
 
 namespace tern::app {
@@ -97,6 +98,89 @@ TEST(Station, OfTwoEndsOneIsCounted) {
   EXPECT_EQ(t.busy.front(), 42U);
   EXPECT_EQ(t.cores[0].role, "client");
   EXPECT_EQ(t.cores[1].established, 8U);
+}
+
+Instant at(int ms) {
+  return Instant{} + Duration::ms(ms);
+}
+
+TEST(ServerWatch, ItsReportAddsUp) {
+  StillCore one{"one"};
+  StillCore two{"two"};
+  const Station* const all[] = {&one.station, &two.station};
+  observe::Result r;
+  r.command = "server";
+  ServerWatch watch({.quiet = true, .interval = Duration::ms(20)}, all, r);
+  watch.begin(at(1000));
+  watch.look(at(1019));
+  EXPECT_TRUE(r.intervals.empty()); // not due
+  one.ended(CoreCounter::closed_done, 300);
+  one.gauges.show(100, 9, 5);
+  one.gauges.show(100, 4, 3);
+  one.gauges.busy_cycles = 1000;
+  watch.look(at(1090));
+  watch.look(at(1091));
+  ASSERT_EQ(r.intervals.size(), 1U); // who was away takes one
+  EXPECT_DOUBLE_EQ(r.intervals[0].seconds, 0.09);
+  watch.look(at(1100)); // on its hour again
+  EXPECT_EQ(r.intervals.size(), 2U);
+  two.ended(CoreCounter::closed_reset, 100);
+  two.shard.counters.add(CoreCounter::accepted, 2);
+  two.shard.tcp_counters.add(tcp::Counter::syn_cookie_valid, 201);
+  watch.stopping(at(1104));
+  two.shard.counters.add(CoreCounter::closed_done, 1); // while it drains
+  watch.conclude(at(1150), false);
+  const observe::Summary& s = r.summary;
+  EXPECT_TRUE(contradictions(r).empty()) << contradictions(r).front();
+  EXPECT_EQ(s.connections.attempted, 402U);
+  EXPECT_EQ(s.connections.completed, 301U);
+  EXPECT_EQ(s.connections.failed.reset, 100U);
+  EXPECT_EQ(s.connections.unfinished, 1U);
+  EXPECT_DOUBLE_EQ(s.seconds, 0.104);   // without the drain,
+  EXPECT_DOUBLE_EQ(s.cps, 300 / 0.104); // and what ended in it
+  EXPECT_EQ(s.live_peak, 9U);
+  EXPECT_EQ(s.time_wait_peak, 5U);
+  EXPECT_DOUBLE_EQ(s.cycles_per_connection.server, 900.0 / 401);
+  EXPECT_DOUBLE_EQ(s.cookie_share, 0.5);
+  EXPECT_EQ(s.defence.at("syn_cookie_valid"), 201U);
+  EXPECT_FALSE(s.interrupted);
+  std::uint64_t completed = 0;
+  for (const observe::Interval& i : r.intervals) completed += i.completed;
+  EXPECT_EQ(completed, 301U);
+  EXPECT_EQ(r.intervals.size(), 3U);
+  EXPECT_DOUBLE_EQ(r.intervals.back().t, 0.15);
+  EXPECT_EQ(r.intervals.back().cores.size(), 2U);
+}
+
+TEST(ServerWatch, AnEndWithoutADrainIsNoIntervalOfItsOwn) {
+  StillCore core;
+  const Station* const all[] = {&core.station};
+  observe::Result r;
+  r.command = "server";
+  ServerWatch watch({.quiet = true, .interval = Duration::ms(1000)}, all, r);
+  watch.begin(at(0));
+  core.ended(CoreCounter::closed_done, 5);
+  watch.look(at(1000));
+  core.ended(CoreCounter::closed_done, 2);
+  watch.stopping(at(1001));
+  watch.conclude(at(1002), false);
+  ASSERT_EQ(r.intervals.size(), 1U);
+  EXPECT_EQ(r.intervals[0].completed, 7U);
+  EXPECT_DOUBLE_EQ(r.intervals[0].seconds, 1.002);
+  EXPECT_TRUE(contradictions(r).empty());
+}
+
+TEST(ServerWatch, WhoWasToServeLongerSaysSo) {
+  StillCore core;
+  const Station* const all[] = {&core.station};
+  observe::Result r;
+  ServerWatch watch({.quiet = true}, all, r);
+  watch.begin(at(0));
+  watch.stopping(at(500));
+  watch.conclude(at(501), true);
+  EXPECT_TRUE(r.summary.interrupted);
+  EXPECT_FALSE(r.summary.interrupted_reason.empty());
+  EXPECT_EQ(r.summary.cycles_per_connection.server, 0);
 }
 
 TEST(Reports, SettingsAreToldAsPlainText) {

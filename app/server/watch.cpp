@@ -1,0 +1,87 @@
+#include "app/server/watch.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace tern::app {
+ServerWatch::ServerWatch(const OutputSettings& out, std::span<const Station* const> stations,
+                         observe::Result& result)
+    : stations_(stations),
+      result_(result),
+      live_(stdout, "tern server", out.quiet ? observe::Live::Mode::quiet : observe::Live::Mode::automatic,
+            observe::Side::server),
+      interval_(out.interval) {}
+
+Totals ServerWatch::totals(Instant now) const {
+  Totals t = totals_of(stations_);
+  t.ns = now.since_origin_ns();
+  return t;
+}
+
+void ServerWatch::begin(Instant now) {
+  base_ = last_ = totals(now);
+  next_ = now + interval_;
+}
+
+void ServerWatch::look(Instant now) {
+  if (now < next_) return;
+  // Who was away for several takes one long interval, and no empty ones after it.
+  while (next_ <= now) next_ = next_ + interval_;
+  take_interval(totals(now));
+}
+
+observe::Interval ServerWatch::until(const Totals& now) const {
+  observe::Interval i = between(last_, now, stations_);
+  i.t = static_cast<double>(now.ns - base_.ns) * 1e-9;
+  return i;
+}
+
+void ServerWatch::take_interval(const Totals& now) {
+  result_.intervals.push_back(until(now));
+  live_.show(result_.intervals.back());
+  before_ = std::exchange(last_, now);
+}
+
+// A drain without length is no interval of its own, whose rates would stand out.
+void ServerWatch::take_last_interval(const Totals& end) {
+  const bool whole = (end.ns - last_.ns) * 10 >= interval_.as_ns();
+  if (whole || result_.intervals.empty()) return take_interval(end);
+  last_ = before_;
+  result_.intervals.back() = until(end);
+}
+
+void ServerWatch::stopping(Instant now) {
+  stopped_ = totals(now);
+}
+
+void ServerWatch::conclude(Instant now, bool early) {
+  observe::Summary& s = result_.summary;
+  const Totals end = totals(now);
+  take_last_interval(end);
+  const observe::Interval measured = between(base_, stopped_, stations_);
+  s.seconds = measured.seconds;
+  s.cps = measured.cps();
+  s.rx_bits_per_second = measured.per_second(measured.rx_bytes) * 8;
+  s.tx_bits_per_second = measured.per_second(measured.tx_bytes) * 8;
+  const std::uint64_t ended = end.completed + end.failed.total();
+  const std::uint64_t begun = std::max(end.established, ended);
+  s.connections = {begun, begun, end.completed, begun - ended, end.failed};
+  s.packets = end.packets;
+  double cycles = 0;
+  for (const Station* c : stations_) {
+    const auto in_port = static_cast<double>(c->gauges->port_cycles.load(std::memory_order_relaxed));
+    cycles += static_cast<double>(c->busy_cycles()) - in_port;
+    s.live_peak += c->gauges->live_peak.load(std::memory_order_relaxed);
+    s.time_wait_peak += c->gauges->time_wait_peak.load(std::memory_order_relaxed);
+    add_defence(s.defence, *c->shard);
+  }
+  if (ended != 0) s.cycles_per_connection.server = std::max(0.0, cycles / static_cast<double>(ended));
+  s.cores = end.cores;
+  for (std::size_t i = 0; i < s.cores.size(); ++i) s.cores[i].busy = measured.cores[i].busy;
+  s.memory = memory();
+  s.cookie_share = cookie_share(stations_);
+  s.interrupted = early;
+  if (early) s.interrupted_reason = "by a signal; what had run by then is reported";
+}
+
+} // namespace tern::app
