@@ -98,7 +98,7 @@ observe::Interval Watch::interval(const Moment& from, const Moment& to) const {
 }
 
 void Watch::take_interval() {
-  Moment now{totals_of(stations_), latencies_of(stations_)};
+  Moment now{totals_of(stations_), latencies_of(clients_)};
   observe::Interval i = interval(last_, now);
   if (i.seconds < 0.05) return;
   live_.show(i);

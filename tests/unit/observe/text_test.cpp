@@ -122,7 +122,7 @@ TEST(Csv, AServersHasNoColumnOfWhatItCannotKnow) {
   const auto lines = cut(to_csv(r.intervals, Side::server), '\n');
   ASSERT_EQ(lines.size(), 61U);
   for (const auto& l : lines) EXPECT_EQ(cut(l, ',').size(), cut(lines[0], ',').size());
-  for (const char* known : {",completed,", ",failed_timed_out,", ",time_wait,", ",core1_busy"})
+  for (const char* known : {",completed,", ",failed_timed_out,", ",time_wait,", ",core1_server_busy"})
     EXPECT_TRUE(holds(lines[0], known)) << known;
   for (const char* unknown : {"latency", "offered", "requests", "attack", "refused"})
     EXPECT_FALSE(holds(lines[0], unknown)) << unknown;
