@@ -105,97 +105,94 @@ TEST(Readers, NeverTakeATornOrReusedRecordForAGoodOne) {
 }
 
 #if TERN_CAN_STEP
-// The record changes hands after the reader's first instruction, or after any later one: whatever comes out is one
-// life's, all of it, or nothing.
-TEST(Readers, TakeNoMixtureWhereverTheyAreHeldUp) {
-  ShardSettings s;
-  s.connections = s.syn_records = s.long_connections = 4;
-  s.time_wait_records = 4;
-  Shard shard(process_arena(), s, PacketPool{}, Instant::at_ns(1'000'000'000));
-  const ConnectionReader look(shard);
-  ConnectionRecord* r = nullptr;
-  std::uint32_t life = 0;
-  const auto begin = [&] {
+// One record, and the lives that it leads.
+struct OneRecord {
+  OneRecord() { begin(); }
+  ~OneRecord() { shard.connections.give_back(*r); }
+  void begin() {
     r = shard.connections.take();
     shard.name(*r, name_of_life(++life));
     r->tcb = tcp::Tcb{};
     r->tcb.state = state_of_life(FlowKey{name_of_life(life)});
     shard.connections.show(*r);
-  };
-  begin();
-  const std::uint32_t index = shard.connections.index_of(*r);
-  const std::uint64_t all =
-      test::Stepping::through([&] { EXPECT_TRUE(look.at(index)); }, [] { return true; });
+  }
+  void change_hands() {
+    shard.connections.give_back(*r);
+    begin();
+  }
+  // Whether it is all of one life: the one of that generation, or the one after it.
+  [[nodiscard]] bool is_whole(const ConnectionSeen& seen, std::uint32_t generation,
+                              std::uint32_t its_life) const {
+    if (seen.generation - generation > 1) return false;
+    const FlowKey wanted{name_of_life(its_life + (seen.generation - generation))};
+    return seen.key == wanted && seen.state == state_of_life(wanted);
+  }
+  static ShardSettings small() {
+    ShardSettings s;
+    s.connections = s.syn_records = s.long_connections = s.time_wait_records = 4;
+    return s;
+  }
+  std::uint32_t life = 0;
+  Shard shard{process_arena(), small(), PacketPool{}, Instant::at_ns(1'000'000'000)};
+  const ConnectionReader look{shard};
+  ConnectionRecord* r = nullptr;
+};
+struct Seen { // how often which
   unsigned olds = 0, nothings = 0, news = 0;
+  void count(const std::optional<ConnectionSeen>& seen, std::uint32_t old_generation) {
+    ++(!seen ? nothings : seen->generation == old_generation ? olds : news);
+  }
+  void expect_all() const {
+    EXPECT_GT(olds, 0U);
+    EXPECT_GT(nothings, 0U);
+    EXPECT_GT(news, 0U);
+  }
+};
+
+// The record changes hands after the reader's first instruction, or after any later one: whatever comes out is one
+// life's, all of it, or nothing.
+TEST(Readers, TakeNoMixtureWhereverTheyAreHeldUp) {
+  OneRecord one;
+  const std::uint32_t index = one.shard.connections.index_of(*one.r);
+  const std::uint64_t all =
+      test::Stepping::through([&] { EXPECT_TRUE(one.look.at(index)); }, [] { return true; });
+  Seen seen;
   for (std::uint64_t held_up_after = 1; held_up_after < all; held_up_after += 1 + all / 300) {
-    const std::uint32_t generation = r->generation;
-    std::optional<ConnectionSeen> seen;
+    const std::uint32_t generation = one.r->generation;
+    const std::uint32_t life = one.life;
+    std::optional<ConnectionSeen> got;
     std::uint64_t step = 0;
-    test::Stepping::through([&] { seen = look.at(index); },
+    test::Stepping::through([&] { got = one.look.at(index); },
                             [&] {
                               if (++step != held_up_after) return true;
-                              shard.connections.give_back(*r);
-                              begin();
+                              one.change_hands();
                               return false;
                             });
     if (step < held_up_after) break; // it was through before
-    ASSERT_EQ(shard.connections.index_of(*r), index);
-    if (!seen) {
-      ++nothings;
-      continue;
-    }
-    const bool old = seen->generation == generation;
-    ++(old ? olds : news);
-    ASSERT_EQ(seen->generation, old ? generation : r->generation) << held_up_after;
-    ASSERT_EQ(seen->key, FlowKey{name_of_life(old ? life - 1 : life)}) << held_up_after;
-    ASSERT_EQ(seen->state, state_of_life(seen->key)) << held_up_after;
+    ASSERT_EQ(one.shard.connections.index_of(*one.r), index);
+    seen.count(got, generation);
+    ASSERT_TRUE(!got || one.is_whole(*got, generation, life)) << held_up_after;
   }
-  EXPECT_GT(olds, 0U);
-  EXPECT_GT(nothings, 0U);
-  EXPECT_GT(news, 0U);
-  shard.connections.give_back(*r);
+  seen.expect_all();
 }
 
 // The same of the owner: whichever instruction he has come to, from one life's last to the next one's first.
 TEST(Readers, TakeNoMixtureWhereverTheOwnerIsHeldUp) {
-  ShardSettings s;
-  s.connections = s.syn_records = s.long_connections = 4;
-  s.time_wait_records = 4;
-  Shard shard(process_arena(), s, PacketPool{}, Instant::at_ns(1'000'000'000));
-  const ConnectionReader look(shard);
-  ConnectionRecord* r = nullptr;
-  std::uint32_t life = 0;
-  const auto begin = [&] {
-    r = shard.connections.take();
-    shard.name(*r, name_of_life(life));
-    r->tcb = tcp::Tcb{};
-    r->tcb.state = state_of_life(FlowKey{name_of_life(life)});
-    shard.connections.show(*r);
-  };
-  begin();
-  const std::uint32_t index = shard.connections.index_of(*r);
-  const std::uint32_t generation = r->generation;
-  unsigned olds = 0, nothings = 0, news = 0, mixtures = 0;
-  life = 1;
-  test::Stepping::through(
-      [&] {
-        shard.connections.give_back(*r);
-        begin();
-      },
-      [&] {
-        const auto seen = look.at(index);
-        if (!seen) return ++nothings, true;
-        const bool old = seen->generation == generation;
-        ++(old ? olds : news);
-        const FlowKey wanted{name_of_life(old ? 0 : 1)};
-        if (seen->key != wanted || seen->state != state_of_life(wanted)) ++mixtures;
-        return true;
-      });
+  OneRecord one;
+  const std::uint32_t index = one.shard.connections.index_of(*one.r);
+  const std::uint32_t generation = one.r->generation;
+  const std::uint32_t life = one.life;
+  Seen seen;
+  unsigned mixtures = 0;
+  test::Stepping::through([&] { one.change_hands(); },
+                          [&] {
+                            const auto got = one.look.at(index);
+                            seen.count(got, generation);
+                            if (got && !one.is_whole(*got, generation, life)) ++mixtures;
+                            return true;
+                          });
   EXPECT_EQ(mixtures, 0U);
-  EXPECT_GT(olds, 0U);
-  EXPECT_GT(nothings, 0U);
-  EXPECT_GT(news, 0U);
-  shard.connections.give_back(*r);
+  seen.expect_all();
 }
 #endif
 
