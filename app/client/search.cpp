@@ -64,6 +64,8 @@ void Search::judge(const Sight& now, double p99_us) {
     step.reason = fmt::format("only {}/s were completed", observe::short_count(step.cps));
   else if (step.loss > settings_.max_loss.share)
     step.reason = fmt::format("{:.3g}% failed or were left unanswered", step.loss * 100);
+  else if (settings_.max_p99 > Duration{} && p99_us == 0)
+    step.reason = "no latency was measured";
   else if (settings_.max_p99 > Duration{} && p99_us > static_cast<double>(settings_.max_p99.as_ns()) / 1000)
     step.reason = fmt::format("p99 was {}", observe::short_time_us(p99_us));
   step.held = step.reason.empty();

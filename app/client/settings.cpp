@@ -68,9 +68,11 @@ double seconds_of(const LoadSettings& l) {
   return (l.duration + l.ramp + l.warmup).as_seconds() + 1;
 }
 
-// How long a connection stays open however fast its server is.
+// How long a connection stays open however fast its server is, where nothing bounds how many do.
 double thinking_seconds(const LoadSettings& l) {
-  return l.requests == 0 ? 0 : std::min((l.requests - 1) * l.think.as_seconds(), seconds_of(l));
+  return l.requests == 0 || l.concurrency != 0
+             ? 0
+             : std::min((l.requests - 1) * l.think.as_seconds(), seconds_of(l));
 }
 
 // Of endpoints, that a connection can have.

@@ -102,6 +102,7 @@ void Watch::take_interval() {
   observe::Interval i = interval(last_, now);
   if (i.seconds < 0.05) return;
   live_.show(i);
+  make_room(result_.intervals);
   result_.intervals.push_back(std::move(i));
   before_last_ = std::exchange(last_, std::move(now));
 }

@@ -9,6 +9,7 @@
 #include "observe/json.hpp"
 #include "observe/machine.hpp"
 #include "observe/page.hpp"
+#include "observe/plots.hpp"
 #include "observe/text.hpp"
 
 namespace tern::app {
@@ -41,6 +42,11 @@ void describe_run(observe::Result& r, const settings::Schema& in_force, const st
     std::string& text = r.config[o.name];
     for (const std::string& one : o.print()) text += (text.empty() ? "" : ",") + settings::plain(one);
   }
+}
+
+void make_room(std::vector<observe::Interval>& all) {
+  constexpr std::size_t most = 10'000; // some 10 MB
+  if (all.size() >= most) all = observe::plots::joined(all, most / 2);
 }
 
 bool write_reports(const OutputSettings& o, const observe::Result& r) {

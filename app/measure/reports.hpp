@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/time.hpp"
 #include "observe/result.hpp"
@@ -15,6 +16,7 @@ struct OutputSettings {
   std::string html;
   bool quiet = false;
   Duration interval = Duration::seconds(1);
+  [[nodiscard]] bool writes() const { return !json.empty() || !csv.empty() || !html.empty(); }
 };
 void declare(settings::Schema&, OutputSettings&);
 // Files that cannot be written are told before the run; throws ConfigError.
@@ -22,6 +24,8 @@ void check(const settings::Schema&, const OutputSettings&);
 
 // `in_force`: the schema of the settings as they are after all that was left open has been filled in.
 void describe_run(observe::Result&, const settings::Schema& in_force, const std::string& command);
+// Before one more is added: a run may last for months, so old ones are joined, two and two, where there are many.
+void make_room(std::vector<observe::Interval>&);
 // Writes what --json, --csv and --html ask for, says so, and tells whether the report adds up.
 [[nodiscard]] bool write_reports(const OutputSettings&, const observe::Result&);
 

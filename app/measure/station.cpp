@@ -41,14 +41,14 @@ std::uint64_t Station::busy_cycles() const {
   return gauges->busy_cycles.load(std::memory_order_relaxed);
 }
 
+namespace {
+
+// But for what totals_of() has read by then.
 void add_packets(observe::Packets& p, const Station& s) {
   using C = tcp::Counter;
   const auto tcp = [&](C c) { return s.shard->tcp_counters.get(c); };
-  p.rx += s.shard->counters.get(CoreCounter::rx_packets);
-  p.tx += s.shard->counters.get(CoreCounter::tx_packets);
   p.rx_bytes += s.shard->counters.get(CoreCounter::rx_bytes);
   p.tx_bytes += s.shard->counters.get(CoreCounter::tx_bytes);
-  p.resteered += s.resteered();
   p.tx_ring_full += s.port->get(io::PortCounter::tx_backlogged);
   p.retransmitted.syn += tcp(C::retransmit_syn);
   p.retransmitted.syn_ack += tcp(C::retransmit_syn_ack);
@@ -87,6 +87,8 @@ void add_packets(observe::Packets& p, const Station& s) {
                                 {I::no_buffer, "impair_no_buffer"}})
     if (const auto n = s.link == nullptr ? 0 : s.link->get(i)) p.drops[name] += n;
 }
+
+} // namespace
 
 void add_defence(observe::ByName& to, const Shard& server) {
   using C = tcp::Counter;
@@ -149,6 +151,9 @@ Totals totals_of(std::span<const Station* const> stations) {
     const Tally tally = s->tally();
     const observe::CoreLoad& core = t.cores.emplace_back(core_of(*s, tally));
     t.time_wait += core.time_wait;
+    t.packets.rx += core.rx_packets;
+    t.packets.tx += core.tx_packets;
+    t.packets.resteered += core.resteered;
     if (!s->tallied) continue;
     t += tally;
     t.rx_bytes += s->shard->counters.get(CoreCounter::rx_bytes);
@@ -179,7 +184,7 @@ observe::Failures minus(observe::Failures a, const observe::Failures& b) {
 observe::Retransmitted minus(observe::Retransmitted a, const observe::Retransmitted& b) {
   a.syn -= b.syn;
   a.syn_ack -= b.syn_ack;
-  a.data -= b.data;
+  a.data -= std::min(a.data, b.data); // a sum of counters that are not read at once
   a.fin -= b.fin;
   a.fast -= b.fast;
   a.rto -= b.rto;

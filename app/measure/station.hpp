@@ -57,7 +57,6 @@ struct Station {
   }
 };
 
-void add_packets(observe::Packets&, const Station&);
 [[nodiscard]] observe::Memory memory();
 // What a server did against bad clients: its counters that tell of it, those that are not zero.
 void add_defence(observe::ByName&, const Shard&);

@@ -39,10 +39,10 @@ template <class Handler>
   check(schema, out);
   ServerControl control(control_path);
   catch_stop_signals();
-  observe::Result result;
-  describe_run(result, schema, "server");
   Node<Handler> node(schema, v.node, [&](io::CoreId) { return handler; });
   node.listen(schema, v);
+  observe::Result result;
+  describe_run(result, schema, "server"); // once DPDK knows the machine
   const auto stations = stations_of(node, v.node);
   std::vector<const Station*> watched;
   for (const auto& s : stations) watched.push_back(s.get());

@@ -10,7 +10,8 @@ ServerWatch::ServerWatch(const OutputSettings& out, std::span<const Station* con
       result_(result),
       live_(stdout, "tern server", out.quiet ? observe::Live::Mode::quiet : observe::Live::Mode::automatic,
             observe::Side::server),
-      interval_(out.interval) {}
+      interval_(out.interval),
+      keeps_(out.writes()) {}
 
 Totals ServerWatch::totals(Instant now) const {
   Totals t = totals_of(stations_);
@@ -37,6 +38,10 @@ observe::Interval ServerWatch::until(const Totals& now) const {
 }
 
 void ServerWatch::take_interval(const Totals& now) {
+  if (keeps_)
+    make_room(result_.intervals);
+  else
+    result_.intervals.clear(); // nobody will ask for them
   result_.intervals.push_back(until(now));
   live_.show(result_.intervals.back());
   before_ = std::exchange(last_, now);

@@ -34,6 +34,7 @@ class ServerWatch {
   observe::Result& result_;
   observe::Live live_;
   Duration interval_;
+  bool keeps_; // the intervals, for a file
   Instant next_;
   Totals base_;    // where the run begins,
   Totals stopped_; // where its measured part ends,

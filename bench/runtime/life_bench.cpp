@@ -127,6 +127,7 @@ void life(benchmark::State& state) {
   state.counters["cycles_per_connection"] = cycles / done;
   state.counters["packets_per_connection"] = static_cast<double>(life.packets() - packets) / done;
   state.counters["connections"] = done;
+  if (life.pair.client_handler.failed != 0) state.SkipWithError("connections failed");
   state.counters["failed"] = static_cast<double>(life.pair.client_handler.failed);
   state.SetItemsProcessed(static_cast<std::int64_t>(done));
   // Live connections end here, half open: their records go back with the shard.

@@ -220,9 +220,9 @@ class Core {
   }
   [[nodiscard]] bool port_is_stuck();
 
-  bool run_timers();
+  bool run_timers(bool new_tick);
   template <class Key>
-  bool run_family_timers(Tick tick);
+  bool run_family_timers(Tick tick, bool new_tick);
 
   Shard& shard_;
   net::Network& net_;
@@ -241,6 +241,7 @@ class Core {
   static constexpr Tick stuck_after = 1000; // ms
   static constexpr int syn_acks_wait = 10;  // ms, while the port is full
   Tick last_tick_ = 0;
+  bool timers_left_ = false; // more was due than one run takes
   Tick last_net_tick_ = 0;
   static constexpr Tick net_tick_every = 256;
   std::uint16_t shared_this_tick_ = 0;

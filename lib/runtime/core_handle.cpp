@@ -58,7 +58,10 @@ Connecting CoreHandle::open(const Key& key, FlowHash hash) {
     shard_.connections.give_back(*r);
     return {{}, ConnectError::no_record};
   }
-  if (old) streams.kill(old.index());
+  if (old) {
+    streams.kill(old.index());
+    shard_.tcp_counters.add(tcp::Counter::time_wait_reused);
+  }
   tcp::open_active(shard_.env, r->tcb, iss, origins.ts_offset, shard_.template mtu_mss<Key>(), shard_.now);
   shard_.connections.show(*r);
   r->set(ConnectionRecord::told_open);

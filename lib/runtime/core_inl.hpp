@@ -27,10 +27,10 @@ bool Core<Port, Handler>::poll(Instant now) {
     last_tick_ = now.ms32();
     shared_this_tick_ = 0;
     shard_.watch_packets();
-    busy = run_timers() || busy;
+    busy = run_timers(true) || busy;
     handler::tick(handler_, now);
-  } else if (shard_.wheel.backlog()) {
-    busy = run_timers();
+  } else if (timers_left_) [[unlikely]] {
+    busy = run_timers(false) || busy;
   }
   if (shard_.dirty_count != 0) {
     busy = true;
@@ -354,13 +354,15 @@ void Core<Port, Handler>::send(Packet&& p, const Key& key, bool ect, std::uint16
 
 template <io::PacketPort Port, class Handler>
 template <class Key>
-bool Core<Port, Handler>::run_family_timers(Tick tick) {
+bool Core<Port, Handler>::run_family_timers(Tick tick, bool new_tick) {
   auto& table = shard_.template syns<Key>();
   const unsigned fired = table.wheel.poll(tick, [&](SynSlot<Key>& slot) {
     const auto next = next_syn_ack(slot);
     if (!next) return give_up_syn(slot, shard_.hasher(slot.key));
     table.wheel.arm(slot, (shard_.now + *next).ms32());
   });
+  timers_left_ = timers_left_ || table.wheel.backlog();
+  if (!new_tick) return fired != 0;
   auto& streams = shard_.template time_waits<Key>().streams;
   // The table's lines are fetched for a batch before the first is written.
   struct Expiry {
@@ -381,7 +383,7 @@ bool Core<Port, Handler>::run_family_timers(Tick tick) {
 }
 
 template <io::PacketPort Port, class Handler>
-bool Core<Port, Handler>::run_timers() {
+bool Core<Port, Handler>::run_timers(bool new_tick) {
   const Tick tick = shard_.now.ms32();
   const unsigned fired = shard_.wheel.poll(tick, [&](R& r) {
     tcp::Outcome out;
@@ -389,8 +391,9 @@ bool Core<Port, Handler>::run_timers() {
     tell(r, out);
     if (!r.has(R::dirty)) arm(r);
   });
-  const bool four = run_family_timers<FlowKey4>(tick);
-  const bool six = run_family_timers<FlowKey6>(tick);
+  timers_left_ = shard_.wheel.backlog();
+  const bool four = run_family_timers<FlowKey4>(tick, new_tick);
+  const bool six = run_family_timers<FlowKey6>(tick, new_tick);
   if (tick - last_net_tick_ >= net_tick_every) { // not every tick is seen: a long turn steps over some
     last_net_tick_ = tick;
     net_.tick(shard_.now);

@@ -75,11 +75,16 @@ Dialer::Dialer(const DialPlan& plan, io::CoreId core)
       seed_(mix(plan.seed() + core, {})),
       recent_(256) {}
 
-Dial Dialer::dial(const Endpoint& remote) const {
+bool spans(const io::Steering& s) {
+  const PortTable table(s.toeplitz(), static_cast<std::uint32_t>(s.owners().size()), {}, 1);
+  return table.spans(true) && table.spans(false);
+}
+
+Dial Dialer::dial(const Endpoint& remote) {
   Dial d;
   d.remote = remote;
   d.choice = plan_.choice_for(remote.ip);
-  if (d.choice != DialPlan::none) d.at = pool_.cursor(remote, mix(seed_, remote));
+  if (d.choice != DialPlan::none) d.at = pool_.cursor(remote, mix(seed_ + ++dialled_, remote));
   return d;
 }
 

@@ -32,8 +32,6 @@ class DialPlan {
   [[nodiscard]] const PortTable& table() const { return table_; }
   [[nodiscard]] std::span<const io::CoreId> owners() const { return owners_; }
   [[nodiscard]] std::uint64_t seed() const { return seed_; }
-  // Whether every core finds ports for every tuple: not with a range of a few ports, or a degenerate key.
-  [[nodiscard]] bool spans() const { return table_.spans(true) && table_.spans(false); }
 
  private:
   const net::Interface& self_;
@@ -43,6 +41,10 @@ class DialPlan {
   std::vector<Ip> own_;          // the address of each choice, where none were given
   std::uint64_t seed_;
 };
+
+// Whether every core finds ports for every tuple, all ports but the reserved ones being there: not under a key that
+// repeats itself.
+[[nodiscard]] bool spans(const io::Steering&);
 
 // A remote, and where this core stands with the ports towards it. Kept by whoever opens many connections to
 // it.
@@ -58,8 +60,9 @@ class Dialer {
  public:
   Dialer(const DialPlan& plan, io::CoreId core);
 
-  // `choice` is none if there is no source for it.
-  [[nodiscard]] Dial dial(const Endpoint& remote) const;
+  // `choice` is none if there is no source for it. Each begins elsewhere among its remote's ports: what an earlier one
+  // has opened is not tried first.
+  [[nodiscard]] Dial dial(const Endpoint& remote);
   // The one of a small table of those lately used: a remote that was pushed out starts elsewhere among its
   // ports, which is as good.
   [[nodiscard]] Dial& recent(const Endpoint& remote);
@@ -74,6 +77,7 @@ class Dialer {
   const DialPlan& plan_;
   PortPool pool_;
   std::uint64_t seed_;
+  std::uint64_t dialled_ = 0;
   std::vector<Dial> recent_;
 };
 

@@ -20,8 +20,7 @@ io::Steering random_steering(io::CoreId cores) {
     std::array<std::uint8_t, 40> key{};
     TERN_CHECK(getrandom(key.data(), key.size(), 0) == static_cast<ssize_t>(key.size()));
     io::Steering s = io::Steering::by_software(key, cores);
-    const PortTable table(s.toeplitz(), static_cast<std::uint32_t>(s.owners().size()), {}, 1);
-    if (table.spans(true) && table.spans(false)) return s;
+    if (spans(s)) return s;
   }
 }
 
@@ -96,9 +95,10 @@ void NodePort::open(const NodeSettings& n) {
   const std::vector<rte_mempool*> pools(cores_, pool_);
   port_ = std::make_unique<io::EthPort>(request, pools);
   held_ = rte_mempool_in_use_count(pool_);
-  const bool nic_spreads = port_->plan().rss == io::Where::hardware && port_->plan().queues == cores_ &&
-                           io::Steering::possible_by_port(port_->rss(), cores_);
-  steering_ = nic_spreads ? io::Steering::by_port(port_->rss(), cores_) : random_steering(cores_);
+  if (port_->plan().rss == io::Where::hardware && port_->plan().queues == cores_ &&
+      io::Steering::possible_by_port(port_->rss(), cores_))
+    steering_ = io::Steering::by_port(port_->rss(), cores_);
+  if (!steering_ || !spans(*steering_)) steering_ = random_steering(cores_);
   shared_ = std::make_unique<io::SharedPort<io::EthPort>>(*port_, *steering_);
 }
 

@@ -78,6 +78,7 @@ struct SynSlot {
   static constexpr std::uint32_t no_record = 0xffff'ffff;
 };
 static_assert(sizeof(SynSlot<FlowKey4>) <= 64);
+static_assert(sizeof(SynSlot<FlowKey6>) <= 88, "two addresses of 16 bytes alone are half a line");
 
 // What outlives a connection for 2MSL.
 template <class Key>

@@ -136,6 +136,7 @@ ListenVerdict listen_reuses(const Env& env, SynGate& gate, const ListenRoom& roo
   env.count(Counter::syn_in);
   if (!room.accept) return drop(env, Counter::accept_queue_full);
   if (!room.record || !gate.syn_rate.take(now)) return drop(env, Counter::syn_limit_drop);
+  env.count(Counter::time_wait_reused);
   return make_record(env, s, {iss, gate.isn.ts_offset(tuple)}, now, out);
 }
 

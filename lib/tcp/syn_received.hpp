@@ -22,8 +22,8 @@
 
 namespace tern::tcp {
 
-// With an IPv4 key of 12 bytes, a timer hook of 8 and its deadline of 4 a record is 52 bytes; with an IPv6
-// key, 76.
+// With an IPv4 key of 12 bytes, a timer hook, its deadline and what the runtime notes a record is a line of 64 bytes;
+// with an IPv6 key, 88 (runtime/record.hpp).
 struct SynRecord {
   Seq iss;
   Seq irs;

@@ -16,7 +16,8 @@ void syn_sent_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Out
     reply_reset(env, s, out);
     // If it came of a life before this one (TIME-WAIT, half-open), that is over now, and our SYN was lost on it:
     // once it goes again without waiting for its whole time-out (as Linux).
-    if (t.rtx_count == 0 && t.rtx == RtxTimer::Rto) arm(t, RtxTimer::Rto, syn_after_reset, now);
+    const bool later = static_cast<std::int32_t>(t.rtx_at_ms - deadline_in(syn_after_reset, now)) > 0;
+    if (t.rtx_count == 0 && t.rtx == RtxTimer::Rto && later) arm(t, RtxTimer::Rto, syn_after_reset, now);
     return;
   }
   // Second, the RST bit: believed only with an acceptable ACK.

@@ -56,10 +56,8 @@ TimeWaitVerdict time_wait_arrives(const Env& env, TimeWaitRecord& r, const Segme
   if (h.has(flag::rst)) return env.count(Counter::time_wait_rst_ignored), TimeWaitVerdict::Drop;
 
   if (h.has(flag::syn)) {
-    if ((h.flags & (flag::ack | flag::fin)) == 0 && honours(env.settings, r, h)) {
-      env.count(Counter::time_wait_reused);
+    if ((h.flags & (flag::ack | flag::fin)) == 0 && honours(env.settings, r, h))
       return TimeWaitVerdict::Reuse;
-    }
     env.count(Counter::time_wait_old_syn);
     reply = time_wait_ack(r, now);
     return TimeWaitVerdict::Reply;

@@ -79,7 +79,7 @@ def held(web):
     """Seen from both sides while it runs: so many are open and asking, not one more."""
     with tempfile.NamedTemporaryFile(suffix=".json") as path, \
          lib.program(web.far, *client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--json", path.name, *words_of(
-             "held", "--concurrency", "300", "--think", "200ms", "--ramp", "300ms", "--duration", "1500ms", "--interval", "500ms"))) as p:
+             "held", "--concurrency", "300", "--think", "200ms", "--ramp", "300ms", "--duration", "4s", "--interval", "500ms"))) as p:
         p.wait_for("ready")
         lib.wait_until(lambda: web.open_now() == 300, "nginx has 300 connections")
         most = []
@@ -129,7 +129,9 @@ def highest_rate(web):
         lib.check(f["steps"] and f["found_cps"] == max([t["offered_cps"] for t in f["steps"] if t["held"]], default=0), f"{f}")
         lib.check(all(t["held"] == (not t["reason"]) for t in f["steps"]), f"{f}")
         lib.check(not s["closed_loop"], f"{s['closed_loop']}")
-    lib.check(f["found_cps"] == 0 and any("p99 was" in t["reason"] for t in f["steps"]), f"answered within a microsecond: {f}")
+    # Slow as the machine may be: too late, or not at all.
+    none = ("p99 was", "no latency", "none was", "only", "the tester")
+    lib.check(f["found_cps"] == 0 and all(t["reason"].startswith(none) for t in f["steps"]), f"answered within a microsecond: {f}")
     ok("the highest rate: the search ends, and says why no more is held")
 
 

@@ -96,8 +96,8 @@ def whole(cores):
              server.inside(peer.ns), contextlib.ExitStack() as held:
             for s in clients(peer):
                 held.enter_context(s)
-            seen = lib.wait_until(lambda: [l for l in live_lines(peer.program.output()) if l["open"] == HELD], "a line with the open ones")
-            lib.check(seen[0]["time_wait"] == CLOSED, f"{seen}")
+            lib.wait_until(lambda: [l for l in live_lines(peer.program.output()) if (l["open"], l["time_wait"]) == (HELD, CLOSED)],
+                           "a line with the open ones and those in TIME-WAIT")
             counters = peer.finish()
             out = peer.program.output()
         lines = live_lines(out)

@@ -74,6 +74,8 @@ def check_sums(report, found):
     failed = c["failed"]
     if c["attempted"] != c["completed"] + failed["total"] + c["unfinished"]:
         found.append(f"summary.connections: attempted is not completed + failed + unfinished: {c}")
+    if report["machine"]["tsc_hz"] <= 0:
+        found.append("machine.tsc_hz is not known")
     for where, f in [("summary", failed)] + [(f"intervals[{i}]", v["failed"]) for i, v in enumerate(report["intervals"])]:
         if f["total"] != sum(n for cause, n in f.items() if cause != "total"):
             found.append(f"{where}: failed.total is not the sum of its causes: {f}")

@@ -82,6 +82,8 @@ TEST(Load, ConnectionsThatThinkAreOpenTogether) {
   EXPECT_EQ(connection_records(l), one + 8000);
   l.think = Duration::seconds(1000); // the run is over before they are
   EXPECT_EQ(connection_records(l), one + 101'000);
+  l.concurrency = 1000; // no more are open than that
+  EXPECT_EQ(connection_records(l), one + 1000);
 }
 
 // Who is opened late, because the tester was, has his whole time-out from then on; his latency counts from when

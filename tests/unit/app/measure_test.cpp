@@ -35,6 +35,25 @@ struct StillCore {
   Station station;
 };
 
+TEST(Reports, WhereThereAreManyIntervalsTheyAreJoinedAndStillAddUp) {
+  std::vector<observe::Interval> all;
+  for (std::uint64_t i = 1; i <= 25'000; ++i) {
+    make_room(all);
+    observe::Interval v;
+    v.t = static_cast<double>(i);
+    v.seconds = 1;
+    v.completed = i;
+    all.push_back(v);
+    ASSERT_LE(all.size(), 10'000U);
+  }
+  std::uint64_t sum = 0;
+  double seconds = 0;
+  for (const observe::Interval& v : all) sum += v.completed, seconds += v.seconds;
+  EXPECT_EQ(sum, 25'000ULL * 25'001 / 2);
+  EXPECT_EQ(seconds, 25'000);
+  EXPECT_EQ(all.back().t, 25'000);
+}
+
 TEST(Station, AServersConnectionsAreItsCounters) {
   StillCore core;
   const Station* const all[] = {&core.station};
@@ -110,7 +129,7 @@ TEST(ServerWatch, ItsReportAddsUp) {
   const Station* const all[] = {&one.station, &two.station};
   observe::Result r;
   r.command = "server";
-  ServerWatch watch({.quiet = true, .interval = Duration::ms(20)}, all, r);
+  ServerWatch watch({.json = "kept for it", .quiet = true, .interval = Duration::ms(20)}, all, r);
   watch.begin(at(1000));
   watch.look(at(1019));
   EXPECT_TRUE(r.intervals.empty()); // not due
@@ -152,12 +171,31 @@ TEST(ServerWatch, ItsReportAddsUp) {
   EXPECT_EQ(r.intervals.back().cores.size(), 2U);
 }
 
+// It may serve for months.
+TEST(ServerWatch, KeepsNoIntervalsThatNobodyAskedFor) {
+  StillCore core;
+  const Station* const all[] = {&core.station};
+  observe::Result r;
+  r.command = "server";
+  ServerWatch watch({.quiet = true, .interval = Duration::ms(20)}, all, r);
+  watch.begin(at(1000));
+  for (int i = 1; i <= 50; ++i) {
+    core.ended(CoreCounter::closed_done, 1);
+    watch.look(at(1000 + 20 * i));
+  }
+  EXPECT_EQ(r.intervals.size(), 1U);
+  watch.stopping(at(2000));
+  watch.conclude(at(2000), false);
+  EXPECT_EQ(r.summary.connections.completed, 50U);
+  EXPECT_TRUE(contradictions(r).empty()) << contradictions(r).front();
+}
+
 TEST(ServerWatch, AnEndWithoutADrainIsNoIntervalOfItsOwn) {
   StillCore core;
   const Station* const all[] = {&core.station};
   observe::Result r;
   r.command = "server";
-  ServerWatch watch({.quiet = true, .interval = Duration::ms(1000)}, all, r);
+  ServerWatch watch({.json = "kept for it", .quiet = true, .interval = Duration::ms(1000)}, all, r);
   watch.begin(at(0));
   core.ended(CoreCounter::closed_done, 5);
   watch.look(at(1000));

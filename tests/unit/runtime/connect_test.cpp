@@ -125,6 +125,26 @@ TEST(Connect, AFullTableIsSaidSo) {
   EXPECT_EQ(p.client.core.handle().connect(web).error, ConnectError::no_record);
 }
 
+// The table of remotes that were lately dialled is small: two that share a place push each other out, and what they
+// have opened stays open.
+TEST(Connect, RemotesThatPushEachOtherOutGoOnAmongTheirPorts) {
+  Listening p;
+  Dialer& dialer = p.client.dialer;
+  const auto at = [](std::uint16_t port) { return Endpoint{Ip{Pair::server_ip}, Port{port}}; };
+  std::uint16_t other = 1001;
+  while (&dialer.recent(at(other)) != &dialer.recent(at(1000))) ++other;
+  for (int i = 0; i < 100; ++i)
+    for (const std::uint16_t port : {std::uint16_t{1000}, other})
+      ASSERT_EQ(p.core().connect(at(port)).error, ConnectError::none) << i << ' ' << port;
+}
+
+TEST(Connect, AKeyThatRepeatsItselfReachesNotEveryCore) {
+  std::vector<std::uint8_t> key(40);
+  EXPECT_FALSE(spans(io::Steering::by_software(key, 2)));
+  for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::uint8_t>(i * 167 + 13 * i * i + 41);
+  EXPECT_TRUE(spans(io::Steering::by_software(key, 2)));
+}
+
 TEST(Connect, EverySourceOfABlockIsUsed) {
   const net::Interface self(
       {.mac = {2}, .addresses = {{Ip{Ip4{10, 0, 0, 1}}, 8}}, .pools = {Prefix{Ip{Ip4{10, 1, 0, 0}}, 28}}});

@@ -350,6 +350,7 @@ TEST_F(Listen, ReuseTakesTheGivenIsnAndNeverACookie) {
   EXPECT_EQ(reuses(), ListenVerdict::Record);
   EXPECT_EQ(reuses(), ListenVerdict::Drop);
   EXPECT_EQ(count(Counter::syn_limit_drop), 2U);
+  EXPECT_EQ(count(Counter::time_wait_reused), 2U); // the others were not
   room = {.accept = false};
   EXPECT_EQ(reuses(), ListenVerdict::Drop);
   EXPECT_EQ(count(Counter::syn_cookie_sent), 0U);

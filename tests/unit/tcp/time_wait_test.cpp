@@ -97,7 +97,6 @@ TEST_F(TimeWait, EmptySegmentsAreNeverAnswered) {
 TEST_F(TimeWait, SynWithLaterTimestampReusesWhateverItsNumber) {
   EXPECT_EQ(arrives(full_syn(rcv_nxt - 1'000'000, ts_recent + 1)), TimeWaitVerdict::Reuse);
   EXPECT_EQ(arrives(full_syn(rcv_nxt + 1'000'000, ts_recent + 0x7fff'ffff)), TimeWaitVerdict::Reuse);
-  EXPECT_EQ(count(Counter::time_wait_reused), 2U);
   EXPECT_EQ(record.next_iss(), snd_nxt + 65'537);
   EXPECT_TRUE(record.next_iss().after(snd_nxt));
 }
