@@ -14,10 +14,11 @@ void syn_sent_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Out
     env.count(Counter::drop_old_syn_ack);
     if (h.has(flag::rst)) return;
     reply_reset(env, s, out);
-    // If it came of a life before this one (TIME-WAIT, half-open), that is over now, and our SYN was lost on it:
-    // once it goes again without waiting for its whole time-out (as Linux).
+    // An ACK without SYN comes of a life before this one, half-open or in TIME-WAIT: that is over now, and our SYN was
+    // lost on it. Once it goes again without waiting for its whole time-out (as Linux).
     const bool later = static_cast<std::int32_t>(t.rtx_at_ms - deadline_in(syn_after_reset, now)) > 0;
-    if (t.rtx_count == 0 && t.rtx == RtxTimer::Rto && later) arm(t, RtxTimer::Rto, syn_after_reset, now);
+    if (!h.has(flag::syn) && t.rtx_count == 0 && t.rtx == RtxTimer::Rto && later)
+      arm(t, RtxTimer::Rto, syn_after_reset, now);
     return;
   }
   // Second, the RST bit: believed only with an acceptable ACK.

@@ -94,10 +94,15 @@ TEST_P(Figure, Nine_HalfOpenDiscoveredByTheOneThatCrashed) {
                              "CLOSED |  | ESTABLISHED",
                              "SYN-SENT | --> <SEQ=400><CTL=SYN> | ESTABLISHED",
                              "SYN-SENT | <-- <SEQ=301><ACK=101><CTL=ACK> | ESTABLISHED",
-                             "SYN-SENT | --> <SEQ=101><CTL=RST> | CLOSED",
+                             "SYN-SENT | --> ... <SEQ=101><CTL=RST> | ESTABLISHED",
+                             "SYN-SENT | A: SYN timer | ESTABLISHED", // line 7 of the figure, as soon as that
+                             "SYN-SENT | --> ... <SEQ=400><CTL=SYN> | ESTABLISHED",
+                             "SYN-SENT | ... --> <SEQ=101><CTL=RST> | CLOSED",
+                             "SYN-SENT | ... --> <SEQ=400><CTL=SYN> | SYN-RECEIVED",
+                             "ESTABLISHED | <-- <SEQ=300><ACK=401><CTL=SYN,ACK> | SYN-RECEIVED",
+                             "ESTABLISHED | --> <SEQ=401><ACK=301><CTL=ACK> | ESTABLISHED",
                          }));
   EXPECT_EQ(s.actor_b.reason, tcp::CloseReason::Reset);
-  s.run(Duration::seconds(3)); // A's SYN comes again, to a B that listens
   EXPECT_EQ(s.state(Side::a), State::Established);
 }
 

@@ -116,6 +116,14 @@ class LoneCore {
     port.in.push_back(p.release());
     return true;
   }
+  // From now on a TIME-WAIT record has this name.
+  void rests(const FlowKey4& key) {
+    auto& streams = shard.time_wait4.streams;
+    const std::uint32_t at = streams.append(now.ms32());
+    ASSERT_NE(at, streams.none);
+    name_slot(streams.at(at), key);
+    ASSERT_TRUE(shard.flows.insert(shard.hasher(key), {FlowKind::time_wait, at}));
+  }
   // Turns until nothing is to do. One that waits for packets has always something to do: no test waits for it.
   void turn() {
     constexpr unsigned many = 20'000;

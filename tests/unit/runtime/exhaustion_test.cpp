@@ -376,6 +376,12 @@ TEST(Exhaustion, OfEverythingAtOnceIsSurvivedAndPasses) {
   FewPorts ports(c);
   Peer old = peer(0);
   ASSERT_TRUE(old.connect(c));
+  for (std::uint32_t n = 0; n < 64; ++n) // every TIME-WAIT record
+    c.rests(Lone::from(Ip4{Be32{12U << 24 | n}}, 1));
+  for (std::uint32_t n = 0; n < 100; ++n) // every handshake's
+    ASSERT_TRUE(c.arrives(Lone::from(Ip4{Be32{13U << 24 | n}}, 1), test::linux_syn(Seq{n}, 1)));
+  c.turn();
+  ASSERT_EQ(c.shard.syn4.slots.used(), 16U);
   std::vector<Peer> crowd;
   ConnectError error{};
   for (int i = 0; i < 8; ++i) { // every local port towards far_web
@@ -394,7 +400,8 @@ TEST(Exhaustion, OfEverythingAtOnceIsSurvivedAndPasses) {
   }
   (void)c.take_sent();
   EXPECT_EQ(c.shard.connections.used(), 220U);
-  EXPECT_EQ(c.shard.syn4.slots.used(), 0U); // no SYN takes a record for which there is no connection
+  EXPECT_EQ(c.shard.syn4.slots.used(), 16U);
+  EXPECT_EQ(c.shard.time_wait4.streams.size(), 64U);
   EXPECT_NE(c.shard.env.scarcity, tcp::Scarcity::none);
   for (int i = 0; i < 20; ++i) ASSERT_TRUE(answers(c, old)) << i;
   // Each limit says which it is, and is counted.
@@ -409,6 +416,7 @@ TEST(Exhaustion, OfEverythingAtOnceIsSurvivedAndPasses) {
   EXPECT_GE(c.count(tcp::Counter::accept_queue_full), 2001U);
   EXPECT_GT(c.count(tcp::Counter::drop_text_scarce), 0U);
   EXPECT_GE(c.count(CoreCounter::packets_scarce), 1U);
+  EXPECT_GT(c.shard.side.used(), 0U);
   // Control segments still find packets: a closed port is refused, a listener's peer is reset.
   (void)c.take_sent();
   ASSERT_TRUE(c.arrives(Lone::from(Ip4{10, 9, 9, 9}, 1, 9999), test::linux_syn(Seq{1}, 1)));
@@ -422,7 +430,7 @@ TEST(Exhaustion, OfEverythingAtOnceIsSurvivedAndPasses) {
   EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
   EXPECT_EQ(c.shard.syn4.slots.used(), 0U);
   EXPECT_EQ(c.shard.connections.used(), 1U);
-  EXPECT_EQ(c.shard.flows.size(), 1U);
+  EXPECT_EQ(c.shard.flows.size(), 1 + c.shard.time_wait4.streams.size());
   EXPECT_LT(c.pool.used(), 20U);
   EXPECT_TRUE(answers(c, old));
   Peer fresh = peer(999);

@@ -1,0 +1,169 @@
+// What IPv6 has of its own in a whole Core: its records, their timers, its cookies.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "support/core_pair.hpp"
+
+namespace tern {
+namespace {
+
+struct Client {
+  void on_connected(Connection c) { c.send(StaticBytes{std::string_view{"GET"}}); }
+  void on_data(Connection, Payload& p) {
+    bytes += p.size();
+    p.drop_all();
+  }
+  void on_closed(Connection, CloseReason r) {
+    ++closed;
+    reason = r;
+  }
+  std::uint64_t bytes = 0;
+  int closed = 0;
+  CloseReason reason = CloseReason::None;
+};
+struct Server {
+  void on_data(Connection c, Payload& p) {
+    p.drop_all();
+    c.send(StaticBytes{std::string_view{"200"}});
+    c.close();
+  }
+};
+
+struct Pair6 : test::CorePair<Client, Server> {
+  explicit Pair6(const ShardSettings& s = {}, ListenerSettings l = {}) : CorePair(s, 0, {}, {}, {}, true) {
+    l.first = l.last = Port{80};
+    EXPECT_TRUE(server.shard.listeners.add(l));
+  }
+  // A whole life: it asks, is answered, and the server closes.
+  void live(std::uint16_t port) {
+    const int before = client_handler.closed;
+    ASSERT_EQ(client.core.connect(key6(port)).error, ConnectError::none) << port;
+    settle();
+    run(Duration::ms(3));
+    ASSERT_EQ(client_handler.closed, before + 1) << port;
+    EXPECT_EQ(client_handler.reason, CloseReason::Done);
+  }
+  // A SYN whose sender is never heard again.
+  void abandon(std::uint16_t port) {
+    ASSERT_EQ(client.core.connect(key6(port)).error, ConnectError::none);
+    client.core.poll(now);
+    server.core.poll(now);
+  }
+  FlowRef at_server(std::uint16_t port) {
+    const FlowKey6 k{client_ip6, server_ip6, Be16{port}, Be16{80}};
+    return server.shard.flows.find(server.shard.hasher(k), k, server.shard);
+  }
+  // The server alone, its peer being silent.
+  void server_alone(Duration d) {
+    for (const Instant end = now + d; now < end;) {
+      now = now + Duration::ms(1);
+      server.core.poll(now);
+    }
+  }
+  std::uint64_t count(tcp::Counter c) const { return server.shard.tcp_counters.get(c); }
+};
+
+TEST(Core6, TimeWaitIsItsOwnRecordAndExpires) {
+  Pair6 p;
+  p.live(1000);
+  p.live(1001);
+  EXPECT_EQ(p.client_handler.bytes, 6U);
+  EXPECT_EQ(p.server.shard.time_wait6.streams.size(), 2U);
+  EXPECT_EQ(p.server.shard.time_wait4.streams.size(), 0U);
+  EXPECT_EQ(p.at_server(1000).kind(), FlowKind::time_wait6);
+  p.run(Duration::seconds(58), Duration::ms(100));
+  EXPECT_EQ(p.server.shard.time_wait6.streams.size(), 2U);
+  p.run(Duration::seconds(3), Duration::ms(100));
+  EXPECT_EQ(p.count(tcp::Counter::time_wait_expired), 2U);
+  EXPECT_EQ(p.server.shard.flows.size(), 0U);
+}
+
+TEST(Core6, TimeWaitIsUsedAgainByANewSyn) {
+  Pair6 p;
+  for (int i = 0; i < 5; ++i) p.live(1000);
+  EXPECT_EQ(p.count(tcp::Counter::time_wait_reused), 4U);
+  EXPECT_EQ(p.server.shard.time_wait6.streams.size(), 1U);
+  EXPECT_EQ(p.server.shard.flows.size(), 1U);
+}
+
+TEST(Core6, TimeWaitComesBackWhenItsHandshakeIsGivenUp) {
+  ShardSettings s;
+  s.tcp.synack_retries = 1;
+  Pair6 p(s);
+  p.live(1000);
+  p.abandon(1000);
+  ASSERT_EQ(p.at_server(1000).kind(), FlowKind::syn_received);
+  p.server_alone(Duration::seconds(4));
+  EXPECT_EQ(p.count(tcp::Counter::syn_given_up), 1U);
+  ASSERT_TRUE(p.at_server(1000));
+  EXPECT_EQ(p.at_server(1000).kind(), FlowKind::time_wait6);
+  EXPECT_EQ(p.server.shard.syn6.slots.used(), 0U);
+}
+
+TEST(Core6, TheOldestTimeWaitGoesWhereThereIsNoRoom) {
+  ShardSettings s;
+  s.time_wait_records = 4 * 64; // a quarter is IPv6's
+  Pair6 p(s);
+  const std::uint32_t room = p.server.shard.time_wait6.streams.limit();
+  for (std::uint32_t i = 0; i < 2 * room; ++i) p.live(static_cast<std::uint16_t>(1000 + i));
+  EXPECT_GE(p.count(tcp::Counter::time_wait_evicted), room);
+  EXPECT_LE(p.server.shard.time_wait6.streams.size(), room);
+  EXPECT_FALSE(p.at_server(1000));
+  EXPECT_TRUE(p.at_server(static_cast<std::uint16_t>(999 + 2 * room)));
+  EXPECT_EQ(p.server.shard.flows.size(), p.server.shard.time_wait6.streams.size());
+}
+
+TEST(Core6, SynAckIsSentAgainAndGivenUp) {
+  ShardSettings s;
+  s.tcp.synack_retries = 3;
+  Pair6 p(s);
+  p.live(999); // addresses are known from here on
+  p.abandon(1000);
+  ASSERT_EQ(p.server.shard.syn6.slots.used(), 1U);
+  EXPECT_EQ(p.server.shard.syn4.slots.used(), 0U);
+  p.server_alone(Duration::seconds(20)); // 1, 2, 4 and 8 s
+  EXPECT_EQ(p.count(tcp::Counter::retransmit_syn_ack), 3U);
+  EXPECT_EQ(p.count(tcp::Counter::syn_given_up), 1U);
+  EXPECT_EQ(p.server.shard.syn6.slots.used(), 0U);
+  EXPECT_FALSE(p.at_server(1000));
+}
+
+TEST(Core6, ACookieTakesNoRecordAndOpensTheConnection) {
+  Pair6 p({}, {.cookies = tcp::CookieMode::Always});
+  p.abandon(1000);
+  EXPECT_EQ(p.server.shard.syn6.slots.used(), 0U);
+  EXPECT_FALSE(p.at_server(1000));
+  p.settle();
+  p.live(1001);
+  EXPECT_GE(p.count(tcp::Counter::syn_cookie_sent), 2U);
+  EXPECT_GE(p.count(tcp::Counter::syn_cookie_valid), 2U);
+  EXPECT_EQ(p.client_handler.bytes, 6U);
+}
+
+TEST(Core6, RecordsThatAreOutGiveWayToCookies) {
+  ShardSettings s;
+  s.syn_records = 64;
+  Pair6 p(s, {.backlog = 1000});
+  p.live(999);
+  const std::uint32_t room = p.server.shard.syn6.slots.capacity();
+  for (std::uint32_t i = 0; i < room + 10; ++i)
+    ASSERT_EQ(p.client.core.connect(p.key6(static_cast<std::uint16_t>(1000 + i))).error, ConnectError::none);
+  for (int polls = 0; polls < 4; ++polls) p.client.core.poll(p.now);
+  while (p.server.core.poll(p.now)) {
+  }
+  EXPECT_EQ(p.server.shard.syn6.slots.used(), room);
+  EXPECT_EQ(p.count(tcp::Counter::syn_cookie_sent), 10U);
+  EXPECT_EQ(p.count(tcp::Counter::syn_limit_drop), 0U);
+}
+
+TEST(Core6, AClosedPortRefuses) {
+  Pair6 p;
+  ASSERT_EQ(p.client.core.connect(p.key6(1000, 81)).error, ConnectError::none);
+  p.settle();
+  EXPECT_EQ(p.client_handler.reason, CloseReason::Refused);
+  EXPECT_EQ(p.count(tcp::Counter::listen_rst_out), 1U);
+}
+
+} // namespace
+} // namespace tern

@@ -1,0 +1,93 @@
+// A Core's turns: what of one burst is said at once, and clocks that jump between two of them.
+#include <vector>
+
+#include "support/lone_core.hpp"
+
+namespace tern {
+namespace {
+
+using test::Peer;
+
+struct Echo {
+  void on_data(Connection c, Payload& p) { c.send(p); }
+  void on_closed(Connection, CloseReason) { ++closed; }
+  int closed = 0;
+};
+struct Sink {
+  void on_data(Connection, Payload& p) {
+    bytes += p.size();
+    p.drop_all();
+  }
+  std::uint64_t bytes = 0;
+};
+
+template <class Handler>
+Peer peer(std::uint16_t port) {
+  return {.key = test::LoneCore<Handler>::from(Ip4{198, 51, 100, 1}, port)};
+}
+
+TEST(Turn, SegmentsOfOneBurstAreAcknowledgedOnce) {
+  test::LoneCore<Sink> c;
+  c.listen();
+  Peer p = peer<Sink>(5000);
+  ASSERT_TRUE(p.connect(c));
+  (void)c.take_sent();
+  for (int i = 0; i < 9; ++i) ASSERT_TRUE(p.say(c, "part"));
+  c.turns(1);
+  EXPECT_EQ(c.handler.bytes, 36U);
+  const auto sent = c.take_sent();
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].h.ack, p.snd_nxt);
+}
+
+TEST(Turn, EchoesOfOneBurstLeaveTogether) {
+  test::LoneCore<Echo> c;
+  c.listen();
+  std::vector<Peer> peers;
+  for (std::uint16_t i = 0; i < 3; ++i) {
+    peers.push_back(peer<Echo>(static_cast<std::uint16_t>(5000 + i)));
+    ASSERT_TRUE(peers.back().connect(c));
+  }
+  (void)c.take_sent();
+  for (int i = 0; i < 4; ++i) // in turns, so that none of them has two in a row
+    for (Peer& p : peers) ASSERT_TRUE(p.say(c, "part"));
+  c.turns(1);
+  const auto sent = c.take_sent();
+  EXPECT_EQ(sent.size(), peers.size());
+  for (Peer& p : peers) EXPECT_EQ(p.hear(sent), 16U);
+}
+
+// A machine that was paused, for half a minute or for more than half of the millisecond clock's round: who is open
+// goes on, and what was due ends.
+TEST(Turn, AfterAnyPauseConnectionsGoOnAndHandshakesEnd) {
+  for (const std::int64_t pause :
+       {30'000LL, 3'000'000LL, 0x7fff'0000LL, 0x8000'0010LL, 0xfffe'0000LL, 0x1'0000'0100LL}) {
+    ShardSettings s;
+    s.tcp.synack_retries = 2;
+    test::LoneCore<Echo> c(s);
+    c.listen({.backlog = 1000});
+    std::vector<Peer> peers;
+    for (std::uint16_t i = 0; i < 200; ++i) {
+      peers.push_back(peer<Echo>(static_cast<std::uint16_t>(5000 + i)));
+      ASSERT_TRUE(peers.back().connect(c));
+      ASSERT_TRUE(answers(c, peers.back()));
+    }
+    for (std::uint32_t i = 0; i < 300; ++i)
+      ASSERT_TRUE(c.arrives(peer<Echo>(static_cast<std::uint16_t>(1 + i)).key, test::linux_syn(Seq{i}, 1)));
+    c.turn();
+    ASSERT_EQ(c.shard.syn4.slots.used(), 300U);
+    c.now = c.now + Duration::ms(pause);
+    c.turn();
+    for (Peer& p : peers) ASSERT_TRUE(answers(c, p)) << pause;
+    c.run(Duration::seconds(20), Duration::ms(10));
+    EXPECT_EQ(c.shard.syn4.slots.used(), 0U) << pause;
+    EXPECT_EQ(c.count(tcp::Counter::syn_given_up), 300U) << pause;
+    for (Peer& p : peers) ASSERT_TRUE(answers(c, p)) << pause;
+    EXPECT_EQ(c.handler.closed, 0);
+    EXPECT_EQ(c.count(tcp::Counter::retransmit_rto), 0U) << pause;
+    EXPECT_EQ(c.shard.flows.size(), 200U);
+  }
+}
+
+} // namespace
+} // namespace tern
