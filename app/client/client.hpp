@@ -250,7 +250,7 @@ class Client {
   }
   // A SYN to the next target; the fresh visit that stands for it. None: no port is free, or no record.
   [[nodiscard]] std::optional<std::uint32_t> dial() {
-    return std::visit([this](auto& names) { return dial(names); }, names_);
+    return std::visit([this](auto& names) { return this->dial(names); }, names_);
   }
   template <class Key>
   [[nodiscard]] std::optional<std::uint32_t> dial(Names<Key>& names) {
