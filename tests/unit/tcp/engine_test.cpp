@@ -328,6 +328,44 @@ TEST_F(Engine, BulkTransferOverAHundredMegabytesOfSequenceSpaceIsExact) {
   EXPECT_EQ(a.counters.get(Counter::retransmit_rto), 0U);
 }
 
+// Others hold every block of the transmit log: what is lost is found by the timer and by what the ACKs ask for, and once
+// there are blocks again it is found by the log.
+TEST_F(Engine, WithoutATransmitLogEverythingArrivesAllTheSame) {
+  connect();
+  std::vector<TxLogBlock*> others;
+  while (TxLogBlock* block = a.env.side.tx_log->take()) others.push_back(block);
+  std::string text(60'000, ' ');
+  for (std::size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>((i * 31) >> 3);
+  // Every tenth segment is lost at its first try; what it held is what comes again.
+  Seq newest = a.tcb.snd_nxt;
+  unsigned fresh = 0;
+  const auto lossy = [&](int, const wire::Tcp& h) {
+    if (log.back().from != 'a' || log.back().text == 0 || !(h.seq + log.back().text).after(newest))
+      return false;
+    newest = h.seq + log.back().text;
+    return fresh++ % 10 == 4;
+  };
+  const auto transfer = [&] {
+    b.received.clear();
+    ASSERT_EQ(a.send(text, now), text.size());
+    settle(lossy);
+    run_timers(Duration::seconds(60), lossy);
+    EXPECT_EQ(b.received, text);
+    EXPECT_EQ(a.tcb.outstanding(), 0U);
+  };
+  transfer();
+  const std::uint64_t went_without = a.counters.get(Counter::no_tx_log);
+  EXPECT_GE(went_without,
+            text.size() / 1448 - 1); // the first of them leaves before there is a record to miss it
+  EXPECT_GE(fresh, 41U);
+  EXPECT_GE(a.counters.get(Counter::retransmit_rto), 1U);
+  EXPECT_EQ(a.counters.get(Counter::retransmit_fast), 0U);
+  for (TxLogBlock* block : others) a.env.side.tx_log->give_back(block);
+  transfer();
+  EXPECT_EQ(a.counters.get(Counter::no_tx_log), went_without);
+  EXPECT_GE(a.counters.get(Counter::retransmit_fast), 1U);
+}
+
 TEST_F(Engine, DelayedAckComesWithinFortyMilliseconds) {
   connect();
   b.tcb.quick_acks = 0;
