@@ -4,7 +4,6 @@
 #include <sys/random.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 
 #include "runtime/key_file.hpp"
@@ -13,15 +12,11 @@
 namespace tern {
 namespace {
 
-// Our own steering's key: random, so that nobody can choose connections that all fall on one core, and such
-// that ports reach every entry of the table.
-io::Steering random_steering(io::CoreId cores) {
-  for (;;) {
-    std::array<std::uint8_t, 40> key{};
-    TERN_CHECK(getrandom(key.data(), key.size(), 0) == static_cast<ssize_t>(key.size()));
-    io::Steering s = io::Steering::by_software(key, cores);
-    if (spans(s)) return s;
-  }
+// Random, so that nobody can choose connections that all fall on one core.
+SteeringKey random_steering_key() {
+  SteeringKey key{};
+  TERN_CHECK(getrandom(key.data(), key.size(), 0) == static_cast<ssize_t>(key.size()));
+  return key;
 }
 
 // net_af_packet makes as many queues as its arguments say, one if they say nothing, and its rings' frames hold
@@ -46,6 +41,18 @@ std::uint16_t buffer_for(const std::string& port) {
 }
 
 } // namespace
+
+io::Steering choose_steering(const io::PortPlan& plan, const io::RssView& rss, io::CoreId cores,
+                             const std::function<SteeringKey()>& draw) {
+  if (plan.rss == io::Where::hardware && plan.queues == cores && io::Steering::possible_by_port(rss, cores)) {
+    io::Steering s = io::Steering::by_port(rss, cores);
+    if (spans(s)) return s;
+  }
+  for (;;) {
+    io::Steering s = io::Steering::by_software(draw(), cores);
+    if (spans(s)) return s;
+  }
+}
 
 NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n)
     : cores_(static_cast<io::CoreId>(std::max<std::size_t>(n.cores.size(), 1))) {
@@ -95,10 +102,7 @@ void NodePort::open(const NodeSettings& n) {
   const std::vector<rte_mempool*> pools(cores_, pool_);
   port_ = std::make_unique<io::EthPort>(request, pools);
   held_ = rte_mempool_in_use_count(pool_);
-  if (port_->plan().rss == io::Where::hardware && port_->plan().queues == cores_ &&
-      io::Steering::possible_by_port(port_->rss(), cores_))
-    steering_ = io::Steering::by_port(port_->rss(), cores_);
-  if (!steering_ || !spans(*steering_)) steering_ = random_steering(cores_);
+  steering_ = choose_steering(port_->plan(), port_->rss(), cores_, random_steering_key);
   shared_ = std::make_unique<io::SharedPort<io::EthPort>>(*port_, *steering_);
 }
 

@@ -2,6 +2,8 @@
 // arrives.
 #pragma once
 
+#include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -17,6 +19,12 @@
 #include "runtime/shard.hpp"
 
 namespace tern {
+
+// Who owns what arrives: as the port spreads it, where it spreads over all cores by a key under which ports reach each of
+// them; else by a table of ours, under the first such key of those that `draw` gives.
+using SteeringKey = std::array<std::uint8_t, 40>;
+[[nodiscard]] io::Steering choose_steering(const io::PortPlan&, const io::RssView&, io::CoreId cores,
+                                           const std::function<SteeringKey()>& draw);
 
 class NodePort {
  public:

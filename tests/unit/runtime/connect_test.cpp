@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "runtime/node_port.hpp"
 #include "support/core_pair.hpp"
 
 namespace tern {
@@ -143,6 +144,43 @@ TEST(Connect, AKeyThatRepeatsItselfReachesNotEveryCore) {
   EXPECT_FALSE(spans(io::Steering::by_software(key, 2)));
   for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::uint8_t>(i * 167 + 13 * i * i + 41);
   EXPECT_TRUE(spans(io::Steering::by_software(key, 2)));
+}
+
+// A NIC whose key cannot be changed may have any: one under which ports do not reach every core is not used, and the frames
+// that it spreads are looked at and handed over under a key of ours that has passed the same examination.
+TEST(Connect, ANicsKeyThatReachesNotEveryCoreIsNotUsed) {
+  SteeringKey good{};
+  for (std::size_t i = 0; i < good.size(); ++i)
+    good[i] = static_cast<std::uint8_t>(i * 167 + 13 * i * i + 41);
+  SteeringKey repeats{};
+  repeats.fill(0x55);
+  const std::array<SteeringKey, 3> ours{SteeringKey{}, repeats, good};
+  struct {
+    io::PortPlan plan;
+    io::RssView rss;
+  } nic;
+  nic.plan.rss = io::Where::hardware;
+  nic.plan.queues = 2;
+  for (std::size_t i = 0; i < 128; ++i) nic.rss.reta.push_back(static_cast<io::QueueId>(i % 2));
+  std::size_t drawn = 0;
+  const auto chosen = [&](const SteeringKey& key, io::CoreId cores) {
+    nic.rss.key.assign(key.begin(), key.end());
+    drawn = 0;
+    return choose_steering(nic.plan, nic.rss, cores, [&] { return ours.at(drawn++); });
+  };
+  EXPECT_TRUE(chosen(good, 2).by_port());
+  EXPECT_EQ(drawn, 0U);
+  const auto is_ours = [&](const io::Steering& s, io::CoreId cores) {
+    EXPECT_FALSE(s.by_port());
+    EXPECT_EQ(drawn, 3U); // the first that passed
+    EXPECT_EQ(s.cores(), cores);
+    EXPECT_TRUE(spans(s));
+  };
+  is_ours(chosen(SteeringKey{}, 2), 2);
+  is_ours(chosen(repeats, 2), 2);
+  is_ours(chosen(good, 3), 3); // fewer queues than cores
+  nic.plan.rss = io::Where::software;
+  is_ours(chosen(good, 2), 2);
 }
 
 TEST(Connect, EverySourceOfABlockIsUsed) {
