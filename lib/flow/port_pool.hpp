@@ -113,8 +113,8 @@ struct PortDraw {
 };
 
 enum class PortCount : std::uint8_t {
-  drawn,     // ports given
-  taken,     // candidates that were in use
+  free,  // candidates that were free: each ended a draw, whether or not its connection could then be opened
+  taken, // and those that were in use
   exhausted, // draws that found nothing within their tries
   count_
 };
@@ -161,7 +161,7 @@ class PortPool {
       const std::optional<PortDraw> found = next(at, sources);
       if (!found) continue;
       if (!taken(*found)) [[likely]] {
-        counts_.add(PortCount::drawn);
+        counts_.add(PortCount::free);
         return found;
       }
       counts_.add(PortCount::taken);

@@ -139,14 +139,15 @@ std::optional<std::string> draws(Director& d) {
   for (const Directed& core : d.cores()) {
     const auto mine = d.ask(core, [](CoreHandle& h, Splice& s) {
       const Dialer* const dialer = h.dialer();
-      return std::array{dialer == nullptr ? 0 : dialer->counts().get(PortCount::drawn),
+      return std::array{dialer == nullptr ? 0 : dialer->counts().get(PortCount::free),
                         dialer == nullptr ? 0 : dialer->counts().get(PortCount::taken),
                         s.counters().get(Count::connect_no_port)};
     });
     if (!mine) return std::nullopt;
     for (std::size_t i = 0; i < all.size(); ++i) all[i] += (*mine)[i];
   }
-  return fmt::format("{} ports drawn, {} of them were taken, {} times none was left", all[0], all[1], all[2]);
+  return fmt::format("{} ports tried were free, {} were taken, {} times none was left", all[0], all[1],
+                     all[2]);
 }
 
 } // namespace

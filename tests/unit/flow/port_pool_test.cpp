@@ -163,7 +163,7 @@ TEST(PortPool, ExhaustionIsBoundedAndCounted) {
     EXPECT_EQ(pool.counts().get(PortCount::exhausted), i);
     EXPECT_EQ(pool.counts().get(PortCount::taken), i * PortPool::default_tries);
   }
-  EXPECT_EQ(pool.counts().get(PortCount::drawn), 0U);
+  EXPECT_EQ(pool.counts().get(PortCount::free), 0U);
 }
 
 TEST(PortPool, ALongRunOfTakenPortsIsPassedInTime) {
@@ -182,6 +182,8 @@ TEST(PortPool, ALongRunOfTakenPortsIsPassedInTime) {
       ++good;
     }
   EXPECT_GE(good, 2 * table.ports() - 200); // 1,000 in tries of 16, twice
+  EXPECT_EQ(pool.counts().get(PortCount::free), 1000 + good);
+  EXPECT_EQ(pool.counts().get(PortCount::taken), 2000U);
 }
 
 TEST(PortPool, KeysThatDoNotSpanTheRetaAreDetected) {

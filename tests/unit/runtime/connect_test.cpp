@@ -124,6 +124,10 @@ TEST(Connect, AFullTableIsSaidSo) {
   ASSERT_TRUE(p.client.core.handle().connect(web));
   ASSERT_TRUE(p.client.core.handle().connect(web));
   EXPECT_EQ(p.client.core.handle().connect(web).error, ConnectError::no_record);
+  // Its port was free all the same, and is so still.
+  EXPECT_EQ(p.client.dialer.counts().get(PortCount::free), 3U);
+  EXPECT_EQ(p.client.dialer.counts().get(PortCount::taken), 0U);
+  EXPECT_EQ(p.client.shard.counters.get(CoreCounter::connects), 2U);
 }
 
 // The table of remotes that were lately dialled is small: two that share a place push each other out, and what they
