@@ -97,8 +97,8 @@ void add_defence(observe::ByName& to, const Shard& server) {
                     C::listen_rst_in, C::challenge_ack, C::challenge_ack_limited, C::drop_rst_not_exact,
                     C::drop_out_of_window, C::time_wait_rst_ignored, C::zero_window_probe})
     if (const std::uint64_t n = server.tcp_counters.get(c); n != 0) to[tcp::name_of(c)] += n;
-  for (const CoreCounter c : {CoreCounter::drop_no_connection_record, CoreCounter::drop_no_flow_entry})
-    if (const std::uint64_t n = server.counters.get(c); n != 0) to[name_of(c)] += n;
+  constexpr CoreCounter c = CoreCounter::drop_no_flow_entry;
+  if (const std::uint64_t n = server.counters.get(c); n != 0) to[name_of(c)] += n;
 }
 
 double cookie_share(std::span<const Station* const> servers) {

@@ -131,12 +131,13 @@ void Core<Port, Handler>::complete(const Key& key, FlowHash hash, FlowRef from, 
   arrive_at_connection(*r, s);
 }
 
-// A record with this name, in the flow table, where `from` was if that is anything. Null, and counted: there is none.
+// A record with this name, in the flow table, where `from` was if that is anything: room_of() said that there is one. Null,
+// and counted: the table has no place for it.
 template <io::PacketPort Port, class Handler>
 template <class Key>
 inline auto Core<Port, Handler>::take_place(const Key& key, FlowHash hash, FlowRef from) -> R* {
   R* r = shard_.connections.take();
-  if (r == nullptr) return shard_.counters.add(CoreCounter::drop_no_connection_record), nullptr;
+  TERN_DCHECK(r != nullptr);
   shard_.name(*r, key);
   const FlowRef ref = shard_.ref_of(*r);
   if (from ? shard_.flows.replace(hash, from, ref) : shard_.flows.insert(hash, ref)) [[likely]]

@@ -29,7 +29,6 @@ const char* name_of(CoreCounter c) {
                              "closed_no_memory",
                              "drop_tcp_header",
                              "drop_no_listener",
-                             "drop_no_connection_record",
                              "drop_no_flow_entry",
                              "drop_control_no_packet",
                              "unread_payload_dropped",

@@ -32,7 +32,6 @@ enum class CoreCounter : std::uint8_t {
   closed_no_memory,
   drop_tcp_header,
   drop_no_listener,
-  drop_no_connection_record,
   drop_no_flow_entry,
   drop_control_no_packet,
   unread_payload_dropped,
