@@ -175,7 +175,7 @@ class Core {
   }
   void end_comes(R& r);
 
-  void flush();
+  [[nodiscard]] bool flush();
   void flush_one(R& r);
   void unstrand(R& r);
   [[nodiscard, gnu::always_inline]] bool send_predicted(R& r); // core_predicted_inl.hpp

@@ -32,10 +32,7 @@ bool Core<Port, Handler>::poll(Instant now) {
   } else if (timers_left_) [[unlikely]] {
     busy = run_timers(false) || busy;
   }
-  if (shard_.dirty_count != 0) {
-    busy = true;
-    flush();
-  }
+  if (shard_.dirty_count != 0) busy = flush() || busy;
   net::Outbox& box = net_.outbox();
   while (box.size() != 0) {
     transmit();
@@ -164,16 +161,22 @@ void Core<Port, Handler>::end_comes(R& r) {
 
 // ---- Output: one pass over the connections that this turn touched
 
+// False: all whom it came to wait for packets as before, for which this core may rest until the next tick looks for some.
 template <io::PacketPort Port, class Handler>
-void Core<Port, Handler>::flush() {
+bool Core<Port, Handler>::flush() {
   // Closing connections may make the handler open others. Those wait for the next turn, as does one for which
   // no packet was to be had: a handler that opens and aborts without end must not hold this one up.
-  std::uint32_t n = shard_.dirty_count;
+  const std::uint32_t waiting = shard_.dirty_count;
+  std::uint32_t n = waiting;
   // While no packet is to be had for text, many may wait in vain: a turn tries some of them.
-  if (shard_.env.scarcity >= tcp::Scarcity::critical) n = std::min(n, 256U);
+  const bool scarce = shard_.env.scarcity >= tcp::Scarcity::critical;
+  const auto sent = [&] { return shard_.counters.get(CoreCounter::tx_packets) + tx_count_; };
+  const std::uint64_t sent_before = scarce ? sent() : 0;
+  if (scarce) n = std::min(n, 256U);
   // While the port takes no more, output waits here, where it is not lost, in the order of its turns.
   for (; n != 0 && !congested_; --n)
     if (R* r = shard_.take_dirty()) flush_one(*r);
+  return !scarce || congested_ || shard_.dirty_count != waiting || sent() != sent_before;
 }
 
 // A port that takes nothing at all, as of a link that is down, is not waited for: connections must come to
@@ -407,6 +410,7 @@ Instant Core<Port, Handler>::nothing_before(Duration most) const {
   if (port_.tx_pending(queue_) != 0) return now;
   if (const auto every = handler::tick_every(handler_)) most = std::min(most, *every);
   Tick ticks = net_tick_every - (now.ms32() - last_net_tick_);
+  if (shard_.dirty_count != 0) ticks = std::min(ticks, Tick{1}); // they wait for packets: see flush()
   const auto due = [&](std::optional<Tick> at) {
     if (at) ticks = std::min(ticks, static_cast<Tick>(std::max(ticks_between(now.ms32(), *at), 0)));
   };

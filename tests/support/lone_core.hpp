@@ -124,7 +124,7 @@ class LoneCore {
     name_slot(streams.at(at), key);
     ASSERT_TRUE(shard.flows.insert(shard.hasher(key), {FlowKind::time_wait, at}));
   }
-  // Turns until nothing is to do. One that waits for packets has always something to do: no test waits for it.
+  // Turns until nothing is to do.
   void turn() {
     constexpr unsigned many = 20'000;
     unsigned turns = 0;

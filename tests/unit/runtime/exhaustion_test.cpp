@@ -278,7 +278,6 @@ TEST(Exhaustion, OfPacketsByUsersWhoDoNotReadLeavesTheReserve) {
 TEST(Exhaustion, OfPacketsByPeersWhoDoNotAcknowledgeLeavesTheReserve) {
   Crowded x;
   Lone& c = x.c;
-  c.restless = true; // those who wait for packets have always something to do
   for (int n = 0; n < 200; ++n) {
     x.join(1, 82);
     ASSERT_TRUE(x.crowd.back().say(c, "more")) << n; // and 60,000 bytes are queued for it, in 41 packets

@@ -182,6 +182,37 @@ TEST(Scarcity, TellsWhoCouldSendNothingWhenThereAreSome) {
   EXPECT_EQ(p.hear(c.take_sent()), 50U);
 }
 
+// Who waits for packets is no reason to spin: the core may sleep until the next tick looks whether there are some.
+TEST(Scarcity, LetsTheCoreRestFromTickToTickWhileSomebodyWaits) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  LoneCore<Persistent> c(s, 1023);
+  c.listen();
+  Peer p = peer(0);
+  ASSERT_TRUE(p.connect(c));
+  c.turn();
+  EXPECT_GT(c.core.nothing_before(Duration::seconds(1)), c.now + Duration::ms(1));
+  std::vector<Packet> taken;
+  ASSERT_EQ(take_until(c, 120, taken), tcp::Scarcity::critical);
+  ASSERT_TRUE(p.say(c, "speak"));
+  c.turns(1); // its ACK leaves
+  c.now = c.now + Duration::us(300);
+  for (int i = 0; i < 10; ++i) EXPECT_FALSE(c.core.poll(c.now)) << i;
+  EXPECT_EQ(c.shard.dirty_count, 1U);
+  const Instant next = c.core.nothing_before(Duration::seconds(1));
+  EXPECT_EQ(next, c.now + Duration::us(700));
+  c.now = next;
+  EXPECT_FALSE(c.core.poll(c.now)); // there are none yet
+  taken.clear();
+  c.now = c.core.nothing_before(Duration::seconds(1));
+  EXPECT_EQ(c.now, next + Duration::ms(1));
+  (void)c.take_sent();
+  EXPECT_TRUE(c.core.poll(c.now));
+  EXPECT_EQ(p.hear(c.take_sent()), 100U);
+  c.turn();
+  EXPECT_EQ(c.shard.dirty_count, 0U);
+}
+
 // The last quarter of the reserve is for what makes room: text waits, of whatever length and in whatever form, what ends
 // a connection or acknowledges leaves, and when there are packets again so does the text.
 TEST(Scarcity, KeepsTheLastForControlSegments) {

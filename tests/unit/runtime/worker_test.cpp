@@ -63,5 +63,45 @@ TEST(Worker, ShowsItsConnectionsToAnyThread) {
   }
 }
 
+// One who waits for packets that others hold does not keep the core awake, and is told in time.
+TEST(Worker, SleepsWhileSomebodyWaitsForPackets) {
+  struct Waiting {
+    void on_writable(Connection) { told = true; }
+    bool told = false;
+  } waiting;
+  test::TestPool pool{511};
+  test::WirePort port{pool.pool()};
+  const Ip4 ip{192, 0, 2, 1};
+  const net::Interface self{{.mac = test::WirePort::our_mac, .addresses = {{Ip{ip}, 24}}}};
+  Worker<test::WirePort, Waiting> worker(port, 0, self, net::Routes{}, pool.pool(), {}, waiting);
+  const auto turn_until = [&](auto&& seen) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!seen() && std::chrono::steady_clock::now() < end) (void)worker.turn();
+    return seen();
+  };
+  (void)worker.turn();
+  const FlowKey4 key{Ip4{192, 0, 2, 9}, ip, Be16{80}, Be16{5000}};
+  Connection ours = worker.core().connect(key).connection;
+  ASSERT_TRUE(turn_until([&] { return !port.sent.empty(); }));
+  wire::Tcp h;
+  h.flags = wire::tcp_flag::syn | wire::tcp_flag::ack;
+  h.ack = port.sent.back().h.seq + 1;
+  h.window = 500;
+  port.in.push_back(
+      test::forge(pool.pool(), test::WirePort::our_mac, test::WirePort::router_mac, key, h).release());
+  ASSERT_TRUE(turn_until([&] { return ours.state() == tcp::State::Established; }));
+  std::vector<Packet> taken;
+  while (Packet p = pool.pool().alloc()) taken.push_back(std::move(p));
+  ASSERT_TRUE(turn_until([&] { return worker.shard().env.scarcity == tcp::Scarcity::last; }));
+  EXPECT_EQ(ours.send("text"), 0U);
+  ASSERT_TRUE(turn_until([&] { return worker.shard().dirty_count == 1; }));
+  const auto sleeps = [&] { return worker.shard().counters.get(CoreCounter::sleeps); };
+  const std::uint64_t before = sleeps();
+  EXPECT_TRUE(turn_until([&] { return sleeps() >= before + 10; }));
+  EXPECT_FALSE(waiting.told);
+  taken.clear();
+  EXPECT_TRUE(turn_until([&] { return waiting.told; }));
+}
+
 } // namespace
 } // namespace tern
