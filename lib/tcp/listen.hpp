@@ -40,11 +40,12 @@ struct SynGate {
 
   SynGate(const Secrets& secrets, std::uint32_t epoch) : isn(secrets.isn), jar(secrets.cookie, epoch) {}
 
-  // Whether an ACK may be a cookie's: none that we sent is good for more than the present and the next epoch.
+  // Whether an ACK may be a cookie's: none that we sent is good for more than the present and the next epoch, nor, where
+  // the clock was set back, for more than the one before.
   // Without this a forged ACK would cost a hash at any time, and pass one time in three million.
   [[nodiscard]] bool cookies_live(CookieMode mode) const {
     if (mode == CookieMode::Never) return false;
-    return shared_keys || (cookies_out && jar.epoch() - last_cookie_epoch <= 1);
+    return shared_keys || (cookies_out && jar.epoch() - last_cookie_epoch + 1 <= 2);
   }
 };
 

@@ -272,6 +272,17 @@ TEST_F(Listen, AutoLooksAtCookiesOnlyWhileOneCanBeGood) {
   EXPECT_EQ(count(Counter::syn_cookie_invalid), 0U);
 }
 
+// The time of day may be set back, by a second at the turn of an epoch or by a minute: what was sent before is of the next
+// epoch then, and good.
+TEST_F(Listen, CookieOutlivesAClockThatIsSetBackByAnEpoch) {
+  room.record = false;
+  const wire::Tcp ack = cookie_ack();
+  gate.jar.turn_to(epoch - 1);
+  EXPECT_EQ(arrives(ack), ListenVerdict::Complete);
+  gate.jar.turn_to(epoch - 2);
+  EXPECT_FALSE(gate.cookies_live(mode));
+}
+
 TEST_F(Listen, NoCookieIsLiveBeforeOneWasSentWhateverTheEpoch) {
   for (const std::uint32_t e : {0U, 1U, 2U, 0xffff'ffffU, epoch}) {
     const SynGate fresh{derive_secrets(master), e};
