@@ -96,6 +96,46 @@ TEST(Exhaustion, OfConnectionRecordsRefusesTheNewAndSparesTheOld) {
   EXPECT_TRUE(answers(c, more));
 }
 
+// Two are on their way in while one record is left. The second to prove itself, from his record or by his cookie, with
+// text or without, is not heard, and not refused: he tries again, and is let in when there is room.
+TEST(Exhaustion, OfConnectionRecordsWhileHandshakesAreUnderWay) {
+  for (const auto mode : {tcp::CookieMode::Never, tcp::CookieMode::Always})
+    for (const std::string_view text : {"", "ping"}) {
+      ShardSettings s;
+      s.connections = 1;
+      Lone c(s);
+      listen(c, {.cookies = mode});
+      Peer both[] = {peer(0), peer(1)};
+      for (Peer& p : both) {
+        wire::Tcp syn = test::linux_syn(p.snd_nxt, 1);
+        syn.options.has &= static_cast<std::uint8_t>(~wire::TcpOptions::timestamps_bit);
+        ASSERT_TRUE(c.arrives(p.key, syn));
+        c.turn();
+        const auto answer = c.take_sent();
+        ASSERT_EQ(answer.size(), 1U);
+        p.snd_nxt = answer[0].h.ack;
+        p.rcv_nxt = answer[0].h.seq + 1;
+      }
+      const auto prove = [&](Peer p) {
+        (void)p.say(c, text);
+        c.turn();
+        return place_of(c, p.key);
+      };
+      const FlowRef first = prove(both[0]);
+      ASSERT_TRUE(first && first.kind() == FlowKind::connection);
+      (void)c.take_sent();
+      for (std::uint64_t i = 1; i <= 2; ++i) {
+        const FlowRef second = prove(both[1]);
+        EXPECT_FALSE(second && second.kind() == FlowKind::connection);
+        EXPECT_EQ(c.count(tcp::Counter::accept_queue_full), i);
+        EXPECT_TRUE(c.take_sent().empty());
+      }
+      reset(c, both[0]);
+      const FlowRef second = prove(both[1]);
+      EXPECT_TRUE(second && second.kind() == FlowKind::connection);
+    }
+}
+
 TEST(Exhaustion, OfSynRecordsFallsBackToCookiesOrDrops) {
   for (const auto mode : {tcp::CookieMode::Auto, tcp::CookieMode::Never}) {
     ShardSettings s;
