@@ -21,6 +21,7 @@ struct Result {
   std::uint64_t events = 0;
   std::uint64_t frames = 0;
   std::uint64_t bytes = 0; // delivered to users, each checked
+  std::uint32_t hosts = 0; // of whole Cores
   std::uint32_t connections = 0;
   std::map<std::string, std::uint32_t> ends; // how they ended
   std::map<std::string, std::uint64_t> counters;

@@ -5,6 +5,7 @@
 
 #include "core_campaign.hpp"
 #include "proxy_campaign.hpp"
+#include "runtime/counters.hpp"
 #include "support/eal.hpp"
 
 namespace tern::campaign {
@@ -61,6 +62,10 @@ TEST_P(CoreCampaign, EveryByteArrivesOnceInOrderAndEveryRecordComesBack) {
     const Result r = run_cores(seed, many_packets());
     ASSERT_FALSE(r.wrong) << "tern-sim --cores --seed " << seed << " --trace: " << *r.wrong << " ("
                           << r.weather << ")";
+    if (!is_crowd(seed)) continue;
+    EXPECT_GE(r.hosts, 8U) << seed;
+    EXPECT_GE(r.connections, 2000U) << seed;
+    EXPECT_GE(r.counters.at(name_of(CoreCounter::accepted)), 2000U) << seed;
   }
 }
 

@@ -19,7 +19,12 @@ constexpr Instant the_end = Instant{} + Duration::seconds(1500);
 class CoreWorld {
  public:
   CoreWorld(std::uint64_t seed, PacketPool packets)
-      : random_(seed), net_(seed), packets_(packets), stage_(net_, packets), fair_(random_.chance(0.6)) {}
+      : random_(seed),
+        net_(seed),
+        packets_(packets),
+        stage_(net_, packets),
+        fair_(random_.chance(0.6)),
+        crowd_(is_crowd(seed)) {}
 
   Result run(const Watch& watch);
 
@@ -46,6 +51,7 @@ class CoreWorld {
   PacketPool packets_;
   Stage stage_;
   bool fair_; // nothing happens that a TCP need not survive
+  bool crowd_;
   std::vector<Machine> machines_;
   std::optional<RunLog> log_; // while it runs
   std::uint64_t events_ = 0;
@@ -61,7 +67,7 @@ void CoreWorld::add_machine(std::size_t i) {
   s.shard.syn_records = r.chance(0.3) ? static_cast<std::uint32_t>(r.between(4, 64)) : 4096;
   s.shard.time_wait_records = 8192;
   s.shard.long_connections = 512;
-  if (!fair_ && r.chance(0.3)) { // too little of everything
+  if (!fair_ && !crowd_ && r.chance(0.3)) { // too little of everything
     s.shard.connections = static_cast<std::uint32_t>(r.between(8, 200));
     s.shard.time_wait_records = static_cast<std::uint32_t>(r.between(16, 200));
     s.shard.long_connections = static_cast<std::uint32_t>(r.between(1, 16));
@@ -135,7 +141,7 @@ void CoreWorld::open(std::size_t i) {
 }
 
 void CoreWorld::build() {
-  const std::size_t hosts = random_.between(2, 12);
+  const std::size_t hosts = crowd_ ? random_.between(8, 12) : random_.between(2, 12);
   for (std::size_t i = 0; i < hosts; ++i) add_machine(i);
   const sim::NodeId router = net_.add_router("r", Ip4{10, 0, 255, 254});
   sim::Random r = random_.split(1);
@@ -143,8 +149,11 @@ void CoreWorld::build() {
     const sim::NodeId id = net_.add_host(m.host->name(), m.host->address(), *m.host);
     net_.add_link(id, router, core_link(r, fair_), core_link(r, fair_));
   }
-  const std::size_t talks = random_.chance(0.15) ? random_.between(1000, 3000) : random_.between(20, 400);
-  const bool few_ports = random_.chance(0.3);
+  const bool many = random_.chance(0.15);
+  const std::size_t talks = crowd_ ? random_.between(2500, 4000)
+                            : many ? random_.between(1000, 3000)
+                                   : random_.between(20, 400);
+  const bool few_ports = !crowd_ && random_.chance(0.3);
   stage_.talks.reserve(talks);
   for (std::size_t i = 0; i < talks; ++i) plan_talk(i, few_ports);
 }
@@ -243,6 +252,7 @@ void CoreWorld::judge(Result& r) {
     r.connections += t.begun ? 1U : 0U;
   }
   if (stage_.ghosts != 0) r.ends["ghost"] += stage_.ghosts;
+  r.hosts = static_cast<std::uint32_t>(machines_.size());
   for (Machine& m : machines_) judge_machine(m, r);
   machines_.clear(); // what their network layers still hold goes back too
   if (packets_.used() != 0) stage_.say(fmt::format("{} packets were not given back", packets_.used()));

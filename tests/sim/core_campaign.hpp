@@ -7,6 +7,12 @@
 
 namespace tern::campaign {
 
+// Every sixth seed is a crowd: thousands of connections in a few seconds among eight hosts or more, who have records for
+// all of them.
+[[nodiscard]] constexpr bool is_crowd(std::uint64_t seed) {
+  return seed % 6 == 4;
+}
+
 // `packets` must be idle: the run checks that it is again at the end.
 [[nodiscard]] Result run_cores(std::uint64_t seed, PacketPool packets, const Watch& watch = {});
 
