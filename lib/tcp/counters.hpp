@@ -24,6 +24,7 @@ enum class Counter : std::uint8_t {
   drop_syn,     // in the window of a connection that stands
   duplicate_in, // segments that hold nothing new
   duplicate_bytes_in,
+  old_ack_in, // empty ones from left of the window: overtaken by text, or asking whether we are there
   out_of_order_in,
   challenge_ack,
   challenge_ack_limited,

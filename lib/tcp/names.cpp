@@ -34,6 +34,7 @@ const char* name_of(Counter c) {
                              "drop_syn",
                              "duplicate_in",
                              "duplicate_bytes_in",
+                             "old_ack_in",
                              "out_of_order_in",
                              "challenge_ack",
                              "challenge_ack_limited",

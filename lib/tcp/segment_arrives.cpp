@@ -81,6 +81,14 @@ bool in_window(const Tcb& t, Seq seq, std::uint32_t len) {
          (seq.before(t.rcv_nxt) && (seq + len).after(t.rcv_nxt));
 }
 
+// What an honest peer sends from left of the window, and no drop to be alarmed by: an ACK that text overtook on its way, or
+// a probe (keep-alive, shut window), which is to be answered. Who forges one must guess what we have sent.
+bool is_old_ack(const Tcb& t, const Segment& s) {
+  const wire::Tcp& h = s.h;
+  return s.len() == 0 && (h.flags & (flag::ack | flag::rst)) == flag::ack && h.seq.before(t.rcv_nxt) &&
+         h.ack.at_or_after(t.snd_una - t.max_snd_wnd) && h.ack.at_or_before(t.snd_nxt);
+}
+
 // First, the sequence number. False: the segment goes no further.
 bool first_check_sequence(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   const wire::Tcp& h = s.h;
@@ -94,7 +102,7 @@ bool first_check_sequence(const Env& env, Tcb& t, const Segment& s, Instant now,
   if (!old && t.state == State::SynReceived && h.has(flag::syn) && h.has(flag::ack) && h.seq == t.irs &&
       h.ack == t.snd_nxt && !h.has(flag::rst))
     return true;
-  env.count(old ? Counter::drop_paws : Counter::drop_out_of_window);
+  env.count(old ? Counter::drop_paws : is_old_ack(t, s) ? Counter::old_ack_in : Counter::drop_out_of_window);
   if (h.has(flag::rst)) return false;
   if (t.state == State::SynReceived && h.has(flag::syn) &&
       h.seq == t.irs) { // their SYN again: our SYN-ACK was lost

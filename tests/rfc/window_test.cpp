@@ -1,4 +1,4 @@
-// RFC 7323 §2.2: the window of a segment with SYN is never scaled.
+// Windows: that of a segment with SYN is never scaled (RFC 7323 §2.2), what lies outside is refused, and a shut one.
 #include "rig.hpp"
 
 namespace tern::rfc {
@@ -36,6 +36,37 @@ TEST(SynReceived, SynAckOfSimultaneousOpenHasAnUnscaledWindow) {
   EXPECT_EQ(r.tcb.max_snd_wnd, 50'000u);
   r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_una, 0, 3000);
   EXPECT_EQ(r.tcb.snd_wnd, 48'000u);
+}
+
+// ---- §3.10.7.4, first: what is refused, and by what name. Honest peers send old ACKs too, on the cleanest of links.
+
+TEST(Established, OldAckIsAnsweredAndIsNoDrop) {
+  Rig r;
+  enter(r, State::Established);
+  const Seq nxt = r.tcb.rcv_nxt;
+  const auto count = [&](tcp::Counter c) { return r.counters.get(c); };
+  r.arrives(nxt, flag::ack, r.tcb.snd_una, 100);
+  r.arrives(nxt, flag::ack, r.tcb.snd_una); // that text overtook it
+  EXPECT_EQ(r.sent.size(), 1u);
+  r.arrives(nxt + 99, flag::ack, r.tcb.snd_nxt); // keep-alive, or a probe of a shut window
+  EXPECT_EQ(r.sent.size(), 1u);
+  EXPECT_EQ(count(tcp::Counter::old_ack_in), 2u);
+  EXPECT_EQ(count(tcp::Counter::drop_out_of_window), 0u);
+  EXPECT_EQ(r.tcb.outstanding(), 200u); // refused all the same
+}
+
+TEST(Established, WhatNoHonestPeerSendsIsADropOutsideTheWindow) {
+  Rig r;
+  enter(r, State::Established);
+  const Seq nxt = r.tcb.rcv_nxt;
+  r.arrives(nxt - 1, flag::ack, r.tcb.snd_nxt + 1);                     // of what we have not sent
+  r.arrives(nxt - 1, flag::ack, r.tcb.snd_una - r.tcb.max_snd_wnd - 1); // of what nobody remembers
+  r.arrives(r.tcb.rcv_adv + 1, flag::ack, r.tcb.snd_una);               // beyond
+  r.arrives(nxt - 1, flag::rst | flag::ack, r.tcb.snd_una);             // a guess
+  r.arrives(nxt - 1, flag::syn | flag::ack, r.tcb.snd_una);             // the handshake's
+  r.arrives(nxt - 1, 0, r.tcb.snd_una);                                 // of nothing
+  EXPECT_EQ(r.counters.get(tcp::Counter::drop_out_of_window), 6u);
+  EXPECT_EQ(r.counters.get(tcp::Counter::old_ack_in), 0u);
 }
 
 // ---- §3.10.7.4: "If the RCV.WND is zero, no segments will be acceptable, but special allowance should be
