@@ -14,23 +14,6 @@
 namespace tern::app {
 namespace {
 
-// Sources that are none of --ip are addresses of ours all the same.
-NodeSettings with_sources(const ClientSettings& c) {
-  NodeSettings n = c.node;
-  for (const Prefix& source : c.load.sources)
-    if (std::none_of(n.ip.begin(), n.ip.end(),
-                     [&](const Prefix& ip) { return ip.base() == source.base(); }) ||
-        addresses_in(source) > 1)
-      n.sources.push_back(source);
-  return n;
-}
-
-std::vector<Endpoint> all_targets(const ClientSettings& c) {
-  std::vector<Endpoint> all;
-  for (const TargetRange& t : c.targets) expand(t, all);
-  return all;
-}
-
 std::int64_t monotonic_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
@@ -39,37 +22,71 @@ std::int64_t monotonic_ns() {
 
 } // namespace
 
-Crew::Crew(const settings::Schema& schema, const ClientSettings& c, const LoadTexts& texts)
-    : schema_(schema),
-      settings_(c),
-      whole_(plan_of(c.load, texts, all_targets(c))),
-      port_(schema, with_sources(c)),
-      table_(port_.steering().toeplitz(), static_cast<std::uint32_t>(port_.steering().owners().size()),
-             whole_.ports, whole_.seed),
-      shard_(records()),
-      turn_(port_.cores() + 1) {
-  const bool four = whole_.targets.front().ip.is_v4();
-  if (port_.cores() > 1 && !table_.spans(four))
+Crew::Road::Road(const settings::Schema& schema, const ClientSettings& c, const PortShare& p,
+                 const LoadTexts& texts, const io::Eal* started)
+    : share(p),
+      whole([&] {
+        LoadSettings all = c.load;
+        all.sources = p.load.sources;
+        return plan_of(all, texts, p.targets);
+      }()),
+      port(schema, p.node, started),
+      table(port.steering().toeplitz(), static_cast<std::uint32_t>(port.steering().owners().size()),
+            whole.ports, whole.seed),
+      shard(records(schema, c, p, port)) {
+  if (port.cores() > 1 && !table.spans(whole.targets.front().ip.is_v4()))
     schema.fail("source_ports",
                 "too few for several cores: each must find ports whose replies come back to it");
+}
+
+namespace {
+
+unsigned cores_of(const std::vector<PortShare>& ports) {
+  std::size_t n = 0;
+  for (const PortShare& p : ports) n += std::max<std::size_t>(p.node.cores.size(), 1);
+  return static_cast<unsigned>(n);
+}
+
+} // namespace
+
+Crew::Crew(const settings::Schema& schema, const ClientSettings& c, const std::vector<PortShare>& ports,
+           const LoadTexts& texts)
+    : schema_(schema), settings_(c), shares_(ports), turn_(cores_of(ports) + 1) {
+  open_ports(texts);
   control_.cps = c.load.cps.is_max() ? LoadControl::closed_loop : static_cast<double>(c.load.cps.per_second);
   if (c.search.on) control_.cps = LoadControl::paused;
-  for (io::CoreId i = 0; i < port_.cores(); ++i) {
-    members_.push_back(std::make_unique<Member>());
-    Member& m = *members_.back();
-    m.plan = share_of(whole_, i, port_.cores());
-    m.station.cpu = i < c.node.cores.size() ? c.node.cores[i] : static_cast<unsigned>(sched_getcpu());
-    m.station.load = &m.stats;
-    stations_.push_back(&m.station);
-  }
-  for (io::CoreId i = 0; i < port_.cores(); ++i) threads_.emplace_back([this, i] { live(i); });
+  take_on(cores_of(ports));
+  for (auto& m : members_) threads_.emplace_back([this, &m = *m] { live(m); });
   turn_.arrive_and_wait(); // all made, or not
   if (failure_) {
     join();
     std::rethrow_exception(failure_);
   }
-  for (auto& m : members_) handles_.push_back(m->handle);
-  for (io::CoreId i = 0; i < port_.cores(); ++i) handles_[i]->set_peers(i, handles_);
+  for (auto& m : members_) m->road.handles.push_back(m->handle);
+  for (auto& m : members_) m->handle->set_peers(m->core, m->road.handles);
+}
+
+void Crew::open_ports(const LoadTexts& texts) {
+  if (shares_.size() > 1) {
+    std::vector<NodeSettings> nodes;
+    for (const PortShare& p : shares_) nodes.push_back(p.node);
+    eal_ = start_eal(schema_, nodes);
+  }
+  for (const PortShare& p : shares_)
+    roads_.push_back(std::make_unique<Road>(schema_, settings_, p, texts, eal_.get()));
+}
+
+// Members are on the ports in turn, as CPUs are dealt out.
+void Crew::take_on(unsigned cores) {
+  for (unsigned i = 0; i < cores; ++i) {
+    Road& road = *roads_[i % roads_.size()];
+    const auto core = static_cast<io::CoreId>(i / roads_.size());
+    Member& m = *members_.emplace_back(std::make_unique<Member>(road, core, share_of(road.whole, i, cores)));
+    const auto& cpus = road.share.node.cores;
+    m.station.cpu = core < cpus.size() ? cpus[core] : static_cast<unsigned>(sched_getcpu());
+    m.station.load = &m.stats;
+    stations_.push_back(&m.station);
+  }
 }
 
 Crew::~Crew() { // only where an exception came between
@@ -88,53 +105,59 @@ void Crew::join() {
 
 unsigned Crew::close() {
   join();
-  return port_.close();
+  unsigned leaked = 0;
+  for (auto& r : roads_) leaked += r->port.close();
+  return leaked;
 }
 
-ShardSettings Crew::records() const {
-  const LoadSettings& l = settings_.load;
-  const std::uint32_t cores = port_.cores();
-  ShardSettings s = shard_settings(settings_.node, port_.self());
-  if (!schema_.given("max_connections"))
-    s.connections = connection_records(l) / cores + 4096 + (settings_.search.on ? 1'000'000 / cores : 0);
+ShardSettings Crew::records(const settings::Schema& schema, const ClientSettings& c, const PortShare& p,
+                            const NodePort& port) {
+  const LoadSettings& l = p.load;
+  const std::uint32_t cores = port.cores();
+  ShardSettings s = shard_settings(p.node, port.self());
+  if (!schema.given("max_connections"))
+    s.connections = connection_records(l) / cores + 4096 + (c.search.on ? 1'000'000 / cores : 0);
   s.syn_records = 1024; // nobody connects to us
   const bool rests = l.closer == Closer::client || l.requests == 0;
-  if (!schema_.given("time_wait_records"))
-    s.time_wait_records = rests ? time_wait_records(l, settings_.node.tcp.time_wait) / cores + 1024 : 65536;
-  if (rests) make_time_waits_ready(s, l, whole_.targets.front().ip.is_v4());
+  if (!schema.given("time_wait_records"))
+    s.time_wait_records = rests ? time_wait_records(l, p.node.tcp.time_wait) / cores + 1024 : 65536;
+  if (rests) make_time_waits_ready(s, l, p.targets.front().ip.is_v4());
   s.long_connections =
       l.response_size > 1400 || l.request_size > 1400 ? std::min(s.connections, 65536U) : 4096;
   return s;
 }
 
 // A core's thread, from the first to the last.
-void Crew::live(io::CoreId core) {
-  const NodeSettings& n = settings_.node;
-  Member& m = *members_[core];
-  const PacketThread thread(n.cores.empty() ? std::nullopt : std::optional{n.cores[core]});
+void Crew::live(Member& m) {
+  Road& road = m.road;
+  const NodeSettings& n = road.share.node;
+  const PacketThread thread(n.cores.empty() ? std::nullopt : std::optional{n.cores[m.core]});
   std::unique_ptr<Client<ThePort>> client;
   std::unique_ptr<Worker<ThePort, Client<ThePort>>> worker;
   try {
     if (!thread.pinned())
       schema_.fail("cores",
-                   fmt::format("this process may not run on CPU {}; see taskset -p $$", n.cores[core]));
-    client = std::make_unique<Client<ThePort>>(m.plan, m.stats, control_, table_, port_.steering().owners(),
-                                               core, shard_.connections);
+                   fmt::format("this process may not run on CPU {}; see taskset -p $$", n.cores[m.core]));
+    client = std::make_unique<Client<ThePort>>(m.plan, m.stats, control_, road.table,
+                                               road.port.steering().owners(), m.core, road.shard.connections);
     typename Worker<ThePort, Client<ThePort>>::Settings s;
-    s.shard = shard_;
-    s.network = network_settings(port_.port());
+    s.shard = road.shard;
+    s.network = network_settings(road.port.port());
     s.idle = IdlePolicy::Busy; // it rests by what it is to do next
-    s.name = port_.cores() == 1 ? "client" : fmt::format("client {}", core);
-    s.id = core;
-    worker = std::make_unique<Worker<ThePort, Client<ThePort>>>(port_.shared(), core, port_.self(),
-                                                                routes_of(n), port_.packets(), s, *client);
+    s.name = "client";
+    if (n.number != 0) s.name += fmt::format(" port {}", n.number);
+    if (road.port.cores() > 1) s.name += fmt::format(" {}", m.core);
+    s.id = m.core;
+    io::SharedPort<io::EthPort>& shared = road.port.shared();
+    worker = std::make_unique<Worker<ThePort, Client<ThePort>>>(
+        shared, m.core, road.port.self(), routes_of(n), road.port.packets(), s, *client);
     client->attach(worker->core());
     m.station.gauges = &worker->gauges();
     m.station.shard = &worker->shard();
     m.station.net = m.net = &worker->network().counters();
-    m.station.port = &port_.shared().counters(core);
-    m.station.steered = &port_.shared().steered(core);
-    if (core == 0) m.station.missed = [this] { return port_.port().missed(); };
+    m.station.port = &shared.counters(m.core);
+    m.station.steered = &shared.steered(m.core);
+    if (m.core == 0) m.station.missed = [&road] { return road.port.port().missed(); };
     m.handle = &worker->core().handle();
   } catch (...) {
     const std::scoped_lock lock(failure_lock_);
@@ -163,30 +186,41 @@ bool Crew::all_done() const {
 
 void Crew::wait_for_link() const {
   constexpr int tenths = 100;
-  for (int i = 0; i < tenths && !port_.port().link_up(); ++i) {
-    if (stop_signals() != 0) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  int waited = 0;
+  for (const auto& r : roads_) {
+    for (; waited < tenths && !r->port.port().link_up(); ++waited) {
+      if (stop_signals() != 0) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+    if (!r->port.port().link_up())
+      schema_.fail("port", which_port(r->share.node) +
+                               "no link after 10 s; is the cable in, the other end up, "
+                               "the memif's peer running?");
   }
-  if (!port_.port().link_up())
-    schema_.fail("port", "no link after 10 s; is the cable in, the other end up, the memif's peer running?");
 }
 
 void Crew::start_table() const {
   if (settings_.output.quiet) return;
-  print_ready(port_);
+  std::vector<const NodePort*> ports;
+  std::uint32_t records = 0;
+  for (const auto& r : roads_) {
+    ports.push_back(&r->port);
+    records += r->shard.time_wait_records * r->port.cores();
+  }
+  print_ready(ports);
+  const tcp::Settings& tcp = settings_.ports.common.tcp;
   if (settings_.load.closer == Closer::client)
-    fmt::print("{}\n", time_wait_line(settings_.load, settings_.node.tcp.time_wait,
-                                      shard_.time_wait_records * port_.cores()));
-  if (const std::string line = sources_line(settings_.load, settings_.node.tcp, whole_.targets.size());
-      !line.empty())
-    fmt::print("{}\n", line);
+    fmt::print("{}\n", time_wait_line(settings_.load, tcp.time_wait, records));
+  for (const auto& r : roads_)
+    if (const std::string line = sources_line(r->share.load, tcp, r->share.targets.size()); !line.empty())
+      fmt::print("{}{}\n", which_port(r->share.node), line);
   std::fflush(stdout);
 }
 
 void Crew::run(observe::Result& result) {
   wait_for_link();
   start_table();
-  const bool two = port_.cores() > 1;
+  const bool two = members_.size() > 1;
   auto& apart = result.machine.core_to_core_cycles;
   const unsigned a = stations_.front()->cpu;
   const unsigned b = stations_.back()->cpu;
@@ -202,21 +236,25 @@ void Crew::run(observe::Result& result) {
   if (two) apart.after = observe::core_round_trip_cycles(a, b);
 }
 
-std::string Crew::no_way() const {
-  const std::string to = whole_.targets.front().to_string();
+std::string Crew::no_way(const Road& road) const {
+  const std::string to = road.whole.targets.front().to_string();
   std::uint64_t refused = 0;
   std::uint64_t unresolved = 0;
   std::uint64_t routeless = 0;
   std::uint64_t wrong_sum = 0;
   std::int64_t began = INT64_MAX;
+  bool all_rest = true;
   for (const auto& m : members_) {
+    if (&m->road != &road) continue;
     if (m->stats.load.get(Load::established) != 0) return {};
+    all_rest = all_rest && m->plan.rests;
     refused += m->stats.load.get(Load::refused);
     unresolved += m->net->get(net::NetCounter::drop_unresolved);
     routeless += m->net->get(net::NetCounter::drop_no_route);
     wrong_sum += m->net->get(net::NetCounter::drop_tcp_checksum);
     began = std::min(began, m->station.began_ns.load(std::memory_order_relaxed));
   }
+  if (all_rest) return {};
   if (refused != 0) return fmt::format("{} refused: nothing listens there, or a firewall says no", to);
   if (routeless != 0) return fmt::format("no way to {}: it is on no network of --ip; name a --gateway", to);
   // Three: one may be an accident of the wire.
@@ -233,24 +271,35 @@ std::string Crew::no_way() const {
   const Duration patience = std::min(settings_.load.timeout, Duration::seconds(10));
   if (began != 0 && monotonic_ns() - began > patience.as_ns() + 1'000'000'000)
     return fmt::format("{} does not answer; is it up, and does it know the way back to {}?", to,
-                       settings_.load.sources.front().to_string());
+                       road.share.load.sources.front().to_string());
   return {};
 }
 
+// Asked again a second later: a moment's loss is no end.
+bool Crew::link_is_lost(Road& road) const {
+  road.link_lost = road.port.port().link_up() ? 0 : road.link_lost + 1;
+  return road.link_lost >= 2;
+}
+
 std::string Crew::fault() {
-  if (unreachable_.empty()) unreachable_ = no_way();
+  for (const auto& r : roads_)
+    if (unreachable_.empty())
+      if (const std::string why = no_way(*r); !why.empty()) unreachable_ = which_port(r->share.node) + why;
   if (!unreachable_.empty()) {
     lost_.store(true, std::memory_order_relaxed);
     return "since the target cannot be reached";
   }
   // Seldom: some drivers ask the kernel.
-  if (const std::int64_t now = monotonic_ns(); now - link_asked_ns_ > 1'000'000'000) {
-    link_asked_ns_ = now;
-    link_lost_ = port_.port().link_up() ? 0 : link_lost_ + 1;
+  const std::int64_t now = monotonic_ns();
+  if (now - link_asked_ns_ <= 1'000'000'000) return {};
+  link_asked_ns_ = now;
+  for (const auto& r : roads_) {
+    if (!link_is_lost(*r)) continue;
+    lost_.store(true, std::memory_order_relaxed);
+    const unsigned number = r->share.node.number;
+    return fmt::format("since {} lost its link", number == 0 ? "the port" : fmt::format("port {}", number));
   }
-  if (link_lost_ < 2) return {};
-  lost_.store(true, std::memory_order_relaxed);
-  return "since the port lost its link";
+  return {};
 }
 
 } // namespace tern::app

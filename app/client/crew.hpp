@@ -1,4 +1,4 @@
-// The cores of `tern client`: a thread each, over one port.
+// The cores of `tern client`: a thread each, over one port or several.
 #pragma once
 
 #include <atomic>
@@ -12,26 +12,16 @@
 
 #include "app/client/client.hpp"
 #include "app/client/load_station.hpp"
-#include "app/client/search.hpp"
-#include "app/client/settings.hpp"
-#include "app/measure/reports.hpp"
+#include "app/client/ports.hpp"
 #include "runtime/node_port.hpp"
 
 namespace tern::app {
 
-struct ClientSettings {
-  ClientSettings();
-  LoadSettings load;
-  SearchSettings search;
-  OutputSettings output;
-  NodeSettings node;
-  std::vector<TargetRange> targets;
-};
-
 class Crew {
  public:
-  // Opens the port and makes a client a core. Throws ConfigError, ArenaError.
-  Crew(const settings::Schema& schema, const ClientSettings& c, const LoadTexts& texts);
+  // Opens the ports and makes a client a core. Throws ConfigError, ArenaError. What it is given outlives it.
+  Crew(const settings::Schema& schema, const ClientSettings& c, const std::vector<PortShare>& ports,
+       const LoadTexts& texts);
   ~Crew();
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
@@ -45,7 +35,21 @@ class Crew {
 
  private:
   using ThePort = io::SharedPort<io::EthPort>;
+  // A port, with what its cores share.
+  struct Road {
+    Road(const settings::Schema&, const ClientSettings&, const PortShare&, const LoadTexts&, const io::Eal*);
+    const PortShare& share;
+    LoadPlan whole; // as if all the load were this port's: its cores' shares are of it
+    NodePort port;
+    PortTable table;
+    ShardSettings shard;
+    std::vector<CoreHandle*> handles{};
+    int link_lost = 0;
+  };
   struct Member {
+    Member(Road& on, io::CoreId number, LoadPlan has) : road(on), core(number), plan(std::move(has)) {}
+    Road& road;
+    io::CoreId core; // among those of its port
     LoadPlan plan;
     LoadStats stats;
     LoadStation station;
@@ -53,25 +57,27 @@ class Crew {
     const net::NetCounters* net = nullptr;
   };
 
-  [[nodiscard]] ShardSettings records() const;
-  void live(io::CoreId core);
+  void open_ports(const LoadTexts&);
+  void take_on(unsigned cores);
+  [[nodiscard]] static ShardSettings records(const settings::Schema&, const ClientSettings&, const PortShare&,
+                                             const NodePort&);
+  void live(Member&);
   void wait_for_link() const;
   void start_table() const;
   // What a run that goes nowhere should end for.
   [[nodiscard]] std::string fault();
-  [[nodiscard]] std::string no_way() const;
+  [[nodiscard]] std::string no_way(const Road&) const;
+  [[nodiscard]] bool link_is_lost(Road&) const;
   [[nodiscard]] bool all_done() const;
   void join();
 
   const settings::Schema& schema_;
   const ClientSettings& settings_;
-  LoadPlan whole_;
-  NodePort port_;
-  PortTable table_;
-  ShardSettings shard_;
+  const std::vector<PortShare>& shares_;
+  std::unique_ptr<io::Eal> eal_; // where there are several ports
+  std::vector<std::unique_ptr<Road>> roads_;
   LoadControl control_;
   std::vector<std::unique_ptr<Member>> members_;
-  std::vector<CoreHandle*> handles_;
   std::vector<const LoadStation*> stations_;
   std::barrier<> turn_;
   std::mutex failure_lock_;
@@ -80,7 +86,6 @@ class Crew {
   std::string unreachable_;
   std::atomic<bool> lost_{false}; // there is nothing to wait for
   std::int64_t link_asked_ns_ = 0;
-  int link_lost_ = 0;
 };
 
 } // namespace tern::app

@@ -13,7 +13,7 @@ namespace tern::app {
 
 using settings::Range;
 
-void declare(settings::Schema& s, LoadSettings& l) {
+void declare(settings::Schema& s, LoadSettings& l, std::vector<OfPort<Prefix>>* sources) {
   s.group("load", "What to offer");
   s.add("cps", l.cps,
         "connections a second: open loop, evenly paced; max: closed loop, as fast as they are answered");
@@ -45,7 +45,11 @@ void declare(settings::Schema& s, LoadSettings& l) {
         Range{Duration{}, Duration::seconds(86'400)});
   s.add("warmup", l.warmup, "time at the full load before it is measured",
         Range{Duration{}, Duration::seconds(86'400)});
-  s.add("sources", l.sources, "client addresses, single or whole blocks");
+  constexpr const char* about_sources = "client addresses, single or whole blocks";
+  if (sources == nullptr)
+    s.add("sources", l.sources, about_sources);
+  else
+    s.add("sources", *sources, about_sources);
   s.add("source_ports", l.source_ports, "client ports");
   s.add("timeout", l.timeout, "a connection that makes no step for so long has failed",
         Range{Duration::ms(1), Duration::seconds(3600)});

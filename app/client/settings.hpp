@@ -6,6 +6,7 @@
 
 #include "app/client/load.hpp"
 #include "app/client/target.hpp"
+#include "app/measure/ports.hpp"
 #include "runtime/node_settings.hpp"
 
 namespace tern {
@@ -38,7 +39,19 @@ struct LoadSettings {
   [[nodiscard]] std::uint32_t bad_connections() const { return bad[0] + bad[1]; }
 };
 
-void declare(settings::Schema&, LoadSettings&);
+// `sources`: of several ports, in place of the load's own.
+void declare(settings::Schema&, LoadSettings&, std::vector<OfPort<Prefix>>* sources = nullptr);
+
+// A share of the load for who has but a part of it: `part(n)` of all that is a number of.
+template <class Part>
+void scale(LoadSettings& l, Part&& part) {
+  for (settings::Rate* r : {&l.cps, &l.rps})
+    if (!r->is_max()) r->per_second = part(r->per_second);
+  l.concurrency = static_cast<std::uint32_t>(part(l.concurrency));
+  l.in_progress = static_cast<std::uint32_t>(part(l.in_progress));
+  l.connections = part(l.connections);
+  for (std::uint32_t& n : l.bad) n = static_cast<std::uint32_t>(part(n));
+}
 
 // What the settings contradict; throw ConfigError before anything starts.
 void check(const settings::Schema&, const LoadSettings&, const NodeSettings&, std::uint64_t targets);

@@ -157,7 +157,7 @@ void Watch::run(const std::function<std::string()>& fault) {
     }
     if (now() >= end) stop();
     heeded = stop_signals();
-    const std::string why = heeded != 0 ? "by a signal; what had run by then is reported" : fault();
+    const std::string why = heeded != 0 ? by_signal : fault();
     if (!why.empty() && !result_.summary.interrupted) {
       stop();
       search_.interrupted("it was " + why);

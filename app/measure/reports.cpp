@@ -4,6 +4,7 @@
 #include <rte_cycles.h>
 #include <rte_version.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "observe/json.hpp"
@@ -40,7 +41,12 @@ void describe_run(observe::Result& r, const settings::Schema& in_force, const st
   r.machine.tsc_hz = rte_get_tsc_hz();
   for (const settings::Option& o : in_force.options()) {
     std::string& text = r.config[o.name];
-    for (const std::string& one : o.print()) text += (text.empty() ? "" : ",") + settings::plain(one);
+    const std::vector<std::string> all = o.print();
+    // Devices have commas of their own.
+    const bool commas =
+        std::any_of(all.begin(), all.end(), [](const auto& one) { return one.find(',') != one.npos; });
+    for (const std::string& one : all)
+      text += (text.empty() ? "" : commas ? " " : ",") + settings::plain(one);
   }
 }
 

@@ -22,6 +22,9 @@ void declare(settings::Schema&, OutputSettings&);
 // Files that cannot be written are told before the run; throws ConfigError.
 void check(const settings::Schema&, const OutputSettings&);
 
+// Why a run ended that was told to.
+inline constexpr const char* by_signal = "by a signal; what had run by then is reported";
+
 // `in_force`: the schema of the settings as they are after all that was left open has been filled in.
 void describe_run(observe::Result&, const settings::Schema& in_force, const std::string& command);
 // Before one more is added: a run may last for months, so old ones are joined, two and two, where there are many.

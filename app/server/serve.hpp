@@ -1,10 +1,12 @@
-// One node that serves, watched: what `tern server` does whatever it answers.
+// A node a port that serves, watched: what `tern server` does whatever it answers.
 #pragma once
 
 #include <fmt/format.h>
 #include <sched.h>
 
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "app/server/control.hpp"
@@ -14,63 +16,131 @@
 
 namespace tern::app {
 
+// A node a port, with one beginning and one end.
 template <class Handler>
-[[nodiscard]] std::vector<std::unique_ptr<Station>> stations_of(Node<Handler>& node, const NodeSettings& n) {
-  std::vector<std::unique_ptr<Station>> all;
-  for (io::CoreId c = 0; c < node.cores(); ++c) {
-    Station& s = *all.emplace_back(std::make_unique<Station>());
-    s.cpu = c < n.cores.size() ? n.cores[c] : static_cast<unsigned>(sched_getcpu());
-    s.gauges = &node.worker(c).gauges();
-    s.shard = &node.worker(c).shard();
-    s.net = &node.worker(c).network().counters();
-    s.port = &node.port().shared().counters(c);
-    s.steered = &node.port().shared().steered(c);
-    if (c == 0) s.missed = [&node] { return node.port().port().missed(); };
+class Nodes {
+ public:
+  // Opens the ports; nothing runs yet. Throws ConfigError, ArenaError.
+  Nodes(const settings::Schema& schema, const std::vector<NodeSettings>& ports, const Handler& handler) {
+    if (ports.size() > 1) eal_ = start_eal(schema, ports);
+    for (const NodeSettings& n : ports) {
+      Node<Handler>& node = *nodes_.emplace_back(std::make_unique<Node<Handler>>(
+          schema, n, [&](io::CoreId) { return handler; }, DialSettings{}, eal_.get()));
+      handles_.insert(handles_.end(), node.handles().begin(), node.handles().end());
+      add_stations(node, n);
+      links_.emplace_back(node.port());
+    }
   }
-  return all;
-}
 
-// The exit code.
+  void listen(const settings::Schema& schema, const ServeSettings& v) {
+    for (auto& n : nodes_) n->listen(schema, v);
+  }
+  void start() {
+    for (auto& n : nodes_) n->start();
+  }
+  template <class Over>
+  void wait(Over&& over) {
+    nodes_.front()->wait(over);
+  }
+  void stop(Duration patience) {
+    for (auto& n : nodes_) n->begin_stop(patience);
+    for (auto& n : nodes_) n->finish_stop();
+  }
+  [[nodiscard]] unsigned close() {
+    unsigned leaked = 0;
+    for (auto& n : nodes_) leaked += n->close();
+    return leaked;
+  }
+
+  [[nodiscard]] std::span<CoreHandle* const> handles() const { return handles_; }
+  [[nodiscard]] std::vector<const Station*> stations() const {
+    std::vector<const Station*> all;
+    for (const auto& s : stations_) all.push_back(s.get());
+    return all;
+  }
+  [[nodiscard]] std::vector<CoreReport> reports() {
+    std::vector<CoreReport> all;
+    for (auto& n : nodes_)
+      for (const CoreReport& r : n->reports()) all.push_back(r);
+    return all;
+  }
+  void print_ready() const {
+    std::vector<const NodePort*> ports;
+    for (const auto& n : nodes_) ports.push_back(&n->port());
+    tern::print_ready(ports);
+  }
+  // Why there is no going on; empty while there is.
+  [[nodiscard]] std::string look_at_links(Instant now) {
+    for (std::size_t i = 0; i < links_.size(); ++i) {
+      links_[i].look(now);
+      if (links_[i].gone())
+        return fmt::format("since the device of {} is gone",
+                           links_.size() == 1 ? "the port" : fmt::format("port {}", i + 1));
+    }
+    return {};
+  }
+
+ private:
+  void add_stations(Node<Handler>& node, const NodeSettings& n) {
+    for (io::CoreId c = 0; c < node.cores(); ++c) {
+      Station& s = *stations_.emplace_back(std::make_unique<Station>());
+      s.cpu = c < n.cores.size() ? n.cores[c] : static_cast<unsigned>(sched_getcpu());
+      s.gauges = &node.worker(c).gauges();
+      s.shard = &node.worker(c).shard();
+      s.net = &node.worker(c).network().counters();
+      s.port = &node.port().shared().counters(c);
+      s.steered = &node.port().shared().steered(c);
+      if (c == 0) s.missed = [&node] { return node.port().port().missed(); };
+    }
+  }
+
+  std::unique_ptr<io::Eal> eal_; // where there are several
+  std::vector<std::unique_ptr<Node<Handler>>> nodes_;
+  std::vector<CoreHandle*> handles_;
+  std::vector<std::unique_ptr<Station>> stations_;
+  std::vector<LinkWatch> links_;
+};
+
+// The exit code. `v.node`: what all ports have in common.
 template <class Handler>
 [[nodiscard]] int serve_watched(const settings::Schema& schema, const ServeSettings& v,
-                                const OutputSettings& out, const std::string& control_path,
-                                const Handler& handler) {
+                                const std::vector<NodeSettings>& ports, const OutputSettings& out,
+                                const std::string& control_path, const Handler& handler) {
   check_listen(schema, v);
   check(schema, out);
   ServerControl control(control_path);
   catch_stop_signals();
-  Node<Handler> node(schema, v.node, [&](io::CoreId) { return handler; });
-  node.listen(schema, v);
+  Nodes<Handler> nodes(schema, ports, handler);
+  nodes.listen(schema, v);
   observe::Result result;
   describe_run(result, schema, "server"); // once DPDK knows the machine
-  const auto stations = stations_of(node, v.node);
-  std::vector<const Station*> watched;
-  for (const auto& s : stations) watched.push_back(s.get());
-  ServerWatch watch(out, watched, result);
+  const std::vector<const Station*> stations = nodes.stations();
+  ServerWatch watch(out, stations, result);
   const TscClock clock;
   watch.begin(clock.now());
-  node.start();
-  if (!out.quiet) print_ready(node.port());
+  nodes.start();
+  if (!out.quiet) nodes.print_ready();
   const Instant end = v.duration > Duration{} ? clock.now() + v.duration : Instant::at_ns(INT64_MAX);
-  LinkWatch link(node.port().port());
-  node.wait([&] {
+  std::string died;
+  nodes.wait([&] {
     const Instant now = clock.now();
-    link.look(now);
-    control(node.handles());
+    died = nodes.look_at_links(now);
+    control(nodes.handles());
     watch.look(now);
-    return now >= end;
+    return now >= end || !died.empty();
   });
   const Instant stopped = clock.now();
   watch.stopping(stopped);
-  node.stop(v.drain);
-  watch.conclude(clock.now(), v.duration > Duration{} && stopped < end);
-  print_counters(node.reports());
-  const unsigned leaked = node.close();
+  nodes.stop(v.drain);
+  const bool early = v.duration > Duration{} && stopped < end;
+  watch.conclude(clock.now(), !died.empty() ? died : early ? by_signal : "");
+  print_counters(nodes.reports());
+  const unsigned leaked = nodes.close();
   fmt::print("packets not given back: {}\n", leaked);
   if (leaked != 0)
     result.summary.notes.push_back(fmt::format("{} packets were not given back: a bug of tern's", leaked));
   fmt::print("{}", summary_text(result));
-  return write_reports(out, result) && leaked == 0 ? 0 : 1;
+  return write_reports(out, result) && leaked == 0 && died.empty() ? 0 : 1;
 }
 
 } // namespace tern::app

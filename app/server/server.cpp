@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "app/command.hpp"
+#include "app/measure/ports.hpp"
 #include "app/measure/reports.hpp"
 #include "app/server/handlers.hpp"
 #include "app/server/responder.hpp"
@@ -15,6 +16,7 @@ enum class Mode : std::uint8_t { Echo, Discard, Chargen, Http, Respond };
 
 struct ServerSettings {
   ServeSettings serve;
+  PortsSettings ports;
   OutputSettings output;
   Mode mode = Mode::Http;
   std::uint32_t request_size = 64;
@@ -41,13 +43,17 @@ void declare(settings::Schema& s, ServerSettings& v) {
   s.choice<Http::Closes>("close", v.closes, "who ends a connection",
                          {{"client", Http::Closes::WhenAsked}, {"server", Http::Closes::AfterEach}});
   s.add("control", v.control, "path of a control socket, for tern ss; empty: none");
-  declare_serve_options(s, v.serve);
+  declare_listen_options(s, v.serve);
+  declare_ports_options(s, v.ports);
+  declare_tcp_options(s, v.ports.common);
   declare(s, v.output);
 }
 
 int run(const settings::Schema& schema, const ServerSettings& v) {
+  ServeSettings listens = v.serve;
+  listens.node = v.ports.common;
   const auto serve = [&](const auto& handler) {
-    return serve_watched(schema, v.serve, v.output, v.control, handler);
+    return serve_watched(schema, listens, each_port(schema, v.ports), v.output, v.control, handler);
   };
   switch (v.mode) {
     case Mode::Echo:

@@ -59,7 +59,7 @@ void ServerWatch::stopping(Instant now) {
   stopped_ = totals(now);
 }
 
-void ServerWatch::conclude(Instant now, bool early) {
+void ServerWatch::conclude(Instant now, const std::string& why) {
   observe::Summary& s = result_.summary;
   const Totals end = totals(now);
   take_last_interval(end);
@@ -85,8 +85,8 @@ void ServerWatch::conclude(Instant now, bool early) {
   for (std::size_t i = 0; i < s.cores.size(); ++i) s.cores[i].busy = measured.cores[i].busy;
   s.memory = memory();
   s.cookie_share = cookie_share(stations_);
-  s.interrupted = early;
-  if (early) s.interrupted_reason = "by a signal; what had run by then is reported";
+  s.interrupted = !why.empty();
+  s.interrupted_reason = why;
 }
 
 } // namespace tern::app

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "app/measure/reports.hpp"
@@ -21,8 +22,8 @@ class ServerWatch {
   void begin(Instant now);    // the cores are about to serve
   void look(Instant now);     // as often as one likes: takes an interval when it is due
   void stopping(Instant now); // what is measured ends; those that are open may yet end
-  // Once the cores stand still, and are still there. `early`: before its time, by a signal.
-  void conclude(Instant now, bool early);
+  // Once the cores stand still, and are still there. `why`: it ended before its time; empty: it did not.
+  void conclude(Instant now, const std::string& why);
 
  private:
   [[nodiscard]] Totals totals(Instant now) const;

@@ -345,6 +345,11 @@ bool EthPort::link_up() const {
   return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
+bool EthPort::gone() const {
+  if (!kernel_device_.empty()) return !kernel_device_exists(kernel_device_);
+  return rte_eth_dev_is_removed(id_) == 1;
+}
+
 std::uint64_t EthPort::missed() const {
   rte_eth_stats s{};
   return rte_eth_stats_get(id_, &s) == 0 ? s.imissed + s.rx_nombuf : 0;

@@ -58,6 +58,7 @@ class EthPort {
   [[nodiscard]] const PortCapabilities& capabilities() const { return capabilities_; }
   [[nodiscard]] std::string describe() const { return io::describe(id_, capabilities_.driver, plan_); }
   [[nodiscard]] bool link_up() const;
+  [[nodiscard]] bool gone() const; // the device was taken away
   // Packets that the device itself lost for want of a descriptor or a buffer.
   [[nodiscard]] std::uint64_t missed() const;
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 
 namespace tern::io {
@@ -27,6 +28,10 @@ bool kernel_link_up(const std::string& device) {
   const bool told = ioctl(s, SIOCGIFFLAGS, &about) == 0;
   close(s);
   return told && (about.ifr_flags & IFF_UP) != 0 && (about.ifr_flags & IFF_RUNNING) != 0;
+}
+
+bool kernel_device_exists(const std::string& device) {
+  return if_nametoindex(device.c_str()) != 0 || errno != ENODEV;
 }
 
 } // namespace tern::io

@@ -12,4 +12,7 @@ namespace tern::io {
 // Up, with somebody at the cable's other end. False as well for a device that is there no more.
 [[nodiscard]] bool kernel_link_up(const std::string& device);
 
+// False only where the kernel says that there is none of that name.
+[[nodiscard]] bool kernel_device_exists(const std::string& device);
+
 } // namespace tern::io

@@ -1,5 +1,5 @@
-// A process that serves on one port: a thread a core, each with its own shard of everything, and the caller's
-// thread to control them.
+// What serves on one port: a thread a core, each with its own shard of everything, and the caller's thread to
+// control them. A process may have several.
 //
 //   control   construct ──▶ start() ──────────── wait() ──▶ stop() ───────────────▶ close()
 //   core i       handler, worker │ on_start, turns │ drain: no new connections, those
@@ -33,6 +33,8 @@ struct ServeSettings {
   Duration drain = Duration::seconds(5);
 };
 void declare_serve_options(settings::Schema&, ServeSettings&);
+// Of them, all but the node's.
+void declare_listen_options(settings::Schema&, ServeSettings&);
 // Ranges that overlap are refused: throws ConfigError.
 void check_listen(const settings::Schema&, const ServeSettings&);
 
@@ -43,9 +45,11 @@ class Node {
 
   // Opens the port and makes a handler (`make(core's number)`) and a worker a core, on the core's thread.
   // None runs yet. Throws ConfigError, ArenaError.
+  // `started`: DPDK, where this is one of several nodes of the process.
   template <class Make>
-  Node(const settings::Schema& schema, const NodeSettings& settings, Make&& make, DialSettings dial = {})
-      : port_(schema, settings),
+  Node(const settings::Schema& schema, const NodeSettings& settings, Make&& make, DialSettings dial = {},
+       const io::Eal* started = nullptr)
+      : port_(schema, settings, started),
         dial_(port_.self(), port_.steering(), seeded(std::move(dial))),
         slots_(port_.cores()),
         turn_(port_.cores() + 1) {
@@ -99,12 +103,17 @@ class Node {
   // Every core takes nothing new, lets what is open finish for `patience`, and resets the rest; a second
   // signal cuts that short. Returns when all have ended.
   void stop(Duration patience) {
+    begin_stop(patience);
+    finish_stop();
+  }
+  // The same in two steps, for who stops several at once.
+  void begin_stop(Duration patience) {
     patience_ns_.store(patience.as_ns(), std::memory_order_relaxed);
     undrained_.store(port_.cores(), std::memory_order_relaxed);
     phase_.store(Phase::draining, std::memory_order_release);
     for (CoreHandle* h : handles_) (void)h->post([](CoreHandle&) {}); // who sleeps looks up
-    turn_.arrive_and_wait();
   }
+  void finish_stop() { turn_.arrive_and_wait(); }
   // After stop(): workers and handlers go, then the port; how many packets nobody gave back.
   [[nodiscard]] unsigned close() {
     join();
@@ -152,7 +161,7 @@ class Node {
     s.shard = shard_;
     s.network = network_settings(port_.port());
     s.idle = n.idle;
-    s.name = fmt::format("core {}", c);
+    s.name = n.number == 0 ? fmt::format("core {}", c) : fmt::format("port {} core {}", n.number, c);
     s.id = c;
     s.dial = &dial_;
     return s;
@@ -235,7 +244,7 @@ template <class Handler, class Beside = NothingBeside>
   print_ready(node.port());
   const TscClock clock;
   const Instant end = v.duration > Duration{} ? clock.now() + v.duration : Instant::at_ns(INT64_MAX);
-  LinkWatch link(node.port().port());
+  LinkWatch link(node.port());
   node.wait([&] {
     link.look(clock.now());
     beside(node.handles());

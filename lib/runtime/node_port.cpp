@@ -40,6 +40,10 @@ std::uint16_t buffer_for(const std::string& port) {
       std::clamp<unsigned long>(frame + RTE_PKTMBUF_HEADROOM, RTE_MBUF_DEFAULT_BUF_SIZE, 32768));
 }
 
+unsigned megabytes(const NodeSettings& n) {
+  return static_cast<unsigned>(n.packet_memory.n >> 20);
+}
+
 } // namespace
 
 io::Steering choose_steering(const io::PortPlan& plan, const io::RssView& rss, io::CoreId cores,
@@ -54,16 +58,34 @@ io::Steering choose_steering(const io::PortPlan& plan, const io::RssView& rss, i
   }
 }
 
-NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n)
-    : cores_(static_cast<io::CoreId>(std::max<std::size_t>(n.cores.size(), 1))) {
+std::unique_ptr<io::Eal> start_eal(const settings::Schema& schema, std::span<const NodeSettings> ports) {
+  io::EalSettings e;
+  e.memory_mb = 0;
+  for (const NodeSettings& n : ports) {
+    e.huge_pages = n.huge_pages;
+    e.memory_mb += io::eal_megabytes_for(megabytes(n));
+    if (io::is_pci_address(n.port)) e.devices.push_back(n.port);
+  }
+  try {
+    auto eal = std::make_unique<io::Eal>(e);
+    if (!eal->note().empty()) fmt::print("{}\n", eal->note());
+    return eal;
+  } catch (const io::HugePagesError& error) {
+    schema.fail("huge_pages", error.what());
+  } catch (const io::Error& error) {
+    schema.fail("port", error.what());
+  }
+}
+
+NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n, const io::Eal* started)
+    : number_(n.number), cores_(static_cast<io::CoreId>(std::max<std::size_t>(n.cores.size(), 1))) {
   if (n.port.empty())
     schema.fail("port", "no port given; name a NIC (0000:03:00.0) or a software one (net_tap0,iface=tern0)");
   constexpr std::size_t most_cores = 64;
   if (n.cores.size() > most_cores) schema.fail("cores", fmt::format("more than {} cores", most_cores));
+  if (started == nullptr) eal_ = start_eal(schema, {&n, 1});
   try {
     open(n);
-  } catch (const io::HugePagesError& e) {
-    schema.fail("huge_pages", e.what());
   } catch (const io::Error& e) {
     schema.fail("port", e.what());
   }
@@ -79,18 +101,12 @@ NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n)
 }
 
 void NodePort::open(const NodeSettings& n) {
-  const auto megabytes = static_cast<unsigned>(n.packet_memory.n >> 20);
-  io::EalSettings e;
-  e.huge_pages = n.huge_pages;
-  e.memory_mb = io::eal_megabytes_for(megabytes);
-  if (io::is_pci_address(n.port)) e.devices = {n.port};
-  eal_ = std::make_unique<io::Eal>(e);
-  if (!eal_->note().empty()) fmt::print("{}\n", eal_->note());
   io::PortRequest request;
   request.name = with_arguments(n.port, cores_, n.mtu);
   const std::uint16_t buffer = buffer_for(request.name);
   request.buffer_room = static_cast<std::uint16_t>(buffer - RTE_PKTMBUF_HEADROOM);
-  pool_ = io::make_packet_pool("tern", megabytes, 256, buffer);
+  const std::string name = n.number == 0 ? "tern" : fmt::format("tern port {}", n.number);
+  pool_ = io::make_packet_pool(name, megabytes(n), 256, buffer);
   request.queues = cores_;
   request.mtu = n.mtu;
   request.checksums = n.checksums;
@@ -162,21 +178,29 @@ net::NetworkSettings network_settings(const io::EthPort& port) {
   return s;
 }
 
-void print_ready(const NodePort& node) {
+void print_ready(std::span<const NodePort* const> ports) {
   for (const ArenaReservation& r : process_arena().reservations()) fmt::print("{}\n", r.to_string());
-  if (node.cores() > 1)
-    fmt::print("{} cores, packets spread by {}\n", node.cores(),
-               node.steering().by_port() ? "the port" : "software, over hand-off rings");
-  fmt::print("ready: {} on {}\n", node.port().describe(), node.self().addresses().front().ip.to_string());
+  for (const NodePort* one : ports) {
+    const NodePort& node = *one;
+    const std::string which = node.number() == 0 ? "" : fmt::format("port {}: ", node.number());
+    if (node.cores() > 1)
+      fmt::print("{}{} cores, packets spread by {}\n", which, node.cores(),
+                 node.steering().by_port() ? "the port" : "software, over hand-off rings");
+    // Who waits for the word waits for the last.
+    fmt::print("{}{}: {} on {}\n", which, one == ports.back() ? "ready" : "open", node.port().describe(),
+               node.self().addresses().front().ip.to_string());
+  }
   std::fflush(stdout);
 }
 
 void LinkWatch::look(Instant now) {
   if (now < next_) return;
   next_ = now + Duration::seconds(1);
-  if (const bool up = port_.link_up(); up != up_) {
+  gone_ = node_.port().gone();
+  if (const bool up = node_.port().link_up(); up != up_) {
     up_ = up;
-    fmt::print("link {}\n", up ? "up" : "down");
+    fmt::print("link{} {}\n", node_.number() == 0 ? "" : fmt::format(" of port {}", node_.number()),
+               up ? "up" : "down");
     std::fflush(stdout);
   }
 }

@@ -1,11 +1,11 @@
-// What a process has one of, whatever runs on its cores: EAL, packets, the port, addresses, and who owns what
-// arrives.
+// What the cores of one port share: packets, the port, addresses, and who owns what arrives.
 #pragma once
 
 #include <array>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "io/error.hpp"
@@ -26,15 +26,21 @@ using SteeringKey = std::array<std::uint8_t, 40>;
 [[nodiscard]] io::Steering choose_steering(const io::PortPlan&, const io::RssView&, io::CoreId cores,
                                            const std::function<SteeringKey()>& draw);
 
+// DPDK, once in a process, for all of its ports. Throws ConfigError.
+[[nodiscard]] std::unique_ptr<io::Eal> start_eal(const settings::Schema&, std::span<const NodeSettings>);
+
 class NodePort {
  public:
-  // Throws ConfigError. One core for each that the settings name, at least one.
-  NodePort(const settings::Schema&, const NodeSettings&);
+  // Throws ConfigError. One core for each that the settings name, at least one. `started`: by who has several
+  // ports; without it the port starts DPDK for itself.
+  NodePort(const settings::Schema&, const NodeSettings&, const io::Eal* started = nullptr);
   ~NodePort();
   NodePort(const NodePort&) = delete;
   NodePort& operator=(const NodePort&) = delete;
 
   [[nodiscard]] io::CoreId cores() const { return cores_; }
+  // Among several, from 1; 0: it is the only one.
+  [[nodiscard]] unsigned number() const { return number_; }
   [[nodiscard]] io::EthPort& port() { return *port_; }
   [[nodiscard]] const io::EthPort& port() const { return *port_; }
   [[nodiscard]] io::SharedPort<io::EthPort>& shared() { return *shared_; }
@@ -47,6 +53,7 @@ class NodePort {
  private:
   void open(const NodeSettings&);
 
+  unsigned number_;
   io::CoreId cores_;
   std::unique_ptr<io::Eal> eal_;
   rte_mempool* pool_ = nullptr;
@@ -63,16 +70,23 @@ class NodePort {
 void name_addresses(ShardSettings&, const net::Interface&);
 [[nodiscard]] net::NetworkSettings network_settings(const io::EthPort&);
 
-void print_ready(const NodePort&);
+void print_ready(std::span<const NodePort* const>);
+inline void print_ready(const NodePort& one) {
+  const NodePort* const all[] = {&one};
+  print_ready(all);
+}
 // Says when the link goes and comes. For the control thread, asked as often as it likes: it looks once a
 // second.
 class LinkWatch {
  public:
-  explicit LinkWatch(const io::EthPort& port) : port_(port) {}
+  explicit LinkWatch(const NodePort& node) : node_(node) {}
   void look(Instant now);
+  // Its device is there no more, and does not come back.
+  [[nodiscard]] bool gone() const { return gone_; }
 
  private:
-  const io::EthPort& port_;
+  const NodePort& node_;
+  bool gone_ = false;
   Instant next_;
   bool up_ = true;
 };

@@ -38,6 +38,10 @@ void declare_port_options(settings::Schema& s, NodeSettings& n) {
   s.add("vlan", n.vlan, "VLAN of every frame (802.1Q)");
   s.add("service_vlan", n.service_vlan, "VLAN outside of that one (802.1ad), so that frames carry two tags");
   s.add("mac", n.mac, "our MAC address (default: the port's own)");
+  declare_common_port_options(s, n);
+}
+
+void declare_common_port_options(settings::Schema& s, NodeSettings& n) {
   s.add("mtu", n.mtu, "largest IP packet", Range<std::uint16_t>{576, 9000});
   s.choice<io::HugePages>(
       "huge_pages", n.huge_pages, "whether packets lie in huge pages",

@@ -30,6 +30,7 @@ struct RouteSetting {
 
 struct NodeSettings {
   // ports
+  unsigned number = 0; // among several ports of one process, from 1; 0: it is the only one
   std::string port;
   std::vector<unsigned> cores{};
   std::vector<Prefix> ip;             // an address with its network's length: "10.0.0.2/24"
@@ -60,6 +61,8 @@ struct NodeSettings {
 };
 
 void declare_port_options(settings::Schema&, NodeSettings&);
+// Of them, what several ports of one process have in common.
+void declare_common_port_options(settings::Schema&, NodeSettings&);
 void declare_tcp_options(settings::Schema&, NodeSettings&);
 
 // The same as an interface of the port that was opened. Throws ConfigError.

@@ -189,6 +189,15 @@ T read(const Given& given, const std::optional<Range<T>>& range = {}) {
   return *std::move(v);
 }
 
+// Several may stand in one text, with commas between them, but of a kind that has commas of its own.
+template <Setting T>
+std::vector<Given> each_of(std::span<const Given> given) {
+  if constexpr (requires { Value<T>::holds_commas; })
+    return {given.begin(), given.end()};
+  else
+    return split_commas(given);
+}
+
 // Numbers and truths stand bare in TOML, everything else in quotes.
 template <Setting T>
 std::string write(const T& v) {
@@ -225,7 +234,7 @@ void Schema::add(std::string name, std::vector<T>& target, std::string help) {
   o.text_only = std::is_same_v<T, std::string>;
   o.set = [&target](std::span<const Given> given) {
     std::vector<T> all;
-    for (const Given& g : detail::split_commas(given)) all.push_back(detail::read<T>(g));
+    for (const Given& g : detail::each_of<T>(given)) all.push_back(detail::read<T>(g));
     target = std::move(all);
   };
   o.print = [&target] {

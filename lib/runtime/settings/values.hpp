@@ -47,6 +47,7 @@ struct PortRange { // "1024-65535", or one port
 //   expects   completes "'x' is not …"
 //   parse     no value for anything but the whole text
 //   print     parse(print(v)) == v
+//   holds_commas  (kinds whose text may) no list of them stands in one text
 //   beyond    (kinds that have ends) the end that text, a value but for its size, lies beyond
 template <class T>
 struct Value;

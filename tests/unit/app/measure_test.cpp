@@ -148,7 +148,7 @@ TEST(ServerWatch, ItsReportAddsUp) {
   two.shard.tcp_counters.add(tcp::Counter::syn_cookie_valid, 201);
   watch.stopping(at(1104));
   two.shard.counters.add(CoreCounter::closed_done, 1); // while it drains
-  watch.conclude(at(1150), false);
+  watch.conclude(at(1150), "");
   const observe::Summary& s = r.summary;
   EXPECT_TRUE(contradictions(r).empty()) << contradictions(r).front();
   EXPECT_EQ(s.connections.attempted, 402U);
@@ -185,7 +185,7 @@ TEST(ServerWatch, KeepsNoIntervalsThatNobodyAskedFor) {
   }
   EXPECT_EQ(r.intervals.size(), 1U);
   watch.stopping(at(2000));
-  watch.conclude(at(2000), false);
+  watch.conclude(at(2000), "");
   EXPECT_EQ(r.summary.connections.completed, 50U);
   EXPECT_TRUE(contradictions(r).empty()) << contradictions(r).front();
 }
@@ -201,7 +201,7 @@ TEST(ServerWatch, AnEndWithoutADrainIsNoIntervalOfItsOwn) {
   watch.look(at(1000));
   core.ended(CoreCounter::closed_done, 2);
   watch.stopping(at(1001));
-  watch.conclude(at(1002), false);
+  watch.conclude(at(1002), "");
   ASSERT_EQ(r.intervals.size(), 1U);
   EXPECT_EQ(r.intervals[0].completed, 7U);
   EXPECT_DOUBLE_EQ(r.intervals[0].seconds, 1.002);
@@ -215,7 +215,7 @@ TEST(ServerWatch, WhoWasToServeLongerSaysSo) {
   ServerWatch watch({.quiet = true}, all, r);
   watch.begin(at(0));
   watch.stopping(at(500));
-  watch.conclude(at(501), true);
+  watch.conclude(at(501), by_signal);
   EXPECT_TRUE(r.summary.interrupted);
   EXPECT_FALSE(r.summary.interrupted_reason.empty());
   EXPECT_EQ(r.summary.cycles_per_connection.server, 0);

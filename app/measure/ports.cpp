@@ -1,0 +1,170 @@
+#include "app/measure/ports.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tern::settings {
+
+std::optional<PortMark> port_mark(std::string_view text) {
+  const std::size_t at = text.rfind('@');
+  if (at == std::string_view::npos) return PortMark{text};
+  const auto port = Value<unsigned>::parse(text.substr(at + 1));
+  if (!port || *port == 0) return std::nullopt;
+  return PortMark{text.substr(0, at), *port};
+}
+
+} // namespace tern::settings
+
+namespace tern::app {
+namespace {
+
+constexpr std::size_t most_ports = 16;
+
+// Two names of one device: "03:00.0" and "0000:03:00.0"; one kernel interface under two drivers.
+std::string device_of(const std::string& port) {
+  const std::string name = port.substr(0, port.find(','));
+  return io::is_pci_address(name) && std::count(name.begin(), name.end(), ':') == 1 ? "0000:" + name : name;
+}
+std::string interface_named(const std::string& port) {
+  constexpr std::string_view key = ",iface=";
+  const std::size_t at = port.find(key);
+  if (at == std::string::npos) return {};
+  const std::size_t from = at + key.size();
+  return port.substr(from, port.find(',', from) - from);
+}
+
+void refuse_twins(const settings::Schema& s, const std::vector<Device>& ports) {
+  for (std::size_t i = 0; i < ports.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k) {
+      const std::string& a = ports[k].name;
+      const std::string& b = ports[i].name;
+      if (device_of(a) == device_of(b))
+        s.fail("port",
+               fmt::format("{} and {} are one device; give each port another, net_tap0 and net_tap1", a, b));
+      if (const std::string iface = interface_named(b); !iface.empty() && iface == interface_named(a))
+        s.fail("port",
+               fmt::format("{} and {} are both on {}; give each port an interface of its own", a, b, iface));
+    }
+}
+
+template <class T>
+std::optional<T> one_of_port(const settings::Schema& s, const char* option, const std::vector<OfPort<T>>& all,
+                             std::size_t i, std::size_t ports) {
+  std::vector<T> own = of_port(s, option, all, i, ports);
+  if (own.size() > 1)
+    s.fail(option, fmt::format("{} and {} for one port; give it once", settings::Value<T>::print(own[0]),
+                               settings::Value<T>::print(own[1])));
+  if (own.empty()) return std::nullopt;
+  return std::move(own.front());
+}
+
+std::vector<RouteSetting> routes_of_port(const settings::Schema& s, const PortsSettings& p, std::size_t i) {
+  std::vector<RouteSetting> own;
+  for (const PortRoute& r : p.routes)
+    for (const Ip& via : of_port<Ip>(s, "route", {r.via}, i, p.port.size())) own.push_back({r.to, via});
+  return own;
+}
+
+std::optional<std::uint16_t> vlan_of_port(const settings::Schema& s, const char* option,
+                                          const std::vector<OfPort<std::uint32_t>>& all, std::size_t i,
+                                          std::size_t ports) {
+  const auto tag = one_of_port(s, option, all, i, ports);
+  if (!tag) return std::nullopt;
+  if (*tag == 0 || *tag > 4094)
+    s.fail(option, fmt::format("{} is no VLAN; they are numbered 1 to 4094", *tag));
+  return static_cast<std::uint16_t>(*tag);
+}
+
+// The CPUs in turn, so that the first of them are on different ports.
+std::vector<unsigned> cores_of_port(const PortsSettings& p, std::size_t i) {
+  std::vector<unsigned> own;
+  for (std::size_t c = i; c < p.common.cores.size(); c += p.port.size()) own.push_back(p.common.cores[c]);
+  return own;
+}
+
+} // namespace
+
+void detail::fail_port(const settings::Schema& s, const char* option, const std::string& text, unsigned named,
+                       std::size_t ports) {
+  if (named == 0)
+    s.fail(option,
+           fmt::format("{}: of which of the {} ports? write {}@1 for the first, or @2 …", text, ports, text));
+  s.fail(option, fmt::format("{}@{}: there {} {} port{}", text, named, ports == 1 ? "is" : "are", ports,
+                             ports == 1 ? "" : "s"));
+}
+
+void declare_ports_options(settings::Schema& s, PortsSettings& p) {
+  s.group("ports", "Where packets come from");
+  s.add("port", p.port,
+        "a DPDK device: a vdev string (net_tap0,iface=tern0) or a PCI address (repeat for more; what is one "
+        "port's then names it, counted from 1: --ip 10.0.1.2/24@2)");
+  s.add("cores", p.common.cores,
+        "CPUs to run on, one worker each, dealt out to the ports in turn; none: one worker a port, on no CPU "
+        "in particular");
+  s.add("ip", p.ip, "our addresses with their network's length: 10.0.0.2/24 (repeat for more)");
+  s.add("gateway", p.gateway, "the router for everything that is not on our own networks; one a family");
+  s.list<PortRoute>("route", p.routes, "a network with a router of its own: 10.8.0.0/16,via=10.0.0.254",
+                    [](settings::Schema& item, PortRoute& r) {
+                      item.add("to", r.to, "the network");
+                      item.add("via", r.via, "its router, on a network of ours");
+                    });
+  s.add("vlan", p.vlan, "VLAN of every frame (802.1Q)");
+  s.add("service_vlan", p.service_vlan, "VLAN outside of that one (802.1ad), so that frames carry two tags");
+  s.add("mac", p.mac, "our MAC address (default: the port's own)");
+  declare_common_port_options(s, p.common);
+}
+
+std::uint64_t part_of_port(std::uint64_t n, const NodeSettings& port, std::size_t ports,
+                           const NodeSettings& common) {
+  const std::uint64_t own = common.cores.empty() ? 1 : port.cores.size();
+  const std::uint64_t all = common.cores.empty() ? ports : common.cores.size();
+  return n / all * own + (n % all * own + all - 1) / all;
+}
+
+std::string which_port(const NodeSettings& n) {
+  return n.number == 0 ? "" : fmt::format("port {}: ", n.number);
+}
+
+std::vector<NodeSettings> each_port(const settings::Schema& s, const PortsSettings& p) {
+  const std::size_t ports = p.port.size();
+  if (ports == 0)
+    s.fail("port", "no port given; name a NIC (0000:03:00.0) or a software one (net_tap0,iface=tern0)");
+  if (ports > most_ports) s.fail("port", fmt::format("{} are more than {}", ports, most_ports));
+  refuse_twins(s, p.port);
+  const auto& cores = p.common.cores;
+  if (!cores.empty() && cores.size() < ports)
+    s.fail("cores", fmt::format("{} for {} ports; each needs one of its own: name {} or more, or none",
+                                cores.size(), ports, ports));
+  constexpr std::uint64_t least_packets = 16ULL << 20;
+  if (p.common.packet_memory.n / ports < least_packets)
+    s.fail("packet_memory", fmt::format("each of the {} ports needs 16M of it; give {}M or more", ports,
+                                        (least_packets >> 20) * ports));
+  if (ports > 1) apply_limits(p.common, s); // of the process
+  std::vector<NodeSettings> all;
+  for (std::size_t i = 0; i < ports; ++i) {
+    NodeSettings& n = all.emplace_back(p.common);
+    n.port = p.port[i].name;
+    n.cores = cores_of_port(p, i);
+    n.ip = of_port(s, "ip", p.ip, i, ports);
+    n.gateway = of_port(s, "gateway", p.gateway, i, ports);
+    n.routes = routes_of_port(s, p, i);
+    n.vlan = vlan_of_port(s, "vlan", p.vlan, i, ports);
+    n.service_vlan = vlan_of_port(s, "service_vlan", p.service_vlan, i, ports);
+    n.mac = one_of_port(s, "mac", p.mac, i, ports).value_or("");
+    if (ports == 1) continue;
+    n.number = static_cast<unsigned>(i + 1);
+    if (n.ip.empty())
+      s.fail("ip", fmt::format("no address of port {}; name at least one: 10.0.0.2/24@{}", i + 1, i + 1));
+    n.memory = {}; // the process's, above
+    n.packet_memory.n /= ports;
+    const auto part = [&](std::uint32_t of) {
+      return static_cast<std::uint32_t>(part_of_port(of, n, ports, p.common));
+    };
+    n.connections = part(n.connections);
+    n.time_wait_records = std::max(part(n.time_wait_records), 64U);
+  }
+  return all;
+}
+
+} // namespace tern::app
