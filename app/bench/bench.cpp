@@ -52,7 +52,8 @@ int run(const settings::Schema& schema, const BenchSettings& given) {
   harm.limit = std::max(harm.limit, pool->size / 2 / links);
   observe::Result result;
   settings::Schema in_force;
-  declare(in_force, b);
+  BenchSettings told = in_full(schema, b);
+  declare(in_force, told);
   describe_run(result, in_force, "bench");
   {
     io::MemoryPair pair({.queues = static_cast<std::uint16_t>(cores_of(schema, b).clients.size()),

@@ -102,6 +102,21 @@ BenchCores cores_of(const settings::Schema& s, const BenchSettings& b) {
           std::set<unsigned>(all.begin(), all.end()).size() != all.size()};
 }
 
+BenchSettings in_full(const settings::Schema& s, const BenchSettings& completed) {
+  BenchSettings b = completed;
+  const BenchEnds ends = ends_of(s, b);
+  b.targets = ends.listen;
+  b.node.ip.clear();
+  for (const net::InterfaceSettings* end : {&ends.client, &ends.server})
+    for (const net::Address& a : end->addresses) b.node.ip.emplace_back(a.ip, a.prefix_length);
+  const BenchCores cores = cores_of(s, b);
+  if (b.node.cores.empty()) {
+    b.node.cores = cores.clients;
+    if (!cores.shared) b.node.cores.insert(b.node.cores.end(), cores.servers.begin(), cores.servers.end());
+  }
+  return b;
+}
+
 io::Impairment impairment_of(const settings::Schema& schema, const BenchSettings& b) {
   io::Impairment harm;
   harm.seed = b.load.seed;

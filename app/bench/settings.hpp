@@ -28,6 +28,8 @@ struct BenchSettings {
 void declare(settings::Schema&, BenchSettings&);
 // What follows from the settings, and what they contradict; throws ConfigError before anything starts.
 [[nodiscard]] BenchSettings completed(const settings::Schema&, const BenchSettings&);
+// With all that follows from them written out, for the report: given again, they are the same run.
+[[nodiscard]] BenchSettings in_full(const settings::Schema&, const BenchSettings&);
 [[nodiscard]] io::Impairment impairment_of(const settings::Schema&, const BenchSettings&);
 
 // The CPUs of each end's cores, as many on either.

@@ -37,6 +37,10 @@ std::uint64_t LoadStation::busy_cycles() const {
          beside_cycles.load(std::memory_order_relaxed);
 }
 
+std::int64_t LoadStation::own_cycles() const {
+  return Station::own_cycles() + static_cast<std::int64_t>(driving_cycles.load(std::memory_order_relaxed));
+}
+
 StageLatencies StageLatencies::since(const StageLatencies& earlier) const {
   return {connect.since(earlier.connect), first_byte.since(earlier.first_byte),
           response.since(earlier.response), close.since(earlier.close)};

@@ -29,6 +29,7 @@ struct LoadStation : Station {
 
   [[nodiscard]] Tally tally() const override;
   [[nodiscard]] std::uint64_t busy_cycles() const override;
+  [[nodiscard]] std::int64_t own_cycles() const override;
 };
 
 // The latencies of all clients so far.

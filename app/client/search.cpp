@@ -18,7 +18,8 @@ void declare(settings::Schema& s, SearchSettings& f) {
   s.add("find_max", f.on,
         "try rates, and say which is the highest that the system under test holds, and why");
   s.add("max_loss", f.max_loss, "held: no more failed connections than this");
-  s.add("max_p99", f.max_p99, "held: 99% are answered within this (0: no limit)",
+  s.add("max_p99", f.max_p99,
+        "held: 99% of connects, and 99% of responses, take no longer than this (0: no limit)",
         Range{Duration{}, Duration::seconds(60)});
   s.add("find_from", f.first, "the first rate to try", Range{settings::Rate{1}, settings::Rate{100'000'000}});
   s.add("find_to", f.most, "no rate above this is tried");
@@ -36,7 +37,7 @@ void prepare(const settings::Schema& s, const SearchSettings& search, LoadSettin
   if (!s.given("timeout")) l.timeout = std::clamp(search.step, Duration::seconds(1), Duration::seconds(5));
 }
 
-void Search::judge(const Sight& now, double p99_us) {
+void Search::judge(const Sight& now, const SlowestStage& p99) {
   const double seconds = now.t - begin_.t;
   const auto attempted = static_cast<double>(now.attempted - begin_.attempted);
   const auto failed = static_cast<double>(now.failed - begin_.failed);
@@ -49,7 +50,7 @@ void Search::judge(const Sight& now, double p99_us) {
   step.offered_cps = offered_;
   step.cps = static_cast<double>(now.completed - begin_.completed) / seconds;
   step.loss = attempted + lost == 0 ? 0 : std::min(1.0, lost / std::max(attempted, lost));
-  step.p99_us = p99_us;
+  step.p99_us = p99.p99_us;
   // RFC 9411 §7.2.3.4: few failures, and a rate that deviates by less than 5%; of a few connections, some may
   // fall just outside.
   const double enough = 0.95 * offered_ * seconds - 3;
@@ -64,10 +65,11 @@ void Search::judge(const Sight& now, double p99_us) {
     step.reason = fmt::format("only {}/s were completed", observe::short_count(step.cps));
   else if (step.loss > settings_.max_loss.share)
     step.reason = fmt::format("{:.3g}% failed or were left unanswered", step.loss * 100);
-  else if (settings_.max_p99 > Duration{} && p99_us == 0)
+  else if (settings_.max_p99 > Duration{} && p99.p99_us == 0)
     step.reason = "no latency was measured";
-  else if (settings_.max_p99 > Duration{} && p99_us > static_cast<double>(settings_.max_p99.as_ns()) / 1000)
-    step.reason = fmt::format("p99 was {}", observe::short_time_us(p99_us));
+  else if (settings_.max_p99 > Duration{} &&
+           p99.p99_us > static_cast<double>(settings_.max_p99.as_ns()) / 1000)
+    step.reason = fmt::format("p99 of {} was {}", p99.stage, observe::short_time_us(p99.p99_us));
   step.held = step.reason.empty();
   found_.steps.push_back(step);
 }

@@ -41,22 +41,32 @@ struct Sight {
   double client_busy = 0; // 0 … 1, of the busiest client's core, lately
 };
 
+// Of connect and response, the one that took longer at its 99th percentile.
+struct SlowestStage {
+  double p99_us = 0; // 0: none was measured
+  const char* stage = "";
+};
+[[nodiscard]] inline SlowestStage slowest(double connect_p99_us, double response_p99_us) {
+  if (connect_p99_us > response_p99_us) return {connect_p99_us, "connect"};
+  return {response_p99_us, "response"};
+}
+
 class Search {
  public:
   explicit Search(const SearchSettings& s) : settings_(s) {}
 
   [[nodiscard]] bool on() const { return settings_.on; }
   [[nodiscard]] bool over() const { return state_ == State::over; }
-  // The rate to offer from now on; no value: as before. `p99_us(since_mark)` measures what was recorded since
-  // the last call with `mark`.
+  // The rate to offer from now on; no value: as before. `p99(since_mark)` is the SlowestStage of what was recorded
+  // since the last call with `mark`.
   template <class P99>
-  [[nodiscard]] std::optional<double> look(const Sight& now, P99&& p99_us) {
+  [[nodiscard]] std::optional<double> look(const Sight& now, P99&& p99) {
     switch (state_) {
       case State::start:
         return offer(now, static_cast<double>(settings_.first.per_second));
       case State::settle:
         if (now.t - since_ < settle_seconds) return std::nullopt;
-        (void)p99_us(true);
+        (void)p99(true);
         begin_ = now;
         least_live_ = UINT64_MAX;
         state_ = State::measure;
@@ -65,7 +75,7 @@ class Search {
         if (now.t - begin_.t > 0.75 * settings_.step.as_seconds())
           least_live_ = std::min(least_live_, now.live);
         if (now.t - begin_.t < settings_.step.as_seconds()) return std::nullopt;
-        judge(now, p99_us(false));
+        judge(now, p99(false));
         return advance(now);
       case State::drain:
         // What a rate that was too high left behind must not be held against the next.
@@ -96,7 +106,7 @@ class Search {
     state_ = State::settle;
     return rate;
   }
-  void judge(const Sight& now, double p99_us);
+  void judge(const Sight& now, const SlowestStage& p99);
   std::optional<double> advance(const Sight& now);
   std::optional<double> end(std::string why);
 

@@ -130,7 +130,8 @@ void Watch::run(const std::function<std::string()>& fault) {
     StageLatencies all = latencies_of(clients_);
     const StageLatencies since = all.since(mark);
     if (set) mark = std::move(all);
-    return static_cast<double>(std::max(since.connect.percentile(99), since.response.percentile(99))) / 1000;
+    return slowest(static_cast<double>(since.connect.percentile(99)) / 1000,
+                   static_cast<double>(since.response.percentile(99)) / 1000);
   };
   Totals before = base_;
   double next = interval_.as_seconds();
@@ -197,25 +198,6 @@ void Watch::rates(observe::Summary& s) const {
   s.tx_bits_per_second = static_cast<double>(stopped_.tx_bytes - base_.tx_bytes) * 8 / whole;
 }
 
-void Watch::loads(observe::Summary& s, const Totals& end) const {
-  const auto done = static_cast<double>(end.completed);
-  double client = 0;
-  double server = 0;
-  for (const Station* c : stations_) {
-    const auto busy = static_cast<double>(c->busy_cycles());
-    const auto port = static_cast<double>(c->gauges->port_cycles.load(std::memory_order_relaxed));
-    (c->tallied ? client : server) += busy - port;
-    s.time_wait_peak += c->gauges->time_wait_peak.load(std::memory_order_relaxed);
-  }
-  for (const LoadStation* c : clients_)
-    client -= static_cast<double>(c->beside_cycles.load(std::memory_order_relaxed));
-  if (done > 0) s.cycles_per_connection = {std::max(0.0, client / done), std::max(0.0, server / done)};
-  // All that was counted; busy is of the time that was measured.
-  s.cores = end.cores;
-  const observe::Interval measured = between(base_, stopped_, stations_);
-  for (std::size_t i = 0; i < s.cores.size(); ++i) s.cores[i].busy = measured.cores[i].busy;
-}
-
 // A benchmark must not blame the device for the tester.
 void Watch::tester(observe::Summary& s) const {
   if (search_.on()) return; // it judges each step
@@ -258,7 +240,10 @@ void Watch::conclude() {
   s.latency_us = measured.stages();
   s.histogram = {bars_of(measured.connect), bars_of(measured.first_byte), bars_of(measured.response),
                  bars_of(measured.close)};
-  loads(s, end);
+  const std::span<const Station* const> all{stations_};
+  s.cycles_per_connection = {cycles_each(all.first(clients_.size()), end.completed),
+                             cycles_each(all.subspan(clients_.size()), end.completed)};
+  tell_cores(s, end, between(base_, stopped_, stations_), stations_);
   tester(s);
   s.memory = memory();
   const auto note = [&](std::uint64_t n, const char* what) {

@@ -50,7 +50,6 @@ class Watch {
   void finish_intervals(const Moment& end);
   void begin_measuring();
   void rates(observe::Summary&) const;
-  void loads(observe::Summary&, const Totals& end) const;
   void tester(observe::Summary&) const;
 
   const LoadSettings& load_;

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
+#include "observe/fields.hpp"
 #include "observe/machine.hpp"
 
 namespace tern::app {
@@ -34,6 +36,7 @@ Tally Station::tally() const {
   t.failed.no_memory = core(CoreCounter::closed_no_memory);
   t.attempted = t.established = core(CoreCounter::accepted);
   t.live = gauges->live.load(std::memory_order_relaxed);
+  t.requests = answered == nullptr ? 0 : answered->load(std::memory_order_relaxed);
   return t;
 }
 
@@ -41,26 +44,32 @@ std::uint64_t Station::busy_cycles() const {
   return gauges->busy_cycles.load(std::memory_order_relaxed);
 }
 
+std::int64_t Station::own_cycles() const {
+  return static_cast<std::int64_t>(Station::busy_cycles()) -
+         static_cast<std::int64_t>(gauges->port_cycles.load(std::memory_order_relaxed));
+}
+
 namespace {
 
-// But for what totals_of() has read by then.
-void add_packets(observe::Packets& p, const Station& s) {
+// But for what core_of() has read by then.
+observe::Packets packets_of(const Station& s) {
+  observe::Packets p;
   using C = tcp::Counter;
   const auto tcp = [&](C c) { return s.shard->tcp_counters.get(c); };
-  p.rx_bytes += s.shard->counters.get(CoreCounter::rx_bytes);
-  p.tx_bytes += s.shard->counters.get(CoreCounter::tx_bytes);
-  p.tx_ring_full += s.port->get(io::PortCounter::tx_backlogged);
-  p.retransmitted.syn += tcp(C::retransmit_syn);
-  p.retransmitted.syn_ack += tcp(C::retransmit_syn_ack);
-  p.retransmitted.fin += tcp(C::retransmit_fin);
-  p.retransmitted.fast += tcp(C::retransmit_fast);
-  p.retransmitted.rto += tcp(C::retransmit_rto);
-  p.retransmitted.tlp += tcp(C::retransmit_tlp);
-  p.retransmitted.spurious += tcp(C::retransmit_spurious);
+  p.rx_bytes = s.shard->counters.get(CoreCounter::rx_bytes);
+  p.tx_bytes = s.shard->counters.get(CoreCounter::tx_bytes);
+  p.tx_ring_full = s.port->get(io::PortCounter::tx_backlogged);
+  p.retransmitted.syn = tcp(C::retransmit_syn);
+  p.retransmitted.syn_ack = tcp(C::retransmit_syn_ack);
+  p.retransmitted.fin = tcp(C::retransmit_fin);
+  p.retransmitted.fast = tcp(C::retransmit_fast);
+  p.retransmitted.rto = tcp(C::retransmit_rto);
+  p.retransmitted.tlp = tcp(C::retransmit_tlp);
+  p.retransmitted.spurious = tcp(C::retransmit_spurious);
   const std::uint64_t again = tcp(C::retransmit_fast) + tcp(C::retransmit_rto) + tcp(C::retransmit_tlp);
-  p.retransmitted.data += again - std::min(again, tcp(C::retransmit_fin));
-  p.out_of_order += tcp(C::out_of_order_in);
-  p.duplicate += tcp(C::duplicate_in);
+  p.retransmitted.data = again - std::min(again, tcp(C::retransmit_fin));
+  p.out_of_order = tcp(C::out_of_order_in);
+  p.duplicate = tcp(C::duplicate_in);
   for (std::size_t i = 0; i < tcp::TcpCounters::size; ++i) {
     const auto c = static_cast<C>(i);
     const std::string name = tcp::name_of(c);
@@ -86,6 +95,32 @@ void add_packets(observe::Packets& p, const Station& s) {
                                 {I::overflowed, "impair_overflowed"},
                                 {I::no_buffer, "impair_no_buffer"}})
     if (const auto n = s.link == nullptr ? 0 : s.link->get(i)) p.drops[name] += n;
+  return p;
+}
+
+std::uint64_t sum_of(const observe::ByName& all) {
+  std::uint64_t n = 0;
+  for (const auto& [name, each] : all) n += each;
+  return n;
+}
+
+// One core's among all.
+void add_packets(observe::CoreLoad& core, observe::Packets& all, const Station& s) {
+  observe::Packets p = packets_of(s);
+  for (const auto& [of_core, of_packets] :
+       {std::pair{&observe::CoreLoad::rx_bytes, &observe::Packets::rx_bytes},
+        {&observe::CoreLoad::tx_bytes, &observe::Packets::tx_bytes},
+        {&observe::CoreLoad::out_of_order, &observe::Packets::out_of_order},
+        {&observe::CoreLoad::duplicate, &observe::Packets::duplicate},
+        {&observe::CoreLoad::tx_ring_full, &observe::Packets::tx_ring_full}}) {
+    core.*of_core = p.*of_packets;
+    all.*of_packets += p.*of_packets;
+  }
+  core.retransmitted = p.retransmitted;
+  all.retransmitted += p.retransmitted;
+  for (const auto& [reason, n] : p.drops) all.drops[reason] += n;
+  core.drops = sum_of(p.drops);
+  core.drops_by_reason = std::move(p.drops);
 }
 
 } // namespace
@@ -127,12 +162,24 @@ observe::Memory memory() {
 
 namespace {
 
+struct ThatHappened {
+  observe::ByName& to;
+  void operator()(const char* name, std::uint64_t n) const {
+    if (n != 0) to[name] = n;
+  }
+  void client(const char* name, std::uint64_t n) const { (*this)(name, n); }
+  void server(const char* name, std::uint64_t n) const { (*this)(name, n); }
+  void derived(const char*, std::uint64_t) const {}
+};
+
 observe::CoreLoad core_of(const Station& s, const Tally& t) {
   observe::CoreLoad c{.core = s.cpu, .role = s.role};
   c.attempted = t.attempted;
   c.established = t.established;
   c.completed = t.completed;
   c.failed = t.failed.total();
+  fields(t.failed, ThatHappened{c.failed_by_cause});
+  c.requests = t.requests;
   c.live = t.live;
   c.time_wait = s.gauges->time_wait.load(std::memory_order_relaxed);
   c.rx_packets = s.shard->counters.get(CoreCounter::rx_packets);
@@ -162,7 +209,7 @@ Totals totals_of(std::span<const Station* const> stations) {
   t.ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
              .count();
-  for (const Station* s : stations) add_packets(t.packets, *s);
+  for (std::size_t k = 0; k < stations.size(); ++k) add_packets(t.cores[k], t.packets, *stations[k]);
   return t;
 }
 
@@ -193,18 +240,6 @@ observe::Retransmitted minus(observe::Retransmitted a, const observe::Retransmit
   return a;
 }
 
-// Counts of the time between; `live` and `time_wait` are the later moment's.
-observe::CoreLoad minus(observe::CoreLoad a, const observe::CoreLoad& b) {
-  a.attempted -= b.attempted;
-  a.established -= b.established;
-  a.completed -= b.completed;
-  a.failed -= b.failed;
-  a.rx_packets -= b.rx_packets;
-  a.tx_packets -= b.tx_packets;
-  a.resteered -= b.resteered;
-  return a;
-}
-
 // Without what did not happen.
 observe::ByName minus(const observe::ByName& a, const observe::ByName& b) {
   observe::ByName left;
@@ -215,7 +250,43 @@ observe::ByName minus(const observe::ByName& a, const observe::ByName& b) {
   return left;
 }
 
+// Counts of the time between; `live` and `time_wait` are the later moment's.
+observe::CoreLoad minus(observe::CoreLoad a, const observe::CoreLoad& b) {
+  a.attempted -= b.attempted;
+  a.established -= b.established;
+  a.completed -= b.completed;
+  a.failed -= b.failed;
+  a.rx_packets -= b.rx_packets;
+  a.tx_packets -= b.tx_packets;
+  a.resteered -= b.resteered;
+  a.failed_by_cause = minus(a.failed_by_cause, b.failed_by_cause);
+  a.requests -= b.requests;
+  a.rx_bytes -= b.rx_bytes;
+  a.tx_bytes -= b.tx_bytes;
+  a.retransmitted = minus(a.retransmitted, b.retransmitted);
+  a.out_of_order -= b.out_of_order;
+  a.duplicate -= b.duplicate;
+  a.tx_ring_full -= b.tx_ring_full;
+  a.drops_by_reason = minus(a.drops_by_reason, b.drops_by_reason);
+  a.drops = sum_of(a.drops_by_reason);
+  return a;
+}
+
 } // namespace
+
+void tell_cores(observe::Summary& s, const Totals& end, const observe::Interval& measured,
+                std::span<const Station* const> stations) {
+  s.cores = end.cores;
+  for (std::size_t i = 0; i < s.cores.size(); ++i) s.cores[i].busy = measured.cores[i].busy;
+  for (const Station* c : stations)
+    s.time_wait_peak += c->gauges->time_wait_peak.load(std::memory_order_relaxed);
+}
+
+double cycles_each(std::span<const Station* const> stations, std::uint64_t connections) {
+  std::int64_t cycles = 0;
+  for (const Station* c : stations) cycles += c->own_cycles();
+  return connections == 0 ? 0 : std::max(0.0, static_cast<double>(cycles) / static_cast<double>(connections));
+}
 
 observe::Interval between(const Totals& from, const Totals& to, std::span<const Station* const> stations) {
   observe::Interval i;
@@ -240,7 +311,7 @@ observe::Interval between(const Totals& from, const Totals& to, std::span<const 
   i.resteered = to.packets.resteered - from.packets.resteered;
   i.tx_ring_full = to.packets.tx_ring_full - from.packets.tx_ring_full;
   i.drops_by_reason = minus(to.packets.drops, from.packets.drops);
-  for (const auto& [reason, n] : i.drops_by_reason) i.drops += n;
+  i.drops = sum_of(i.drops_by_reason);
   const double cycles = i.seconds * static_cast<double>(rte_get_tsc_hz());
   for (std::size_t k = 0; k < stations.size(); ++k) {
     i.cores.push_back(minus(to.cores[k], from.cores[k]));

@@ -1,6 +1,7 @@
 // What one core shows of its work to the thread that watches, and the sums of several.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -49,9 +50,12 @@ struct Station {
   const io::SteerCounters* steered = nullptr;        // where several cores share a port
   const Counters<io::ImpairCounter>* link = nullptr; // where it is a bad one
   std::function<std::uint64_t()> missed{}; // what the port's device itself lost; of one of its cores
+  const std::atomic<std::uint64_t>* answered = nullptr; // requests, where the server knows what one is
 
   [[nodiscard]] virtual Tally tally() const;
   [[nodiscard]] virtual std::uint64_t busy_cycles() const;
+  // Of them, those that are some connection's: not the port's own.
+  [[nodiscard]] virtual std::int64_t own_cycles() const;
   [[nodiscard]] std::uint64_t resteered() const {
     return steered == nullptr ? 0 : steered->get(io::SteerCounter::steer_handoff);
   }
@@ -74,6 +78,11 @@ struct Totals : Tally {
   std::vector<observe::CoreLoad> cores; // of each station, but for what is a share of time
 };
 [[nodiscard]] Totals totals_of(std::span<const Station* const>);
+// The cores over the whole run: each one's counts, its busy share of the measured part; the peaks of TIME-WAIT.
+void tell_cores(observe::Summary&, const Totals& end, const observe::Interval& measured,
+                std::span<const Station* const>);
+// TSC cycles of the stations for each of `connections`; 0 of none.
+[[nodiscard]] double cycles_each(std::span<const Station* const>, std::uint64_t connections);
 // What lies between two moments; `live` and `time_wait` are the later one's.
 [[nodiscard]] observe::Interval between(const Totals& from, const Totals& to,
                                         std::span<const Station* const>);

@@ -97,6 +97,7 @@ void Http::scan(Connection c, std::uint64_t& state, std::string_view text) {
 }
 
 void Http::answer(Connection c, std::uint64_t& state) {
+  answered_.add();
   if (closes_ == Closes::AfterEach || (state & wants_close) != 0) state |= last;
   state &= ~wants_close;
   const std::string& response = (state & last) != 0 ? close_ : keep_;

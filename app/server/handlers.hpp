@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "app/server/answered.hpp"
 #include "runtime/connection.hpp"
 
 namespace tern::app {
@@ -45,6 +46,7 @@ class Http {
   void on_data(Connection c, Payload& p);
   void on_writable(Connection c);
   void on_peer_closed(Connection c) { c.close(); }
+  [[nodiscard]] const Answered& answered() const { return answered_; }
 
  private:
   void scan(Connection c, std::uint64_t& state, std::string_view text);
@@ -54,6 +56,7 @@ class Http {
   std::string keep_;  // a whole response that keeps the connection
   std::string close_; // and one that ends it
   Closes closes_;
+  Answered answered_;
 };
 
 } // namespace tern::app

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "app/server/answered.hpp"
 #include "runtime/connection.hpp"
 
 namespace tern::app {
@@ -27,6 +28,7 @@ class Responder {
     // A connection a request, which came in one piece: nothing to remember of it.
     if (requests_ == 1 && p.size() == request_size_) [[likely]] {
       p.drop_all();
+      answered_.add();
       const std::uint32_t owed =
           static_cast<std::uint32_t>(response_.size()) - c.send(StaticBytes{response_});
       if (owed != 0) return c.set_user(Seen{.owed = owed, .answered = 1}.word());
@@ -40,6 +42,7 @@ class Responder {
       seen.got += n;
       if (seen.got < request_size_) break;
       seen.got = 0;
+      answered_.add();
       if (requests_ != 0) ++seen.answered;
       seen.owed = static_cast<std::uint32_t>(response_.size()) - c.send(StaticBytes{response_});
     }
@@ -57,6 +60,7 @@ class Responder {
     c.resume_reading();
   }
   void on_peer_closed(Connection c) { c.close(); }
+  [[nodiscard]] const Answered& answered() const { return answered_; }
 
  private:
   struct Seen {                 // of a connection: its user word
@@ -76,6 +80,7 @@ class Responder {
   std::uint32_t request_size_;
   std::uint32_t requests_;
   std::string_view response_;
+  Answered answered_;
 };
 
 } // namespace tern::app

@@ -90,6 +90,8 @@ class Nodes {
       s.net = &node.worker(c).network().counters();
       s.port = &node.port().shared().counters(c);
       s.steered = &node.port().shared().steered(c);
+      if constexpr (requires { node.handler(c).answered(); })
+        s.answered = &node.handler(c).answered().count();
       if (c == 0) s.missed = [&node] { return node.port().port().missed(); };
     }
   }

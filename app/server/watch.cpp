@@ -66,23 +66,21 @@ void ServerWatch::conclude(Instant now, const std::string& why) {
   const observe::Interval measured = between(base_, stopped_, stations_);
   s.seconds = measured.seconds;
   s.cps = measured.cps();
+  s.accepted_per_second = measured.per_second(measured.established);
+  s.requests_per_second = measured.per_second(measured.requests);
+  s.requests = end.requests;
   s.rx_bits_per_second = measured.per_second(measured.rx_bytes) * 8;
   s.tx_bits_per_second = measured.per_second(measured.tx_bytes) * 8;
   const std::uint64_t ended = end.completed + end.failed.total();
   const std::uint64_t begun = std::max(end.established, ended);
   s.connections = {begun, begun, end.completed, begun - ended, end.failed};
   s.packets = end.packets;
-  double cycles = 0;
   for (const Station* c : stations_) {
-    const auto in_port = static_cast<double>(c->gauges->port_cycles.load(std::memory_order_relaxed));
-    cycles += static_cast<double>(c->busy_cycles()) - in_port;
     s.live_peak += c->gauges->live_peak.load(std::memory_order_relaxed);
-    s.time_wait_peak += c->gauges->time_wait_peak.load(std::memory_order_relaxed);
     add_defence(s.defence, *c->shard);
   }
-  if (ended != 0) s.cycles_per_connection.server = std::max(0.0, cycles / static_cast<double>(ended));
-  s.cores = end.cores;
-  for (std::size_t i = 0; i < s.cores.size(); ++i) s.cores[i].busy = measured.cores[i].busy;
+  s.cycles_per_connection.server = cycles_each(stations_, ended);
+  tell_cores(s, end, measured, stations_);
   s.memory = memory();
   s.cookie_share = cookie_share(stations_);
   s.interrupted = !why.empty();

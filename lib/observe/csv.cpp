@@ -52,12 +52,23 @@ class Line {
   std::string prefix_;
 };
 
-// A CPU may have a worker of each role, or several of one: each is a column of its own.
+// Of all that is counted of a core (the JSON has it), what tells one from another at a glance.
+void core_columns(Line& l, const std::string& name, const CoreLoad& c) {
+  const auto column = [&](const char* what, auto value) { l((name + what).c_str(), value); };
+  column("_busy", c.busy);
+  column("_established", c.established);
+  column("_completed", c.completed);
+  column("_failed", c.failed);
+  column("_retransmitted", c.retransmitted.total());
+  column("_drops", c.drops);
+}
+
+// A CPU may have a worker of each role, or several of one: each has columns of its own.
 std::vector<std::string> core_names(const std::vector<CoreLoad>& cores) {
   std::vector<std::string> names;
   std::map<std::string, int> seen;
   for (const auto& c : cores) {
-    const std::string name = fmt::format("core{}_{}_busy", c.core, c.role);
+    const std::string name = fmt::format("core{}_{}", c.core, c.role);
     const int times = ++seen[name];
     names.push_back(times == 1 ? name : fmt::format("{}_{}", name, times));
   }
@@ -67,8 +78,9 @@ std::vector<std::string> core_names(const std::vector<CoreLoad>& cores) {
 void line(std::string& out, bool names, Side side, const Interval& v, const std::vector<std::string>& cores) {
   Line l{out, names, side};
   fields(v, l);
+  static const CoreLoad still;
   for (std::size_t i = 0; i < cores.size(); ++i)
-    l(cores[i].c_str(), i < v.cores.size() ? v.cores[i].busy : 0.0);
+    core_columns(l, cores[i], i < v.cores.size() ? v.cores[i] : still);
   out += '\n';
 }
 

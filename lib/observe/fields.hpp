@@ -105,6 +105,16 @@ void fields(S& s, F&& f) {
   f("rx_packets", s.rx_packets);
   f("tx_packets", s.tx_packets);
   f("resteered", s.resteered);
+  f("failed_by_cause", s.failed_by_cause);
+  f("requests", s.requests);
+  f("rx_bytes", s.rx_bytes);
+  f("tx_bytes", s.tx_bytes);
+  f("retransmitted", s.retransmitted);
+  f("out_of_order", s.out_of_order);
+  f("duplicate", s.duplicate);
+  f("tx_ring_full", s.tx_ring_full);
+  f("drops", s.drops);
+  f("drops_by_reason", s.drops_by_reason);
 }
 
 template <Is<Interval> S, class F>
@@ -117,7 +127,7 @@ void fields(S& s, F&& f) {
   f("established", s.established);
   f("completed", s.completed);
   f("failed", s.failed);
-  f.client("requests", s.requests);
+  f("requests", s.requests);
   f.client("response_bytes", s.response_bytes);
   f("live", s.live);
   f("time_wait", s.time_wait);
@@ -185,14 +195,15 @@ template <Is<Summary> S, class F>
 void fields(S& s, F&& f) {
   f("seconds", s.seconds);
   f("cps", s.cps);
-  f.client("requests_per_second", s.requests_per_second);
+  f.server("accepted_per_second", s.accepted_per_second);
+  f("requests_per_second", s.requests_per_second);
   f.client("response_bytes_per_second", s.response_bytes_per_second);
   f("rx_bits_per_second", s.rx_bits_per_second);
   f("tx_bits_per_second", s.tx_bits_per_second);
   f("live_peak", s.live_peak);
   f("time_wait_peak", s.time_wait_peak);
   f("connections", s.connections);
-  f.client("requests", s.requests);
+  f("requests", s.requests);
   f.client("response_bytes", s.response_bytes);
   f.client("closed_loop", s.closed_loop);
   f.client("latency_us", s.latency_us);

@@ -75,9 +75,10 @@ std::string bits(const Interval& v, std::uint64_t bytes) {
 
 std::string live_header(Side side) {
   if (side == Side::server)
-    return fmt::format("{:>7} {:>10} {:>8} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>7}  busy\n",
-                       "t", "accepted/s", "closed/s", "open", "TIME-WAIT", "failed", "in/s", "out/s", "in",
-                       "out", "resent", "dropped");
+    return fmt::format(
+        "{:>7} {:>10} {:>7} {:>8} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>7}  busy\n", "t",
+        "accepted/s", "req/s", "closed/s", "open", "TIME-WAIT", "failed", "in/s", "out/s", "in", "out",
+        "resent", "dropped");
   return fmt::format("{:>7} {:>9} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7}  busy\n", "t",
                      "conn/s", "open", "TIME-WAIT", "p50", "p99", "p99.9", "max", "failed", "resent",
                      "dropped");
@@ -85,11 +86,12 @@ std::string live_header(Side side) {
 
 std::string live_line(const Interval& v, Side side) {
   if (side == Side::server)
-    return fmt::format("{:>6.1f}s {:>10} {:>8} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>7} {}\n",
-                       v.t, short_count(v.per_second(v.established)), short_count(v.cps()), count(v.live),
-                       count(v.time_wait), count(v.failed.total()), short_count(v.per_second(v.rx_packets)),
-                       short_count(v.per_second(v.tx_packets)), bits(v, v.rx_bytes), bits(v, v.tx_bytes),
-                       count(v.retransmitted.total()), count(v.drops), core_shares(v.cores));
+    return fmt::format(
+        "{:>6.1f}s {:>10} {:>7} {:>8} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9} {:>9} {:>7} {:>7} {}\n", v.t,
+        short_count(v.per_second(v.established)), short_count(v.per_second(v.requests)), short_count(v.cps()),
+        count(v.live), count(v.time_wait), count(v.failed.total()), short_count(v.per_second(v.rx_packets)),
+        short_count(v.per_second(v.tx_packets)), bits(v, v.rx_bytes), bits(v, v.tx_bytes),
+        count(v.retransmitted.total()), count(v.drops), core_shares(v.cores));
   const Latency& l = v.latency_us.response;
   return fmt::format("{:>6.1f}s {:>9} {:>7} {:>9} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>7} {}\n", v.t,
                      short_count(v.cps()), count(v.live), count(v.time_wait), short_time_us(l.p50),
@@ -152,7 +154,8 @@ std::string Screen::draw(const Interval& v) {
   };
   std::vector<std::string> lines{head(v)};
   if (side_ == Side::server) {
-    lines.push_back(fmt::format("  closed in order {}/s", short_count(v.cps())));
+    lines.push_back(fmt::format("  requests {}/s   closed in order {}/s",
+                                short_count(v.per_second(v.requests)), short_count(v.cps())));
     lines.push_back(fmt::format("  in {:>9}  out {:>9}", bits(v, v.rx_bytes), bits(v, v.tx_bytes)));
   } else {
     lines.push_back(stage("connect", v.latency_us.connect));

@@ -45,7 +45,8 @@ void tiles(std::string& out, const Result& r) {
   if (s.search)
     tile(out, "Highest rate held", short_count(s.search->found_cps), "connections a second");
   else
-    tile(out, "Connections a second", short_count(s.cps), fmt::format("over {:.1f} s", s.seconds));
+    tile(out, side_of(r) == Side::server ? "Accepted a second" : "Connections a second",
+         short_count(headline(r)), fmt::format("over {:.1f} s", s.seconds));
   const std::uint64_t failed = c.failed.total();
   tile(out, "Failed", failed == 0 ? "none" : grouped(failed),
        failed == 0
@@ -58,7 +59,7 @@ void tiles(std::string& out, const Result& r) {
     tile(out, "Response, p50", short_time_us(l.p50), fmt::format("{}; p90 {}", kind, short_time_us(l.p90)));
     tile(out, "Response, p99", short_time_us(l.p99), "max " + short_time_us(l.max));
   }
-  if (side_of(r) == Side::client && s.requests != c.completed)
+  if (s.requests != (side_of(r) == Side::server ? 0 : c.completed))
     tile(out, "Requests per second", short_count(s.requests_per_second), grouped(s.requests) + " in all");
   tile(out, "Most open at once", grouped(s.live_peak),
        short_count(static_cast<double>(s.time_wait_peak)) + " in TIME-WAIT");
@@ -162,8 +163,10 @@ void figures(std::string& out, const Result& r) {
   const Side side = side_of(r);
   const bool paced = std::any_of(v.begin(), v.end(), [](const Interval& i) { return i.offered_cps > 0; });
   out += "<div class=\"grid\">\n";
-  figure(out, "wide", "Rate", "Connections completed a second." + (joint.empty() ? joint : joint + "."),
-         paced ? legend({{"c1", "completed"}, {"muted", "offered"}}) : "", plots::rate(v));
+  const std::string what = side == Side::server ? "accepted" : "completed";
+  figure(out, "wide", "Rate",
+         fmt::format("Connections {} a second.{}{}", what, joint, joint.empty() ? "" : "."),
+         paced ? legend({{"c1", "completed"}, {"muted", "offered"}}) : "", plots::rate(v, side));
   if (side == Side::client) latency_figure(out, s, v, joint);
   figure(out, "half", "Failures", "Failed connections by cause.", failure_legend(s.connections.failed, side),
          plots::failures(v, side));
@@ -314,7 +317,7 @@ std::string to_html(const Result& r) {
       "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<title>tern {}: {} connections/s</title>\n<style>{}</style></head>\n<body><main>\n",
-      escaped(r.command), short_count(s.search ? s.search->found_cps : s.cps), page_style);
+      escaped(r.command), short_count(headline(r)), page_style);
   put(out, "<h1>tern {}</h1>\n<p class=\"sub\">{} · tern {} · {}</p>\n", escaped(r.command),
       escaped(r.started), escaped(r.version), escaped(r.machine.cpu));
   warnings(out, r);

@@ -26,6 +26,20 @@ void worst_of(Latency& l, const Latency& o) {
     l.*m = std::max(l.*m, o.*m);
 }
 
+void join(CoreLoad& a, double a_seconds, const CoreLoad& b, double b_seconds) {
+  a.busy = (a.busy * a_seconds + b.busy * b_seconds) / (a_seconds + b_seconds);
+  for (const auto m : {&CoreLoad::attempted, &CoreLoad::established, &CoreLoad::completed, &CoreLoad::failed,
+                       &CoreLoad::rx_packets, &CoreLoad::tx_packets, &CoreLoad::resteered,
+                       &CoreLoad::requests, &CoreLoad::rx_bytes, &CoreLoad::tx_bytes, &CoreLoad::out_of_order,
+                       &CoreLoad::duplicate, &CoreLoad::tx_ring_full, &CoreLoad::drops})
+    a.*m += b.*m;
+  a.live = std::max(a.live, b.live);
+  a.time_wait = std::max(a.time_wait, b.time_wait);
+  for (const auto& [cause, n] : b.failed_by_cause) a.failed_by_cause[cause] += n;
+  a.retransmitted += b.retransmitted;
+  for (const auto& [reason, n] : b.drops_by_reason) a.drops_by_reason[reason] += n;
+}
+
 void join(Interval& a, const Interval& b) {
   const double before = a.seconds;
   a.t = b.t;
@@ -46,7 +60,7 @@ void join(Interval& a, const Interval& b) {
   for (const auto m : {&Stages::connect, &Stages::first_byte, &Stages::response, &Stages::close})
     worst_of(a.latency_us.*m, b.latency_us.*m);
   for (std::size_t i = 0; i < std::min(a.cores.size(), b.cores.size()); ++i)
-    a.cores[i].busy = (a.cores[i].busy * before + b.cores[i].busy * b.seconds) / a.seconds;
+    join(a.cores[i], before, b.cores[i], b.seconds);
 }
 
 std::string clock_text(double t, double last) {
@@ -107,28 +121,31 @@ std::vector<Interval> joined(const std::vector<Interval>& intervals, std::size_t
   return out;
 }
 
-std::string rate(const std::vector<Interval>& v) {
+std::string rate(const std::vector<Interval>& v, Side side) {
   const Frame f{.width = 1160, .height = 280};
-  constexpr std::string_view label = "Connections completed a second, over time";
+  const bool serves = side == Side::server;
+  const char* what = serves ? "accepted" : "completed";
+  const auto rate_of = [&](const Interval& i) { return serves ? i.per_second(i.established) : i.cps(); };
+  const std::string label = fmt::format("Connections {} a second, over time", what);
   if (v.empty()) return empty(f, label, no_interval);
   const Timeline time{v, f};
   double top = 0;
-  for (const auto& i : v) top = std::max({top, i.cps(), i.offered_cps});
+  for (const auto& i : v) top = std::max({top, rate_of(i), i.offered_cps});
   const Scale y{0, svg::axis_end(top * 1.02), f.y0(), f.y1()};
   std::string out = svg::open(f, label);
   svg::y_axis(out, f, y, 5, short_count, "connections per second");
   std::vector<Point> points, offered;
   for (const auto& i : v) {
-    points.push_back({time.middle(i), y(i.cps())});
+    points.push_back({time.middle(i), y(rate_of(i))});
     offered.push_back({time.middle(i), y(i.offered_cps), i.offered_cps > 0});
   }
   svg::area(out, points, f.y0(), "wash s1");
   svg::line(out, offered, "dashed muted");
   svg::line(out, points, "s1");
   time.axis(out, f, 12);
-  time.hovers(out, f, v, [](const Interval& i) {
-    return fmt::format("{}\n{}/s completed{}\n{} failed, {} open", when(i),
-                       grouped(static_cast<std::uint64_t>(i.cps())),
+  time.hovers(out, f, v, [&](const Interval& i) {
+    return fmt::format("{}\n{}/s {}{}\n{} failed, {} open", when(i),
+                       grouped(static_cast<std::uint64_t>(rate_of(i))), what,
                        i.offered_cps > 0 ? fmt::format(" of {}/s offered", short_count(i.offered_cps)) : "",
                        grouped(i.failed.total()), grouped(i.live));
   });

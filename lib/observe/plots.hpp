@@ -13,7 +13,7 @@ namespace tern::observe::plots {
 // shares the mean.
 [[nodiscard]] std::vector<Interval> joined(const std::vector<Interval>& intervals, std::size_t most);
 
-[[nodiscard]] std::string rate(const std::vector<Interval>& v);
+[[nodiscard]] std::string rate(const std::vector<Interval>& v, Side side);
 [[nodiscard]] std::string latency(const std::vector<Interval>& v, bool closed_loop);
 [[nodiscard]] std::string histogram(std::string_view stage, const HistogramBars& bars, const Latency& l);
 [[nodiscard]] std::string failures(const std::vector<Interval>& v, Side side);

@@ -38,6 +38,15 @@ Side side_of(const Result& r) {
   return r.command == "server" ? Side::server : Side::client;
 }
 
+double headline(const Result& r) {
+  if (r.summary.search) return r.summary.search->found_cps;
+  if (side_of(r) == Side::client) return r.summary.cps;
+  // An earlier tern did not tell it.
+  const double all = static_cast<double>(r.summary.connections.established);
+  return r.summary.accepted_per_second > 0 || r.summary.seconds <= 0 ? r.summary.accepted_per_second
+                                                                     : all / r.summary.seconds;
+}
+
 Retransmitted& Retransmitted::operator+=(const Retransmitted& o) {
   syn += o.syn;
   syn_ack += o.syn_ack;

@@ -138,6 +138,16 @@ struct CoreLoad {
   std::uint64_t rx_packets = 0;
   std::uint64_t tx_packets = 0;
   std::uint64_t resteered = 0;
+  ByName failed_by_cause; // those that happened
+  std::uint64_t requests = 0;
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t tx_bytes = 0;
+  Retransmitted retransmitted;
+  std::uint64_t out_of_order = 0;
+  std::uint64_t duplicate = 0;
+  std::uint64_t tx_ring_full = 0;
+  std::uint64_t drops = 0; // of all reasons
+  ByName drops_by_reason;  // those that happened
 };
 
 // What happened from `t - seconds` to `t`; counts, not rates, except where the name says so.
@@ -149,7 +159,7 @@ struct Interval {
   std::uint64_t established = 0;
   std::uint64_t completed = 0;
   Failures failed;
-  std::uint64_t requests = 0;       // answered in full; = completed when a connection carries one
+  std::uint64_t requests = 0;       // answered in full; a server's: answered
   std::uint64_t response_bytes = 0; // of responses, received in order
   std::uint64_t live = 0;           // open at its end
   std::uint64_t time_wait = 0;      // in TIME-WAIT at its end
@@ -217,6 +227,7 @@ struct Attack {
 struct Summary {
   double seconds = 0; // the measured part: without warm-up, ramp and drain
   double cps = 0;     // completed connections a second in it; of a search the mean over all rates tried
+  double accepted_per_second = 0; // a server's: its rate, whoever closes and however
   double requests_per_second = 0;
   double response_bytes_per_second = 0; // what reached the application
   double rx_bits_per_second = 0;        // on the wire of our ports, as frames without preamble and gap
@@ -277,6 +288,8 @@ struct Result {
   Machine machine;
 };
 [[nodiscard]] Side side_of(const Result&);
+// Connections a second, as the run's one number: what a search found, what a server accepted, what was completed.
+[[nodiscard]] double headline(const Result&);
 
 // What contradicts itself (attempted ≠ completed + failed + unfinished, established < completed, a share
 // beyond 1, …), a line each; empty when all is well. A report that doesn't add up is a bug of ours: the

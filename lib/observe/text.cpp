@@ -36,10 +36,14 @@ void head(Text out, const Result& r) {
                    printable(s.client_limited_reason));
 }
 
-void connections(Text out, const Summary& s, Side side) {
+void connections(Text out, const Result& r) {
+  const Summary& s = r.summary;
   const Connections& c = s.connections;
+  const Side side = side_of(r);
   if (s.search)
     fmt::format_to(out, "\nConnections, all rates tried together {:>8}/s\n", short_count(s.cps));
+  else if (side == Side::server)
+    fmt::format_to(out, "\nConnections accepted{:>17}/s\n", short_count(headline(r)));
   else
     fmt::format_to(out, "\nConnections{:>26}/s\n", short_count(s.cps));
   if (side == Side::server) {
@@ -54,7 +58,7 @@ void connections(Text out, const Summary& s, Side side) {
   for (const Cause& cause : causes_of(side))
     if (const std::uint64_t n = c.failed.*cause.n; n != 0)
       count_line(out, fmt::format("  {}", cause.name), n, c.attempted);
-  if (side == Side::client && s.requests != c.completed) {
+  if (s.requests != (side == Side::server ? 0 : c.completed)) {
     count_line(out, "requests", s.requests, 0);
     fmt::format_to(out, "  {:<20}{:>15}/s\n", "requests", short_count(s.requests_per_second));
   }
@@ -196,7 +200,7 @@ std::string summary_text(const Result& r) {
   const Side side = side_of(r);
   head(out, r);
   if (r.summary.search) search(out, *r.summary.search);
-  connections(out, r.summary, side);
+  connections(out, r);
   if (side == Side::client) latencies(out, r.summary);
   packets(out, r.summary);
   if (side == Side::client)

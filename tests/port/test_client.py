@@ -27,6 +27,9 @@ def against_nginx():
         for closer in ("client", "server", "reset"):
             s = run(far, closer, *web, "--close", closer)
             lib.check(s["requests"] == s["connections"]["completed"], f"{closer}: {s['requests']}")
+            # Who never closes first needs hardly a record of TIME-WAIT.
+            records = s["memory"]["reserved"]["client TIME-WAIT"]
+            lib.check((records > 1 << 20) == (closer == "client"), f"{closer}: {records} bytes for TIME-WAIT")
             lib.check(s["response_bytes"] > s["requests"] * len(BODY), f"{closer}: {s['response_bytes']} bytes")
         ok("nginx over net_af_packet: none failed, whoever closes, every page compared")
         # nginx ends a connection after 7 requests, and says so: the client then opens another.

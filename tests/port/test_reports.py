@@ -62,6 +62,38 @@ def intervals_add_up(run):
     ok("the intervals follow each other and add up to the whole, every count of them")
 
 
+def columns(core):
+    """Of a core's counts, those that the CSV has."""
+    return [(name, core[name]) for name in ("busy", "established", "completed", "failed", "drops")] + \
+        [("retransmitted", core["retransmitted"]["total"])]
+
+
+def cores_add_up(run):
+    """What the cores tell is what the whole tells, of each interval and of the run. (The bytes, and the server's own count of
+    connections, are both ends'.)"""
+    s = run.report["summary"]
+    p = s["packets"]
+    whole = {"rx_packets": p["rx"], "tx_packets": p["tx"], "drops_by_reason": p["drops"],
+             **{k: p[k] for k in ("rx_bytes", "tx_bytes", "retransmitted", "out_of_order", "duplicate", "resteered", "tx_ring_full")}}
+    for where, told, cores in [("run", whole, s["cores"])] + [(f"{i['t']} s", {k: i[k] for k in whole}, i["cores"])
+                                                              for i in run.report["intervals"]]:
+        for what, total in flat(told).items():
+            if what != "retransmitted_data":  # of counters that are not read at once
+                lib.check(sum(flat(c).get(what, 0) for c in cores) == total, f"{where}: {what}: {total}, {cores}")
+        for c in cores:
+            lib.check(sum(c["failed_by_cause"].values()) == c["failed"] and sum(c["drops_by_reason"].values()) == c["drops"], f"{c}")
+    clients = [c for c in s["cores"] if c["role"] == "client"]
+    lib.check(sum(c["requests"] for c in clients) == s["requests"] > 0, f"{clients}")
+    ok("the cores add up to the whole, of each interval and of the run")
+
+
+def derived_settings(run):
+    c = run.report["config"]
+    for name, value in (("target", "10.0.0.2:80"), ("ip", "10.0.0.1/24,10.0.0.2/24"), ("cores", "0,1"), ("sources", "10.1.0.0/20")):
+        lib.check(c[name] == value, f"{name} is said to be {c[name]!r}")
+    ok("config tells what was not given but followed: target, ip, cores, sources")
+
+
 def csv_is_json(run):
     rows = list(csv.reader(open(run.csv)))
     names, rows = rows[0], rows[1:]
@@ -70,7 +102,7 @@ def csv_is_json(run):
     lib.check(len(rows) == len(intervals) and all(len(r) == len(names) for r in rows), f"{len(rows)} rows, {len(intervals)} intervals")
     for row, interval in zip(rows, intervals):
         drops = interval.pop("drops_by_reason")
-        want = flat(interval) | {f"core{c['core']}_{c['role']}_busy": c["busy"] for c in interval["cores"]}
+        want = flat(interval) | {f"core{c['core']}_{c['role']}_{name}": n for c in interval["cores"] for name, n in columns(c)}
         interval["drops_by_reason"] = drops
         lib.check(want.keys() == set(names), f"columns: {want.keys() ^ set(names)}")
         wrong = [n for n, cell in zip(names, row) if float(cell) != want[n]]
@@ -159,12 +191,14 @@ def test():
         packets = run.report["summary"]["packets"]
         lib.check(packets["out_of_order"] > 0 and packets["drops"].get("impair_lost", 0) > 0, f"{packets}")
         intervals_add_up(run)
+        cores_add_up(run)
         csv_is_json(run)
         page_is_json(run.html, run)
         ok("--html: every plot drawn, nothing fetched, the JSON inside")
         read_again(folder, run)
         side_by_side(run, bench(folder, "other", *load, "--connections", "150"))
         search_leads(folder, run)
+        derived_settings(bench(folder, "derived", "--duration", "100ms", "--cps", "100"))
         damaged(folder, run)
 
 

@@ -7,11 +7,13 @@ usage: test_server_report.py <path of tern>
 import contextlib
 import csv
 import json
+import math
 import os
 import pathlib
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests/support"))
 import check_report  # noqa: E402
 
 CLOSED, RESET, HELD = 30, 5, 3
-NAMES = ("t", "accepted", "closed", "open", "time_wait", "failed")
+NAMES = ("t", "accepted", "requests", "closed", "open", "time_wait", "failed")
 # Nobody to talk to: for what a server says without a client.
 ALONE = ("server", "--port", "net_null0,no-rx=1", "--ip", "10.99.8.2/24")
 
@@ -36,7 +38,7 @@ def ok(name):
 
 def live_lines(out):
     """The lines of results as far as their counts, by name. Rates may be short ("1.20k"), counts here are not."""
-    found = re.findall(r"^ *(\d+\.\d)s +(\S+) +(\S+) +(\d+) +(\d+) +(\d+) .* \d+%$", out, re.M)
+    found = re.findall(r"^ *(\d+\.\d)s +(\S+) +(\S+) +(\S+) +(\d+) +(\d+) +(\d+) .* \d+%$", out, re.M)
     return [dict(zip(NAMES, map(float, line))) for line in found]
 
 
@@ -81,10 +83,37 @@ def check_counts(r, counters, cores):
     lib.check(sum(core["failed"] for core in s["cores"]) == RESET + HELD, f"{s['cores']}")
     lib.check(s["cycles_per_connection"].keys() == {"server"} and s["cycles_per_connection"]["server"] > 0, "cycles")
     lib.check(0 < s["cps"] * s["seconds"] < CLOSED + 0.01 and s["rx_bits_per_second"] > 0, f"{s['cps']}/s in {s['seconds']} s")
+    lib.check(s["requests"] == sum(v["requests"] for v in r["intervals"]) == sum(core["requests"] for core in s["cores"]) == CLOSED,
+              f"{s['requests']} requests")
+    lib.check(s["accepted_per_second"] > s["cps"] and s["requests_per_second"] > 0, f"{s['accepted_per_second']}")
     lib.check(not s["interrupted"] and not s["notes"] and s["cookie_share"] == 0, f"{s['notes']}")
     for ours, theirs in ((s["packets"]["rx"], "rx_packets"), (c["established"], "accepted"), (c["completed"], "closed_done"),
                          (c["failed"]["reset"], "closed_reset"), (c["failed"]["aborted"], "closed_aborted")):
         lib.check(ours == counters[theirs], f"{theirs}: {ours} and {counters[theirs]}")
+
+
+def respond():
+    """--mode respond counts by the request's size. Clients that reset once they have their answer leave nothing `completed`: the
+    headline is what was accepted."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        with server.over_veth("--mode", "respond", "--request-size", "4", "--response-size", "6", "--requests-per-connection", "9",
+                              "--close", "server", "--json", file.name, tag="resp") as peer, server.inside(peer.ns):
+            for _ in range(4):
+                with server.connect() as s:
+                    for _ in range(3):
+                        s.sendall(b"ask!")
+                        lib.check(len(s.recv(6, socket.MSG_WAITALL)) == 6, "no answer")
+                    s.sendall(b"hal")  # half a question is none
+                    time.sleep(0.05)
+                    server.reset_on_close(s)
+            peer.finish()
+            out = peer.program.output()
+        s = report_of(file.name)["summary"]
+    lib.check((s["requests"], s["connections"]["completed"], s["connections"]["failed"]["reset"]) == (12, 0, 4), f"{s}")
+    lib.check(s["cps"] == 0 < s["accepted_per_second"] < s["requests_per_second"], f"{s}")
+    shown = re.search(r"\nConnections accepted +(\S+)/s\n", out)
+    lib.check(shown and math.isclose(float(shown.group(1)), s["accepted_per_second"], rel_tol=0.05), out)
+    ok("12 requests on 4 connections that were reset: counted, and the headline is what was accepted")
 
 
 def whole(cores):
@@ -113,7 +142,7 @@ def whole(cores):
         with open(files["csv"], newline="") as f:
             rows = list(csv.DictReader(f))
         lib.check([int(row["completed"]) for row in rows] == [v["completed"] for v in r["intervals"]], f"{rows}")
-        lib.check(not [name for name in rows[0] if re.search("latency|offered|requests|attack", name)], f"{list(rows[0])}")
+        lib.check(not [name for name in rows[0] if re.search("latency|offered|attack", name)], f"{list(rows[0])}")
         page = pathlib.Path(files["html"]).read_text()
         lib.check("<h1>tern server</h1>" in page and "atency" not in page and page.endswith("</html>\n"), page[:300])
         for said in ("tern 0", " server: ", "reset by the peer", "reset by us", "cycles per connection, without the port: server",
@@ -176,6 +205,7 @@ def test():
     on_a_terminal()
     whole(1)
     whole(2)
+    respond()
 
 
 if __name__ == "__main__":

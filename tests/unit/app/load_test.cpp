@@ -146,7 +146,7 @@ TEST(Line, AimsAtEachBeforeItIsTheFirst) {
 }
 
 // Plays a system against the search: `system(sight, rate)` fills in what is seen after 20 ms more at that rate, and says
-// what p99 is.
+// what p99 of responses is.
 constexpr double played_step = 0.02;
 template <class System>
 observe::Search played(SearchSettings s, System&& system) {
@@ -158,7 +158,7 @@ observe::Search played(SearchSettings s, System&& system) {
     attempted += std::max(rate, 0.0) * played_step;
     Sight now{.t = t, .attempted = static_cast<std::uint64_t>(attempted)};
     const double p99_us = system(now, rate);
-    if (const auto next = search.look(now, [&](bool) { return p99_us; })) rate = *next;
+    if (const auto next = search.look(now, [&](bool) { return slowest(0, p99_us); })) rate = *next;
   }
   EXPECT_TRUE(search.over());
   return search.result();
@@ -183,8 +183,15 @@ TEST(Search, FindsTheHighestRateThatIsHeldAndSaysWhyNoMore) {
 TEST(Search, ALimitOfLatencyStopsIt) {
   const observe::Search found = searched(100'000, 5000, {.max_p99 = Duration::ms(1)});
   EXPECT_NEAR(found.found_cps, 50'000, 2'000);
-  EXPECT_NE(found.stopped.find("p99 was 5.00 ms"), std::string::npos) << found.stopped;
+  EXPECT_NE(found.stopped.find("p99 of response was 5.00 ms"), std::string::npos) << found.stopped;
 }
+TEST(Search, ItSaysWhichStageWasTooSlow) {
+  EXPECT_STREQ(slowest(3, 2).stage, "connect");
+  EXPECT_EQ(slowest(3, 2).p99_us, 3);
+  EXPECT_STREQ(slowest(2, 3).stage, "response");
+  EXPECT_EQ(slowest(2, 3).p99_us, 3);
+}
+
 TEST(Search, WhatHoldsNoRateIsSaidSo) {
   const observe::Search found = searched(0, 20, {.first = {100}, .step = Duration::seconds(20)});
   EXPECT_EQ(found.found_cps, 0);

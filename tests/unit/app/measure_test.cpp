@@ -1,6 +1,8 @@
 // What commands that measure share: counts of cores, and the report of a server.
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "app/client/load_station.hpp"
 #include "app/measure/reports.hpp"
 #include "app/measure/station.hpp"
@@ -43,12 +45,33 @@ TEST(Reports, WhereThereAreManyIntervalsTheyAreJoinedAndStillAddUp) {
     v.t = static_cast<double>(i);
     v.seconds = 1;
     v.completed = i;
+    observe::CoreLoad& core = v.cores.emplace_back();
+    core.busy = static_cast<double>(i) / 25'000;
+    core.completed = core.rx_bytes = core.retransmitted.rto = core.drops = i;
+    core.failed_by_cause["reset"] = core.drops_by_reason["drop"] = i;
+    core.live = i % 1000;
     all.push_back(v);
     ASSERT_LE(all.size(), 10'000U);
   }
   std::uint64_t sum = 0;
   double seconds = 0;
-  for (const observe::Interval& v : all) sum += v.completed, seconds += v.seconds;
+  observe::CoreLoad core;
+  double busy = 0;
+  for (const observe::Interval& v : all) {
+    sum += v.completed, seconds += v.seconds;
+    const observe::CoreLoad& c = v.cores.front();
+    core.completed += c.completed, core.rx_bytes += c.rx_bytes, core.drops += c.drops;
+    core.retransmitted += c.retransmitted;
+    core.failed_by_cause["reset"] += c.failed_by_cause.at("reset");
+    core.drops_by_reason["drop"] += c.drops_by_reason.at("drop");
+    core.live = std::max(core.live, c.live);
+    busy += c.busy * v.seconds;
+  }
+  for (const std::uint64_t n : {core.completed, core.rx_bytes, core.drops, core.retransmitted.rto,
+                                core.failed_by_cause["reset"], core.drops_by_reason["drop"]})
+    EXPECT_EQ(n, sum);
+  EXPECT_EQ(core.live, 999U); // at their ends: the most of them
+  EXPECT_NEAR(busy, static_cast<double>(sum) / 25'000, 1e-6);
   EXPECT_EQ(sum, 25'000ULL * 25'001 / 2);
   EXPECT_EQ(seconds, 25'000);
   EXPECT_EQ(all.back().t, 25'000);
@@ -79,6 +102,88 @@ TEST(Station, AServersConnectionsAreItsCounters) {
   ASSERT_EQ(i.cores.size(), 1U);
   EXPECT_EQ(i.cores[0].role, "server");
   EXPECT_EQ(i.cores[0].completed, 7U);
+}
+
+TEST(Station, EachCoreTellsAllThatTheWholeDoes) {
+  StillCore one{"one"};
+  StillCore two{"two"};
+  const Station* const all[] = {&one.station, &two.station};
+  std::atomic<std::uint64_t> answered{5};
+  two.station.answered = &answered;
+  const Totals before = totals_of(all);
+  one.ended(CoreCounter::closed_reset, 4);
+  two.ended(CoreCounter::closed_aborted, 3);
+  answered = 12;
+  std::uint64_t n = 1;
+  for (StillCore* c : {&one, &two}) {
+    c->shard.counters.add(CoreCounter::rx_bytes, n++);
+    c->shard.counters.add(CoreCounter::tx_bytes, n++);
+    using C = tcp::Counter;
+    for (const C counter : {C::out_of_order_in, C::duplicate_in, C::retransmit_syn, C::retransmit_syn_ack,
+                            C::retransmit_rto, C::retransmit_spurious, C::drop_out_of_window})
+      c->shard.tcp_counters.add(counter, n++);
+    c->port.add(io::PortCounter::tx_backlogged, n++);
+  }
+  two.port.add(io::PortCounter::tx_dropped, 40);
+  const observe::Interval i = between(before, totals_of(all), all);
+  const observe::CoreLoad& a = i.cores[0];
+  const observe::CoreLoad& b = i.cores[1];
+  EXPECT_EQ(a.failed_by_cause, (observe::ByName{{"reset", 4}}));
+  EXPECT_EQ(b.failed_by_cause, (observe::ByName{{"aborted", 3}}));
+  EXPECT_EQ(a.requests, 0U);
+  EXPECT_EQ(b.requests, 7U);
+  EXPECT_EQ(i.requests, 7U);
+  EXPECT_EQ(a.rx_bytes, 1U);
+  EXPECT_EQ(a.tx_bytes, 2U);
+  EXPECT_EQ(a.out_of_order, 3U);
+  EXPECT_EQ(a.duplicate, 4U);
+  EXPECT_EQ(a.retransmitted.syn, 5U);
+  EXPECT_EQ(a.retransmitted.syn_ack, 6U);
+  EXPECT_EQ(a.retransmitted.rto, 7U);
+  EXPECT_EQ(a.retransmitted.data, 7U);
+  EXPECT_EQ(a.retransmitted.spurious, 8U);
+  EXPECT_EQ(a.drops_by_reason, (observe::ByName{{"drop_out_of_window", 9}}));
+  EXPECT_EQ(a.drops, 9U);
+  EXPECT_EQ(a.tx_ring_full, 10U);
+  EXPECT_EQ(b.drops_by_reason, (observe::ByName{{"drop_out_of_window", 19}, {"tx_ring_full", 40}}));
+  EXPECT_EQ(b.drops, 59U);
+  // And they add up.
+  EXPECT_EQ(i.rx_bytes, a.rx_bytes + b.rx_bytes);
+  EXPECT_EQ(i.tx_bytes, a.tx_bytes + b.tx_bytes);
+  EXPECT_EQ(i.out_of_order, a.out_of_order + b.out_of_order);
+  EXPECT_EQ(i.duplicate, a.duplicate + b.duplicate);
+  EXPECT_EQ(i.retransmitted.total(), a.retransmitted.total() + b.retransmitted.total());
+  EXPECT_EQ(i.tx_ring_full, a.tx_ring_full + b.tx_ring_full);
+  EXPECT_EQ(i.drops, a.drops + b.drops);
+}
+
+TEST(Station, ItsOwnCyclesAreNotThePorts) {
+  StillCore server;
+  StillCore client{"asks"};
+  LoadStats stats;
+  LoadStation asks;
+  client.show(asks);
+  asks.load = &stats;
+  server.gauges.busy_cycles = 1000;
+  server.gauges.show(300, 0, 8);
+  client.gauges.busy_cycles = 500;
+  client.gauges.show(100, 0, 7);
+  asks.driving_cycles = 50;
+  asks.beside_cycles = 7000; // no connection's
+  const Station* const both[] = {&asks, &server.station};
+  const std::span<const Station* const> all{both};
+  EXPECT_DOUBLE_EQ(cycles_each(all.first(1), 10), 45);
+  EXPECT_DOUBLE_EQ(cycles_each(all.subspan(1), 10), 70);
+  EXPECT_EQ(cycles_each(all, 0), 0);
+  const Totals end = totals_of(all);
+  observe::Interval measured;
+  measured.cores = {{.busy = 0.25}, {.busy = 0.5}};
+  observe::Summary s;
+  tell_cores(s, end, measured, all);
+  EXPECT_EQ(s.time_wait_peak, 15U);
+  EXPECT_EQ(s.cores[0].role, "client");
+  EXPECT_EQ(s.cores[0].busy, 0.25);
+  EXPECT_EQ(s.cores[1].busy, 0.5);
 }
 
 TEST(Station, WhatThePortLosesIsADropByName) {
@@ -129,6 +234,8 @@ TEST(ServerWatch, ItsReportAddsUp) {
   const Station* const all[] = {&one.station, &two.station};
   observe::Result r;
   r.command = "server";
+  std::atomic<std::uint64_t> answered{0};
+  two.station.answered = &answered;
   ServerWatch watch({.json = "kept for it", .quiet = true, .interval = Duration::ms(20)}, all, r);
   watch.begin(at(1000));
   watch.look(at(1019));
@@ -146,8 +253,10 @@ TEST(ServerWatch, ItsReportAddsUp) {
   two.ended(CoreCounter::closed_reset, 100);
   two.shard.counters.add(CoreCounter::accepted, 2);
   two.shard.tcp_counters.add(tcp::Counter::syn_cookie_valid, 201);
+  answered = 208;
   watch.stopping(at(1104));
   two.shard.counters.add(CoreCounter::closed_done, 1); // while it drains
+  answered = 209;
   watch.conclude(at(1150), "");
   const observe::Summary& s = r.summary;
   EXPECT_TRUE(contradictions(r).empty()) << contradictions(r).front();
@@ -157,6 +266,10 @@ TEST(ServerWatch, ItsReportAddsUp) {
   EXPECT_EQ(s.connections.unfinished, 1U);
   EXPECT_DOUBLE_EQ(s.seconds, 0.104);   // without the drain,
   EXPECT_DOUBLE_EQ(s.cps, 300 / 0.104); // and what ended in it
+  EXPECT_DOUBLE_EQ(s.accepted_per_second, 402 / 0.104);
+  EXPECT_DOUBLE_EQ(s.requests_per_second, 208 / 0.104);
+  EXPECT_EQ(s.requests, 209U);
+  EXPECT_DOUBLE_EQ(headline(r), s.accepted_per_second); // whoever closes, and however
   EXPECT_EQ(s.live_peak, 9U);
   EXPECT_EQ(s.time_wait_peak, 5U);
   EXPECT_DOUBLE_EQ(s.cycles_per_connection.server, 900.0 / 401);

@@ -64,11 +64,13 @@ TEST(ReportJson, AServersHoldsWhatAServerKnowsAndNothingElse) {
   EXPECT_EQ(to_json(from_json(written)), written);
   const Json j = Json::parse(written);
   const Json& s = j["summary"];
-  for (const char* unknown :
-       {"latency_us", "histogram", "requests", "closed_loop", "client_limited", "attacks"})
+  for (const char* unknown : {"latency_us", "histogram", "closed_loop", "client_limited", "attacks"})
     EXPECT_FALSE(s.contains(unknown)) << unknown;
-  for (const char* unknown : {"latency_us", "offered_cps", "requests", "attack_open"})
+  for (const char* unknown : {"latency_us", "offered_cps", "attack_open"})
     EXPECT_FALSE(j["intervals"][0].contains(unknown)) << unknown;
+  EXPECT_GT(s["accepted_per_second"], 0);
+  EXPECT_FALSE(sample()["summary"].contains("accepted_per_second"));
+  EXPECT_EQ(j["intervals"][0]["requests"], r.intervals[0].requests);
   EXPECT_FALSE(s["cycles_per_connection"].contains("client"));
   const Json& failed = s["connections"]["failed"];
   EXPECT_FALSE(failed.contains("refused"));

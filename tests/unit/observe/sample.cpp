@@ -147,6 +147,7 @@ Result sample_result(const SampleShape& shape) {
   s.seconds = shape.seconds;
   s.cps = static_cast<double>(s.connections.completed) / n;
   s.requests_per_second = s.cps;
+  if (shape.server) s.accepted_per_second = static_cast<double>(s.connections.established) / n;
   s.rx_bits_per_second = static_cast<double>(s.packets.rx_bytes) * 8 / n;
   s.tx_bits_per_second = static_cast<double>(s.packets.tx_bytes) * 8 / n;
   s.connections.unfinished = shape.failures ? 3 : 0;

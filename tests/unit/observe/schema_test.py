@@ -36,7 +36,7 @@ def spoiled(report):
 
 def spoiled_of_a_server(served, sample):
     """What a server cannot know may not stand in its report; what a client knows may not be missing in a client's."""
-    for field in ("latency_us", "requests", "closed_loop", "histogram", "attacks", "client_limited"):
+    for field in ("latency_us", "closed_loop", "histogram", "attacks", "client_limited"):
         r = copy.deepcopy(served)
         r["summary"][field] = sample["summary"][field]
         yield f"a server's {field}", r
@@ -60,6 +60,17 @@ def spoiled_of_a_server(served, sample):
     r = copy.deepcopy(served)
     r["summary"]["cycles_per_connection"]["client"] = 0
     yield "the client's cycles in a server's report", r
+    for told, by in ((served, "server"), (sample, "client")):
+        for field in ("requests", "requests_per_second"):
+            r = copy.deepcopy(told)
+            del r["summary"][field]
+            yield f"no {field} of a {by}", r
+    r = copy.deepcopy(served)
+    del r["summary"]["accepted_per_second"]
+    yield "a server that does not tell what it accepted", r
+    r = copy.deepcopy(sample)
+    r["summary"]["accepted_per_second"] = 1
+    yield "what a client accepted", r
 
 
 def main(sample_report):
