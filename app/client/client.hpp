@@ -168,6 +168,9 @@ class Client {
       due_ = now;
       return;
     }
+    // With no more to come none would make way: those that are held end by themselves.
+    if (!plan_.keeps() && line_.size() != 0 && all_opened()) [[unlikely]]
+      for (unsigned n = most_a_turn; n != 0 && line_.size() != 0; --n) ask_first();
     if (plan_.think > Duration{}) ask_again(now);
     if (plan_.rps > 0) ask_paced(now);
     keep_bad(now);

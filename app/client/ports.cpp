@@ -68,11 +68,21 @@ void own_them(NodeSettings& n, const std::vector<Prefix>& sources) {
       n.sources.push_back(source);
 }
 
+// Whoever answers there, it is not a server: it is this port itself.
+void refuse_ourselves(const settings::Schema& s, const ClientSettings& c, const PortShare& p) {
+  std::vector<Prefix> own = p.load.sources;
+  for (const Prefix& ip : p.node.ip) own.emplace_back(ip.base(), ip.base().is_v4() ? 32 : 128);
+  for (const TargetRange& t : c.targets)
+    for (const Prefix& a : own)
+      if (a.contains(t.addresses.base()) || t.addresses.contains(a.base()))
+        s.fail("target", fmt::format("{}{} is our own address, or holds one; name a server's",
+                                     which_port(p.node), settings::Value<TargetRange>::print(t)));
+}
+
 // For a port that is alone every one: what it has no way to is told when nobody answers.
 bool leads_to(const NodeSettings& n, const net::Routes& gateways, const Ip& to) {
   return n.number == 0 || gateways.number(to) != net::Routes::none ||
-         std::any_of(n.ip.begin(), n.ip.end(),
-                     [&](const Prefix& own) { return own.base().is_v4() == to.is_v4() && own.contains(to); });
+         std::any_of(n.ip.begin(), n.ip.end(), [&](const Prefix& own) { return own.contains(to); });
 }
 
 std::vector<Endpoint> targets_of(const settings::Schema& s, const NodeSettings& n,
@@ -145,6 +155,7 @@ std::vector<PortShare> complete(const settings::Schema& s, ClientSettings& c) {
     p.load = c.load;
     p.load.sources = sources_of(s, c, p.node, i, four);
     own_them(p.node, p.load.sources);
+    refuse_ourselves(s, c, p);
     p.targets = targets_of(s, p.node, targets);
     if (nodes.size() > 1)
       scale(p.load, [&](std::uint64_t n) { return part_of_port(n, p.node, nodes.size(), c.ports.common); });

@@ -4,14 +4,17 @@
 #include <net/if.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
+#include <rte_log.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "io/eal.hpp"
 #include "io/error.hpp"
@@ -59,26 +62,65 @@ void check_interface(const PortRequest& request) {
                             request.name, r.ifr_mtu, device, request.mtu));
 }
 
+// What DPDK says meanwhile. Where a device is refused, its driver's words are the cause; else they go where they
+// were meant to.
+class Hearing {
+ public:
+  Hearing() : before_(rte_log_get_stream()), stream_(open_memstream(&text_, &size_)) {
+    if (stream_ != nullptr) rte_openlog_stream(stream_);
+  }
+  ~Hearing() {
+    const std::string rest = heard();
+    if (!rest.empty()) std::fprintf(before_, "%s", rest.c_str());
+    std::free(text_);
+  }
+  Hearing(const Hearing&) = delete;
+  Hearing& operator=(const Hearing&) = delete;
+
+  // Once: all of it.
+  std::string heard() {
+    if (stream_ == nullptr) return {};
+    rte_openlog_stream(before_);
+    std::fclose(std::exchange(stream_, nullptr));
+    return {text_, size_};
+  }
+
+ private:
+  std::FILE* before_;
+  char* text_ = nullptr;
+  std::size_t size_ = 0;
+  std::FILE* stream_;
+};
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
 // The port of a device that is there already, or of one probed now.
 std::uint16_t find_port(const std::string& name, bool& probed) {
   const std::string device = name.substr(0, name.find(','));
   std::uint16_t id = RTE_MAX_ETHPORTS;
   probed = false;
   if (rte_eth_dev_get_port_by_name(device.c_str(), &id) == 0) return id;
+  if (const std::string iface = kernel_device_of(name, name.substr(0, name.find_first_of("0123456789,")));
+      !iface.empty() && !kernel_device_exists(iface))
+    throw Error(
+        fmt::format("{}: there is no interface {} here; `ip link` lists those there are", name, iface));
+  Hearing dpdk;
   const int error = rte_dev_probe(name.c_str());
   if (error == 0 && rte_eth_dev_get_port_by_name(device.c_str(), &id) == 0) {
     probed = true;
     return id;
   }
+  std::string cause = first_line(dpdk.heard());
+  if (cause.empty()) cause = error == 0 ? "its driver made no port" : rte_strerror(-error);
   if (is_pci_address(device))
     throw Error(
         fmt::format("{}: no such port ({}); is the NIC bound to vfio-pci, and was it named before start? "
                     "`tern doctor` lists NICs and their drivers",
-                    name, rte_strerror(-error)));
+                    name, cause));
   throw Error(fmt::format(
       "{}: the port cannot be made ({}){}; `tern doctor` lists the drivers there are and what they need",
-      name, error == 0 ? "its driver made no port" : rte_strerror(-error),
-      geteuid() == 0 ? "" : ", perhaps for want of root"));
+      name, cause, geteuid() == 0 ? "" : ", perhaps for want of root"));
 }
 
 PortCapabilities capabilities_of(const rte_eth_dev_info& info, const std::string& name) {

@@ -44,6 +44,10 @@ def against_nginx():
         seen = near.run("ss", "-Htan", "state", "time-wait", "dst", "10.99.9.128/26").split("\n")
         lib.check(len(seen) < 5, f"the client closes first, yet nginx has {len(seen)} in TIME-WAIT")
         ok("256 connections from 64 addresses with four ports each")
+        for held, all_of_them in ((5, 12), (5, 3)):
+            s = run(far, "held, and counted", *web, "--concurrency", held, "--connections", all_of_them)
+            lib.check(s["connections"]["completed"] == all_of_them, f"{s['connections']}")
+        ok("--concurrency with --connections: those held last are asked once no more are opened")
         s = run(far, "two cores", *web, "--cores", "0,1", "--sources", "10.99.9.128/26", "--in-progress", "32")
         lib.check(len(s["cores"]) == 2 and all(c["completed"] > 0 for c in s["cores"]), f"{s['cores']}")
         ok("two cores, each with connections of its own")
@@ -96,10 +100,18 @@ def cannot(far):
     lib.check("TIME-WAIT" in refused(client(*port, "--target", f"{KERNEL}:80", "--cps", "100k")), "time wait")
     lib.check("broadcast" in refused(client(*port, "--target", f"{KERNEL}:80", "--sources", "10.99.9.128/25")), "broadcast")
     lib.check("no target" in refused(client(*port)), "target")
+    own = ("--sources", "10.99.9.128/26", "--target")
+    for target in (f"{TERN}:80", "10.99.9.130:80", "10.99.9.128/25:80"):
+        line = refused(client(*port, *own, target))
+        lib.check(line.startswith("--target: ") and "our own" in line, line)
+    for device, why in (("net_af_packet0,iface=nosuch", "no interface nosuch"), ("nonsense0", "failed to parse"),
+                        ("0000:99:00.0", "vfio-pci")):
+        line = refused(client("--port", device, *port[2:], "--target", f"{KERNEL}:80"), far)
+        lib.check(line.startswith(f"--port: {device}: ") and why in line, line)
     line = refused(client(*port, "--target", f"{KERNEL}:80", "--huge-pages", "on", "--packet-memory", "60G"), far)
     lib.check(line.startswith("--huge-pages: ") and "nr_hugepages" in line, line)
     lib.check("not an address" in refused(client(*port, "--target", KERNEL)), "target without port")
-    ok("closed port, no ARP, no way, too few sources: one line, exit 2")
+    ok("closed port, no ARP, no way, ourselves, too few sources, no such device: one line, exit 2")
 
 
 def over_tap():
