@@ -27,7 +27,8 @@ template <class T>
 namespace detail {
 using Word [[gnu::may_alias]] = std::uint32_t;
 }
-inline void publish_words(void* to, const void* from, std::size_t bytes) {
+[[gnu::always_inline]] inline void publish_words(void* to, const void* from, std::size_t bytes) {
+#pragma GCC unroll 16
   for (std::size_t i = 0; i < bytes; i += sizeof(detail::Word)) {
     std::uint32_t w;
     std::memcpy(&w, static_cast<const std::byte*>(from) + i, sizeof w);

@@ -4,13 +4,12 @@
 // found good, as between two virtio guests.
 #pragma once
 
-#include <rte_prefetch.h>
-
 #include <memory>
 #include <vector>
 
 #include "io/port.hpp"
 #include "io/spsc_ring.hpp"
+#include "packet/packet.hpp"
 
 namespace tern::io {
 
@@ -34,8 +33,12 @@ class MemoryPort {
     Queue& queue = queues_[q];
     const std::uint16_t got = plan_.queues == 1 ? queue.in[0]->pop(out, n) : receive_from_all(queue, out, n);
     if (got != 0) {
-      // The headers were last written on another core: ask for all of them before the first is looked at.
-      for (std::uint16_t i = 0; i < got; ++i) rte_prefetch0(out[i]);
+      // All lines were last written on another core: they are asked for before the first is looked at, and to be
+      // written, since what is freed here is used here. Where frames begin is known of those that Tern makes.
+      for (std::uint16_t i = 0; i < got; ++i) {
+        const auto* const m = reinterpret_cast<const std::byte*>(out[i]);
+        PacketStash::to_be_written(m, m + sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM);
+      }
       queue.counters.add(PortCounter::rx_packets, got);
     }
     return got;
@@ -45,6 +48,11 @@ class MemoryPort {
     for (std::uint16_t i = 0; i < n; ++i) as_received(m[i]);
     return send_in_order(queue.backlog, queue.counters, m, n,
                          [&](rte_mbuf** p, std::uint16_t k) { return send(queue, q, p, k); });
+  }
+  // A burst will be sent soon. Who has this has his packets from another core, whose lines are far away: a Core looks
+  // ahead for more of them before it writes its output.
+  void tx_comes(QueueId q) {
+    if (plan_.queues == 1) queues_[q].out[0]->push_comes();
   }
   void tx_flush(QueueId q) {
     Queue& queue = queues_[q];

@@ -76,6 +76,10 @@ class SharedPort {
     ring_bell(host_of(core));
     return sent;
   }
+  void tx_comes(CoreId core) requires requires(P& port) { port.tx_comes(core); }
+  {
+    if (core < queues_) port_.tx_comes(core);
+  }
   void tx_flush(CoreId core) {
     Lane& lane = *lanes_[core];
     if (core < queues_) {

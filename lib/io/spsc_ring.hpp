@@ -1,7 +1,7 @@
 // A ring of pointers from one thread to one other. rte_ring serves many producers and reads the other side's
 // index on every call; here each side keeps what it last saw of the other's index on its own line and looks
-// again only when that runs out: an empty poll of a ring whose producer rests touches one line that stays in
-// this core's cache, and a burst of 32 moves one index line and four slot lines.
+// again only when that runs out: an empty poll of a ring whose producer rests touches lines that stay in this core's
+// cache, and a burst of 32 moves one index line and four slot lines.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -15,12 +15,15 @@
 
 #include "base/check.hpp"
 #include "base/counters.hpp"
+#include "base/prefetch.hpp"
 
 namespace tern::io {
 
-//  line 0-1: tail_ (written by the producer, read by the consumer), head_seen_ (the producer's own)
-//  line 2-3: head_ (written by the consumer, read by the producer), tail_seen_ (the consumer's own)
-//  line 4:   slots_, mask_ (never written after start)
+//  line 0-1: tail_ (written by the producer, read by the consumer)
+//  line 2-3: head_ (written by the consumer, read by the producer)
+//  line 4-5: the producer's own: what it wrote last to tail_, and saw last of head_
+//  line 6-7: the consumer's own: the other way round
+//  line 8:   slots_, mask_ (never written after start)
 // Pairs of lines, because the hardware prefetcher fetches them in pairs.
 class SpscRing {
  public:
@@ -35,28 +38,37 @@ class SpscRing {
 
   // Producer: how many of the n went in.
   std::uint16_t push(rte_mbuf* const* m, std::uint16_t n) {
-    const std::uint32_t tail = tail_.load(std::memory_order_relaxed);
-    std::uint32_t room = mask_ + 1 - (tail - head_seen_);
+    const std::uint32_t tail = producer_.own;
+    std::uint32_t room = mask_ + 1 - (tail - producer_.seen);
     if (room < n) {
-      head_seen_ = head_.load(std::memory_order_acquire);
-      room = mask_ + 1 - (tail - head_seen_);
+      producer_.seen = head_.load(std::memory_order_acquire);
+      room = mask_ + 1 - (tail - producer_.seen);
       n = static_cast<std::uint16_t>(std::min<std::uint32_t>(n, room));
     }
     const std::uint32_t at = tail & mask_;
     const std::uint32_t first = std::min<std::uint32_t>(n, mask_ + 1 - at);
     std::copy_n(m, first, &slots_[at]);
     std::copy_n(m + first, n - first, &slots_[0]);
+    producer_.own = tail + n;
     tail_.store(tail + n, std::memory_order_release);
     return n;
+  }
+  // Producer: asks for the lines that a push will write, which the consumer had last.
+  void push_comes() {
+    constexpr std::uint32_t a_line = cache_line / sizeof(rte_mbuf*);
+    prefetch_to_write(&tail_);
+    for (std::uint32_t ahead = 0; ahead <= 4 * a_line; ahead += a_line)
+      prefetch_to_write(&slots_[(producer_.own + ahead) & mask_]);
   }
 
   // Consumer: how many came out.
   std::uint16_t pop(rte_mbuf** out, std::uint16_t n) {
-    const std::uint32_t head = head_.load(std::memory_order_relaxed);
-    std::uint32_t there = tail_seen_ - head;
+    const std::uint32_t head = consumer_.own;
+    std::uint32_t there = consumer_.seen - head;
     if (there < n) {
-      tail_seen_ = tail_.load(std::memory_order_acquire);
-      there = tail_seen_ - head;
+      __builtin_prefetch(&slots_[head & mask_]); // while the index is on its way
+      consumer_.seen = tail_.load(std::memory_order_acquire);
+      there = consumer_.seen - head;
       if (there == 0) return 0;
       n = static_cast<std::uint16_t>(std::min<std::uint32_t>(n, there));
     }
@@ -64,6 +76,7 @@ class SpscRing {
     const std::uint32_t first = std::min<std::uint32_t>(n, mask_ + 1 - at);
     std::copy_n(&slots_[at], first, out);
     std::copy_n(&slots_[0], n - first, out + first);
+    consumer_.own = head + n;
     head_.store(head + n, std::memory_order_release);
     return n;
   }
@@ -76,13 +89,17 @@ class SpscRing {
   }
 
  private:
+  struct alignas(2 * cache_line) Side {
+    std::uint32_t own = 0;
+    std::uint32_t seen = 0;
+  };
   alignas(2 * cache_line) std::atomic<std::uint32_t> tail_{0};
-  std::uint32_t head_seen_ = 0;
   alignas(2 * cache_line) std::atomic<std::uint32_t> head_{0};
-  std::uint32_t tail_seen_ = 0;
+  Side producer_;
+  Side consumer_;
   alignas(2 * cache_line) std::unique_ptr<rte_mbuf*[]> slots_;
   std::uint32_t mask_;
 };
-static_assert(sizeof(SpscRing) == 6 * cache_line);
+static_assert(sizeof(SpscRing) == 10 * cache_line);
 
 } // namespace tern::io

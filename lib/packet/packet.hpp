@@ -12,6 +12,7 @@
 
 #include "base/check.hpp"
 #include "base/pool.hpp"
+#include "base/prefetch.hpp"
 
 namespace tern {
 
@@ -196,6 +197,7 @@ class PacketStash {
   void give(Packet&& p, rte_mempool* pool) {
     rte_mbuf* const m = p.mbuf();
     if (m == nullptr) return;
+    if (first_ == count_) first_ = count_ = 0;
     if (m->nb_segs != 1 || !Packet::writable(m) || m->pool != pool || count_ == most) [[unlikely]]
       return p.reset();
     TERN_DCHECK(m->next == nullptr);
@@ -203,24 +205,23 @@ class PacketStash {
     to_be_written(m, static_cast<const std::byte*>(m->buf_addr) + RTE_PKTMBUF_HEADROOM);
     packets_[count_++] = m;
   }
-  [[nodiscard]] rte_mbuf* take() { return count_ == 0 ? nullptr : packets_[--count_]; }
+  [[nodiscard]] rte_mbuf* take() { return first_ == count_ ? nullptr : packets_[first_++]; }
   void flush() {
-    if (count_ == 0) return;
-    rte_mempool_put_bulk(packets_[0]->pool, reinterpret_cast<void**>(packets_.data()), count_);
-    count_ = 0;
+    if (first_ != count_)
+      rte_mempool_put_bulk(packets_[first_]->pool, reinterpret_cast<void**>(packets_.data() + first_),
+                           count_ - first_);
+    first_ = count_ = 0;
   }
   // The lines of a packet that its next user writes: its mbuf's first, and where headers and segment go.
   static void to_be_written(const void* mbuf, const std::byte* data) {
-    const auto line = [](const void* at) { // a builtin says so only where the ISA was told to have it
-      __asm__ volatile("prefetchw %0" : : "m"(*static_cast<const std::byte*>(at)));
-    };
-    line(mbuf);
-    line(data - 1);
-    line(data);
+    prefetch_to_write(mbuf);
+    prefetch_to_write(data - 1);
+    prefetch_to_write(data);
   }
 
  private:
   static constexpr unsigned most = 64;
+  unsigned first_ = 0;
   unsigned count_ = 0;
   std::array<rte_mbuf*, most> packets_;
 };

@@ -47,12 +47,16 @@ class Payload {
   std::uint32_t peek(std::span<std::byte> to) const { return packet_ ? packet_.copy_out(0, to) : 0; }
   void drop(std::uint32_t n) {
     if (n >= size())
-      packet_.reset();
+      drop_all();
     else
       packet_.trim_front(n);
   }
-  void drop_all() { packet_.reset(); }
+  void drop_all() {
+    if (packet_) spent_ = std::move(packet_);
+  }
   [[nodiscard]] Packet& packet() { return packet_; }
+  // What was dropped, and is freed with this: the core writes its answer there.
+  [[nodiscard]] Packet& spent() { return spent_; }
 
   // Of what was taken, the bytes that Connection::forward passed on: their window stays shut.
   [[nodiscard]] std::uint32_t lent() const { return lent_; }
@@ -60,6 +64,7 @@ class Payload {
 
  private:
   Packet packet_;
+  Packet spent_;
   std::uint32_t lent_ = 0;
 };
 

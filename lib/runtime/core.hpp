@@ -91,6 +91,10 @@ class Core {
   };
 
   [[nodiscard]] std::uint16_t receive_burst();
+  void look_ahead();
+  static void ask_for(const rte_mbuf* m);
+  // Another core writes what this one receives.
+  static constexpr bool far_packets = requires(Port & port) { port.tx_comes(io::QueueId{}); };
   void receive(std::uint16_t count);
   [[nodiscard, gnu::always_inline]] bool receive_lean(Arrived& a);
   [[nodiscard, gnu::noinline]] bool receive_other(Arrived& a, std::uint16_t& l3);
@@ -131,13 +135,17 @@ class Core {
                                                                                Packet& p);
 
   template <class Key>
+  [[nodiscard, gnu::noinline, gnu::hot, gnu::flatten]] bool listen_predicted(const Arrived& a, const Key& key,
+                                                                             FlowHash hash, Packet& p);
+
+  template <class Key>
   [[nodiscard]] tcp::ListenRoom room_of(const Listener& l);
   template <class Key>
   [[nodiscard]] std::uint8_t listener_for(const Key& key) const {
     // A connection over IPv6 names its local address by its number among ours: one that has none is closed.
     if constexpr (std::is_same_v<Key, FlowKey6>)
       if (shard_.address6_index(key.local) == shard_.settings.addresses6.size()) return Listeners::none;
-    return shard_.listeners.find(Ip{key.local}, Port16(key.local_port));
+    return shard_.listeners.find(key.local, Port16(key.local_port));
   }
   static tern::Port Port16(Be16 p) { return tern::Port{p.host()}; }
   template <class Key>

@@ -32,6 +32,12 @@ bool Core<Port, Handler>::poll(Instant now) {
   } else if (timers_left_) [[unlikely]] {
     busy = run_timers(false) || busy;
   }
+  if constexpr (far_packets) {
+    if (count != 0) {
+      port_.tx_comes(queue_);
+      if (ahead_count_ == 0) look_ahead();
+    }
+  }
   if (shard_.dirty_count != 0) busy = flush() || busy;
   net::Outbox& box = net_.outbox();
   while (box.size() != 0) {
@@ -43,6 +49,8 @@ bool Core<Port, Handler>::poll(Instant now) {
   if (congested_) [[unlikely]]
     congested_ = port_.tx_full(queue_) && !port_is_stuck();
   shard_.stash.flush();
+  if constexpr (far_packets)
+    for (std::uint16_t i = 0; i < ahead_count_; ++i) ask_for(ahead_[i]);
   shard_.counters.add(CoreCounter::polls);
   if (!busy) shard_.counters.add(CoreCounter::polls_idle);
   return busy;
@@ -140,6 +148,7 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
     r.tcb.rcv_held += offered;
   }
   if (let_go(r)) p.drop_all(); // nobody will ask for it again
+  shard_.stash.give(std::move(p.spent()), shard_.env.packets.raw());
   const std::uint32_t left = p.size();
   if (left != 0) r.unread = p.packet().release();
   if (left == offered) return;
@@ -407,7 +416,7 @@ bool Core<Port, Handler>::run_timers(bool new_tick) {
 template <io::PacketPort Port, class Handler>
 Instant Core<Port, Handler>::nothing_before(Duration most) const {
   const Instant now = shard_.now;
-  if (port_.tx_pending(queue_) != 0) return now;
+  if (ahead_count_ != 0 || port_.tx_pending(queue_) != 0) return now;
   if (const auto every = handler::tick_every(handler_)) most = std::min(most, *every);
   Tick ticks = net_tick_every - (now.ms32() - last_net_tick_);
   if (shard_.dirty_count != 0) ticks = std::min(ticks, Tick{1}); // they wait for packets: see flush()

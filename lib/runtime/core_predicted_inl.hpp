@@ -84,6 +84,26 @@ bool Core<Port, Handler>::complete_predicted(const Arrived& a, FlowHash hash, Fl
   return true;
 }
 
+// The same for a SYN that a listener keeps a record of: arrive_at_listener() at one go.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+bool Core<Port, Handler>::listen_predicted(const Arrived& a, const Key& key, FlowHash hash, Packet& p) {
+  wire::FullSyn h;
+  if (shard_.gate.cookies_held() || !read_predicted(a, p, h))
+      [[unlikely]] // the first in a flood: no more of it is asked
+    return false;
+  const std::uint8_t id = listener_for(key);
+  if (id == Listeners::none) [[unlikely]]
+    return false;
+  const Listener& l = shard_.listeners[id];
+  if (!tcp::predicts_record(shard_.env, shard_.gate, l.settings.cookies, room_of<Key>(l), h,
+                            a.l4_length - h.length(), shard_.now)) [[unlikely]]
+    return false;
+  keep_syn(key, hash, id,
+           tcp::record_predicted(shard_.env, shard_.gate, Tuple<Key>::from(&key), h, shard_.now), FlowRef{});
+  return true;
+}
+
 // ---- Out.
 // A frame around the header that `make` gives once there is a packet for it. False, and `make` was not called: no
 // packet, or the neighbour is not known, or is not one that whole frames can go to.

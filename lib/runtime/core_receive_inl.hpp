@@ -5,35 +5,46 @@
 
 namespace tern {
 
-// The burst to work on, and behind a full one the next: what another core wrote is far away, so it is asked
-// for a burst ahead. A port that gave less than a full burst has no more, and nothing waits for company.
+// The burst to work on. Behind a full one the next is received at once, so that its lines are on their way: what another
+// core wrote is far away. Where they come from one, poll() does so behind every burst, before the turn's output is
+// written, which takes as long as the lines do. Nothing waits for company.
 template <io::PacketPort Port, class Handler>
 std::uint16_t Core<Port, Handler>::receive_burst() {
-  const std::uint64_t start = rte_rdtsc();
-  std::uint16_t count = ahead_count_;
-  if (count != 0)
+  std::uint16_t count = std::exchange(ahead_count_, std::uint16_t{0});
+  if (count != 0) {
     rx_ = ahead_;
-  else
+  } else {
+    const std::uint64_t start = rte_rdtsc();
     count = port_.rx_burst(queue_, rx_.data(), burst);
-  if (count == 0) return 0;
-  ahead_count_ = count == burst ? port_.rx_burst(queue_, ahead_.data(), burst) : std::uint16_t{0};
-  port_cycles_ += rte_rdtsc() - start;
+    if (count == 0) return 0;
+    port_cycles_ += rte_rdtsc() - start;
+  }
+  if (count == burst) look_ahead();
   return count;
 }
 
 template <io::PacketPort Port, class Handler>
+inline void Core<Port, Handler>::look_ahead() {
+  const std::uint64_t start = rte_rdtsc();
+  ahead_count_ = port_.rx_burst(queue_, ahead_.data(), burst);
+  if (ahead_count_ != 0) port_cycles_ += rte_rdtsc() - start;
+}
+
+// Headers, and a short text behind them: it may end on a third line.
+template <io::PacketPort Port, class Handler>
+inline void Core<Port, Handler>::ask_for(const rte_mbuf* m) {
+  const auto* data = rte_pktmbuf_mtod(m, const std::byte*);
+  rte_prefetch0(data);
+  rte_prefetch0(data + cache_line);
+  rte_prefetch0(data + m->data_len - 1);
+}
+
+template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::receive(std::uint16_t count) {
-  // Headers, and a short text behind them: it may end on a third line.
-  const auto prefetch = [](const rte_mbuf* m) {
-    const auto* data = rte_pktmbuf_mtod(m, const std::byte*);
-    rte_prefetch0(data);
-    rte_prefetch0(data + cache_line);
-    rte_prefetch0(data + m->data_len - 1);
-  };
   shard_.counters.add(CoreCounter::rx_packets, count);
   std::uint64_t bytes = 0;
   for (std::uint16_t i = 0; i < count; ++i) {
-    prefetch(rx_[i]); // for the second time, where the burst was received ahead
+    ask_for(rx_[i]); // for the second time, where the burst was received ahead
     bytes += rx_[i]->pkt_len;
   }
   shard_.counters.add(CoreCounter::rx_bytes, bytes);
@@ -68,7 +79,8 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
   // Stage 2: records, their misses overlapped over the burst.
   shard_.flows.aim(lookup_, shard_);
   shard_.flows.aim_away(lookup_, shard_);
-  for (std::uint16_t i = 0; i < ahead_count_; ++i) prefetch(ahead_[i]);
+  if constexpr (!far_packets) // those have not come yet
+    for (std::uint16_t i = 0; i < ahead_count_; ++i) ask_for(ahead_[i]);
   // Stage 3: each to its end.
   for (std::uint16_t i = 0; i < n; ++i)
     arrive(arrived_[i], keys_[i], lookup_.hash[i], revalidated(lookup_.found[i], i));
@@ -179,10 +191,12 @@ template <class Key>
 void Core<Port, Handler>::arrive(const Arrived& a, const Key& key, FlowHash hash, FlowRef ref) {
   Packet packet{a.frame};
   bool done = false;
-  if (ref && ref.kind() == FlowKind::connection) {
+  if (!ref) {
+    done = listen_predicted(a, key, hash, packet);
+  } else if (ref.kind() == FlowKind::connection) {
     R& r = shard_.connections.at(ref.index());
     done = arrive_predicted(r, a, packet) || connect_predicted(r, a, packet);
-  } else if (ref && ref.kind() == FlowKind::syn_received) {
+  } else if (ref.kind() == FlowKind::syn_received) {
     done = complete_predicted<Key>(a, hash, ref, packet);
   }
   if (!done) arrive_by_steps(a, key, hash, ref, packet);

@@ -26,8 +26,10 @@ struct Listener {
   bool closed = false;       // takes nothing new
   bool full = false;         // takes nothing for now, as if it had its `connections`: its handler says when
 
-  [[nodiscard]] bool takes(const Ip& ip, Port port) const {
-    return !closed && port >= settings.first && port <= settings.last && (any_address || settings.ip == ip);
+  template <class Address>
+  [[nodiscard]] bool takes(const Address& ip, Port port) const {
+    return !closed && port >= settings.first && port <= settings.last &&
+           (any_address || settings.ip == Ip{ip});
   }
 };
 
@@ -53,7 +55,8 @@ class Listeners {
   void close_all() { open_ = false; } // a drain: what is open goes on, nothing new is taken
 
   // An address's own listener goes before the wildcard's, whatever their order.
-  [[nodiscard]] std::uint8_t find(const Ip& ip, Port port) const {
+  template <class Address>
+  [[nodiscard]] std::uint8_t find(const Address& ip, Port port) const {
     std::uint8_t wild = none;
     if (!open_) return none;
     for (std::size_t i = 0; i < all_.size(); ++i) {

@@ -73,11 +73,14 @@ inline void note_progress(Tcb& t) {
 void watch_close_wait(const Env&, Tcb&, Instant now);
 
 // ---- ACKs and windows (receive_window.cpp, text.cpp).
-// How far the right edge could move now.
+// Where the right edge could stand now.
+[[nodiscard]] inline Seq window_edge(const Tcb& t) {
+  const std::uint32_t taken = t.has(flag_reading_paused) ? t.rcv_limit : std::min(t.rcv_held, t.rcv_limit);
+  return t.rcv_nxt + (t.rcv_limit - taken);
+}
+// How far that is from where it stands.
 [[nodiscard]] inline std::uint32_t window_growth(const Tcb& t) {
-  if (t.has(flag_reading_paused) || t.rcv_held >= t.rcv_limit) return 0;
-  const Seq edge = t.rcv_nxt + (t.rcv_limit - t.rcv_held);
-  return edge.after(t.rcv_adv) ? edge.since(t.rcv_adv) : 0;
+  return static_cast<std::uint32_t>(std::max(static_cast<std::int32_t>(window_edge(t).since(t.rcv_adv)), 0));
 }
 // The window to offer, in the header's units; the right edge it promises is noted.
 [[nodiscard, gnu::always_inline]] inline std::uint16_t advertise_window(Tcb& t) {

@@ -47,6 +47,8 @@ struct SynGate {
     if (mode == CookieMode::Never) return false;
     return shared_keys || (cookies_out && jar.epoch() - last_cookie_epoch + 1 <= 2);
   }
+  // Whether a client whose SYN comes may hold one of ours, whatever the listener's mode.
+  [[nodiscard]] bool cookies_held() const { return cookies_out && cookies_live(CookieMode::Auto); }
 };
 
 enum class ListenVerdict : std::uint8_t {

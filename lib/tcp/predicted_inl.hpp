@@ -8,6 +8,7 @@
 
 #include "tcp/ack_inl.hpp"
 #include "tcp/internal.hpp"
+#include "tcp/listen.hpp"
 #include "tcp/open_inl.hpp"
 #include "tcp/send_queue.hpp"
 #include "tcp/syn_received.hpp"
@@ -79,6 +80,38 @@ namespace detail {
   if (!detail::fin_acknowledged(t) || detail::our_fin_acknowledged(env, t, now, out))
     detail::take_predicted_text(env, t, h, text, now, out);
   return true;
+}
+
+// ---- In, where nobody is known by its name: the SYN that a listener keeps a record of. It offers all options that we
+// have too, there is nothing else on it, there is room, and its client holds no cookie of ours, whose number it would get.
+[[nodiscard, gnu::always_inline]] inline bool predicts_record(const Env& env, const SynGate& gate,
+                                                              CookieMode mode, const ListenRoom& room,
+                                                              const wire::FullSyn& h, std::uint32_t text,
+                                                              Instant now) {
+  const Settings& s = env.settings;
+  const std::uint32_t differs = (h.flags ^ std::uint32_t{wire::tcp_flag::syn}) | text;
+  return differs == 0 && h.mss >= least_mss && s.sack && s.timestamps && s.window_scale && room.accept &&
+         room.record && mode != CookieMode::Always && !gate.cookies_held() && gate.syn_rate.has(now);
+}
+// What listen_arrives() comes to for it.
+template <std::size_t N>
+[[nodiscard, gnu::always_inline]] inline SynRecord record_predicted(const Env& env, SynGate& gate,
+                                                                    const TupleWords<N>& tuple,
+                                                                    const wire::FullSyn& h, Instant now) {
+  env.count(Counter::syn_in);
+  (void)gate.syn_rate.take(now);
+  const Origins origins = gate.isn.both(tuple, now);
+  SynRecord r;
+  r.iss = origins.iss;
+  r.irs = h.seq;
+  r.ts_recent = h.stamp.val;
+  r.ts_offset = origins.ts_offset;
+  r.sent_at_us = now.us32();
+  r.peer_mss = h.mss;
+  r.syn_window = h.window;
+  r.snd_scale = std::min<std::uint8_t>(h.wscale, 14) & 15; // RFC 7323 §2.3
+  r.scaled = r.sack = r.timestamps = 1;
+  return r;
 }
 
 // ---- In, and it ends a handshake: the segment that proves the SYN-ACK of a record, with the first request or without.

@@ -375,5 +375,60 @@ TEST(PacketDeathTest, WritingPastTheEndIsFound) {
 }
 #endif
 
+// ---- PacketStash: what one has done with is what he writes next.
+TEST(PacketStash, ComesOutAsItWentInAndTheRestGoesBack) {
+  TestPool t(127);
+  {
+    PacketStash stash;
+    const PacketPool pool{t.pool().raw(), &stash};
+    std::vector<rte_mbuf*> given;
+    for (int round = 0; round < 3; ++round) {
+      std::vector<Packet> all;
+      for (int i = 0; i < 70; ++i) all.push_back(t.pool().alloc());
+      given.clear();
+      for (Packet& p : all) {
+        given.push_back(p.mbuf());
+        stash.give(std::move(p), t.pool().raw());
+      }
+      EXPECT_EQ(t.pool().used(), 64U); // the others had no place
+      for (int i = 0; i < 10; ++i) EXPECT_EQ(pool.alloc().mbuf(), given[static_cast<std::size_t>(i)]);
+      stash.flush();
+      EXPECT_EQ(t.pool().used(), 0U);
+      EXPECT_EQ(stash.take(), nullptr);
+    }
+    // One in, one out: its places do not wear out.
+    for (int i = 0; i < 1000; ++i) {
+      Packet p = t.pool().alloc();
+      rte_mbuf* const m = p.mbuf();
+      stash.give(std::move(p), t.pool().raw());
+      ASSERT_EQ(stash.take(), m) << i;
+      rte_pktmbuf_free(m);
+    }
+  }
+  EXPECT_EQ(t.pool().used(), 0U);
+}
+
+TEST(PacketStash, KeepsNothingThatSomebodyElseHas) {
+  TestPool t(63), other(63);
+  PacketStash stash;
+  const auto kept = [&](Packet p) {
+    stash.give(std::move(p), t.pool().raw());
+    rte_mbuf* const m = stash.take();
+    if (m != nullptr) rte_pktmbuf_free(m);
+    return m != nullptr;
+  };
+  EXPECT_TRUE(kept(make(t.pool(), pattern(100))));
+  EXPECT_FALSE(kept(Packet{}));
+  EXPECT_FALSE(kept(make(other.pool(), pattern(100))));
+  EXPECT_FALSE(kept(make_chain(t.pool(), pattern(100), 50)));
+  Packet whole = make(t.pool(), pattern(100));
+  EXPECT_FALSE(kept(whole.share(10, 50, t.pool())));
+  EXPECT_FALSE(kept(whole.same()));
+  EXPECT_EQ(all_of(whole), pattern(100));
+  whole.reset();
+  EXPECT_EQ(t.pool().used(), 0U);
+  EXPECT_EQ(other.pool().used(), 0U);
+}
+
 } // namespace
 } // namespace tern

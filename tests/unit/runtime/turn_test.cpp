@@ -1,6 +1,10 @@
 // A Core's turns: what of one burst is said at once, and clocks that jump between two of them.
+#include <functional>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "support/core_pair.hpp"
 #include "support/lone_core.hpp"
 
 namespace tern {
@@ -87,6 +91,94 @@ TEST(Turn, AfterAnyPauseConnectionsGoOnAndHandshakesEnd) {
     EXPECT_EQ(c.count(tcp::Counter::retransmit_rto), 0U) << pause;
     EXPECT_EQ(c.shard.flows.size(), 200U);
   }
+}
+
+// ---- A Core whose packets come from another core.
+struct Answering {
+  void on_data(Connection c, Payload& p) {
+    text = p.packet().mbuf();
+    if (meanwhile) std::exchange(meanwhile, nullptr)();
+    p.drop_all();
+    c.send(StaticBytes{std::string_view{"answer"}});
+  }
+  rte_mbuf* text = nullptr;
+  std::function<void()> meanwhile;
+};
+struct Asking {
+  void on_connected(Connection c) { all.push_back(c); }
+  void on_data(Connection, Payload& p) {
+    heard += p.size();
+    mbufs.push_back(p.packet().mbuf());
+    p.drop_all();
+  }
+  std::vector<Connection> all;
+  std::vector<rte_mbuf*> mbufs;
+  std::uint64_t heard = 0;
+};
+struct Looking : test::CorePair<Asking, Answering> {
+  Looking() {
+    EXPECT_TRUE(server.shard.listeners.add({.first = Port{80}, .last = Port{80}}));
+    for (std::uint16_t i = 0; i < 3; ++i)
+      EXPECT_EQ(client.core.connect(key(static_cast<std::uint16_t>(5000 + i))).error, ConnectError::none);
+    settle();
+    EXPECT_EQ(client_handler.all.size(), 3U);
+  }
+  void ask(std::size_t i) {
+    client_handler.all[i].send(StaticBytes{std::string_view{"question"}});
+    (void)client.core.poll(now);
+  }
+};
+
+TEST(Turn, AnAnswerGoesOutInWhatItsQuestionCameIn) {
+  Looking p;
+  p.ask(0);
+  p.settle();
+  ASSERT_EQ(p.client_handler.mbufs.size(), 1U);
+  EXPECT_EQ(p.client_handler.mbufs[0], p.server_handler.text);
+}
+
+// What came while a burst was worked on is on its way before that one's answers are written; nobody rests before it is
+// worked on, too.
+TEST(Turn, WhatCameMeanwhileIsLookedForBeforeTheOutput) {
+  Looking p;
+  p.server_handler.meanwhile = [&] { p.ask(1), p.ask(2); };
+  p.ask(0);
+  EXPECT_TRUE(p.server.core.poll(p.now));
+  EXPECT_EQ(p.pair.b().counters(0).get(io::PortCounter::rx_packets) -
+                p.server.shard.counters.get(CoreCounter::rx_packets),
+            2U); // in hand
+  EXPECT_EQ(p.server.core.nothing_before(Duration::ms(100)), p.now);
+  EXPECT_TRUE(p.server.core.poll(p.now));
+  p.settle();
+  EXPECT_EQ(p.client_handler.heard, 3 * std::string_view{"answer"}.size());
+}
+
+TEST(Turn, WhatACoreHasInHandAtItsEndGoesBack) {
+  Looking p; // its pool counts
+  p.server_handler.meanwhile = [&] { p.ask(1), p.ask(2); };
+  p.ask(0);
+  EXPECT_TRUE(p.server.core.poll(p.now));
+}
+
+// A client that was answered by a cookie, and comes again once there is room for a record: the record has the cookie's
+// number, for either SYN-ACK may be answered.
+TEST(Turn, WhoMayHoldACookieGetsItsNumberWithTheRecord) {
+  test::LoneCore<Sink> c;
+  c.listen({.backlog = 1});
+  const auto syn = [&](std::uint16_t port) {
+    EXPECT_TRUE(
+        c.arrives(test::LoneCore<Sink>::from(Ip4{198, 51, 100, 1}, port), test::linux_syn(Seq{7}, 1)));
+    c.turn();
+    const auto sent = c.take_sent();
+    EXPECT_EQ(sent.size(), 1U);
+    return sent.empty() ? Seq{} : sent[0].h.seq;
+  };
+  (void)syn(5000); // the one record
+  const Seq by_cookie = syn(5001);
+  EXPECT_EQ(c.count(tcp::Counter::syn_cookie_sent), 1U);
+  c.shard.listeners[0].settings.backlog = 2;
+  EXPECT_EQ(syn(5001), by_cookie);
+  EXPECT_EQ(c.shard.syn4.slots.used(), 2U);
 }
 
 } // namespace

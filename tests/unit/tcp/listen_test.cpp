@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "machines.hpp"
+#include "tcp/predicted_inl.hpp"
 
 namespace tern::tcp::test {
 namespace {
@@ -365,6 +368,59 @@ TEST_F(Listen, ReuseTakesTheGivenIsnAndNeverACookie) {
   room = {.accept = false};
   EXPECT_EQ(reuses(), ListenVerdict::Drop);
   EXPECT_EQ(count(Counter::syn_cookie_sent), 0U);
+}
+
+// ---- The predicted way is the steps' for what it takes, and takes what Linux sends.
+TEST_F(Listen, WhatIsPredictedIsWhatTheStepsComeTo) {
+  std::mt19937 random{7};
+  unsigned predicted = 0;
+  for (unsigned i = 0; i < 20'000; ++i) {
+    const auto one_in = [&](unsigned n) { return random() % n == 0; };
+    wire::Tcp syn = full_syn(Seq{static_cast<std::uint32_t>(random())}, static_cast<std::uint32_t>(random()));
+    syn.window = static_cast<std::uint16_t>(random());
+    syn.options.mss = static_cast<std::uint16_t>(one_in(4) ? random() % 100 : random());
+    syn.options.wscale = static_cast<std::uint8_t>(one_in(4) ? random() : random() % 15);
+    if (one_in(8)) syn.flags = static_cast<std::uint8_t>(random());
+    if (one_in(8)) syn.options.has = static_cast<std::uint8_t>(syn.options.has & random());
+    const std::uint32_t text = one_in(8) ? static_cast<std::uint32_t>(random() % 3) : 0;
+    settings = Settings{};
+    if (one_in(8)) settings.sack = false;
+    if (one_in(8)) settings.timestamps = false;
+    if (one_in(8)) settings.window_scale = false;
+    if (one_in(2)) settings.ecn = true;
+    const CookieMode how = one_in(8) ? CookieMode::Always : one_in(8) ? CookieMode::Never : CookieMode::Auto;
+    room = {.mtu_mss = 1460, .record = !one_in(8), .accept = !one_in(8)};
+    SynGate other{derive_secrets(master), epoch};
+    gate = SynGate{derive_secrets(master), epoch};
+    if (one_in(8)) gate.shared_keys = other.shared_keys = true;
+    if (one_in(4)) {
+      gate.cookies_out = other.cookies_out = true;
+      gate.last_cookie_epoch = other.last_cookie_epoch = epoch + 2 - static_cast<std::uint32_t>(random() % 6);
+    }
+    if (one_in(4)) gate.syn_rate = other.syn_rate = TokenBucket{10, 1};
+    const Instant now = t0 + Duration::ms(static_cast<int>(i));
+    if (one_in(2)) (void)gate.syn_rate.take(now), (void)other.syn_rate.take(now);
+
+    std::byte bytes[60];
+    const std::size_t length = wire::emit_tcp(syn, bytes);
+    wire::FullSyn h;
+    if (!wire::read({bytes, length}, h) || !predicts_record(env, gate, how, room, h, text, now)) continue;
+    ++predicted;
+    const std::uint64_t before = count(Counter::syn_in);
+    const SynRecord r = record_predicted(env, gate, tuple4(), h, now);
+    EXPECT_EQ(count(Counter::syn_in), before + 1);
+
+    Host steps;
+    steps.settings = settings;
+    ASSERT_EQ(listen_arrives(steps.env, other, how, room, tuple4(), {.h = syn, .text = text}, now, out),
+              ListenVerdict::Record);
+    EXPECT_EQ(std::memcmp(&r, &out.record, sizeof r), 0);
+    for (std::size_t c = 0; c < TcpCounters::size; ++c)
+      EXPECT_EQ(steps.count(static_cast<Counter>(c)), static_cast<Counter>(c) == Counter::syn_in ? 1U : 0U)
+          << c;
+    EXPECT_EQ(gate.syn_rate.has(now), other.syn_rate.has(now));
+  }
+  EXPECT_GT(predicted, 2'000U);
 }
 
 } // namespace
