@@ -43,6 +43,7 @@ class Answerer {
     if (is_http_) return http_.on_writable(c);
     plain_.on_writable(c);
   }
+  [[nodiscard]] const Answered& answered() const { return is_http_ ? http_.answered() : plain_.answered(); }
 
  private:
   Http http_;
@@ -238,6 +239,7 @@ class Pair {
                                                .cookies = b_.node.cookies,
                                                .backlog = bounded ? b_.node.backlog : 0xffff'ffff}));
     show(servers_, core, station, worker);
+    station.answered = &answerer.answered().count();
     if (!ready()) return;
     while (!all_done()) move_time(servers_, core, worker.turn());
     worker.show();

@@ -169,7 +169,8 @@ std::string compare_text(const Results& all) {
         out, "highest rate held/s", all,
         [](const Result& r) { return r.summary.search ? r.summary.search->found_cps : 0; }, count_text, true);
   row(
-      out, "accepted/s", all, [](const Result& r) { return r.summary.accepted_per_second; }, count_text);
+      out, "accepted/s", all, [](const Result& r) { return side_of(r) == Side::server ? headline(r) : 0; },
+      count_text);
   row(
       out, searched ? "all rates tried, conn./s" : "connections/s", all,
       [](const Result& r) { return r.summary.cps; }, count_text);

@@ -84,6 +84,8 @@ def cores_add_up(run):
             lib.check(sum(c["failed_by_cause"].values()) == c["failed"] and sum(c["drops_by_reason"].values()) == c["drops"], f"{c}")
     clients = [c for c in s["cores"] if c["role"] == "client"]
     lib.check(sum(c["requests"] for c in clients) == s["requests"] > 0, f"{clients}")
+    servers = [c for c in s["cores"] if c["role"] == "server"]
+    lib.check(sum(c["requests"] for c in servers) >= s["requests"], f"answered fewer than were answers: {servers}")
     ok("the cores add up to the whole, of each interval and of the run")
 
 

@@ -53,6 +53,15 @@ TEST(Compare, ShowsValuesAndTheirRatioToTheFirst) {
   EXPECT_EQ(row(text, "retransmitted"), ""); // nothing anywhere: no row
 }
 
+TEST(Compare, WhatAServerAcceptedIsToldOfAnEarlierTernToo) {
+  Result a = sample();
+  a.command = "server";
+  a.summary.accepted_per_second = 0; // it did not tell
+  Result b = a;
+  b.summary.accepted_per_second = 2 * headline(a);
+  EXPECT_TRUE(row(compare_text({{"a.json", a}, {"b.json", b}}), "accepted/s").ends_with("x2.00"));
+}
+
 TEST(Compare, SearchesAreComparedByTheRatesTheyFound) {
   Result a = sample();
   a.summary.search = Search{.found_cps = 1e6, .stopped = "at 1.02M/s p99 was 2 ms", .steps = {}};
