@@ -43,17 +43,13 @@ std::vector<Prefix> default_sources(const BenchSettings& b) {
 BenchEnds ends_of(const settings::Schema& s, const BenchSettings& b) {
   const bool four = b.load.sources.front().base().is_v4();
   const auto [client, server] = addresses_of(s, b, four);
-  for (const auto& [name, tag] :
-       {std::pair{"vlan", b.node.vlan}, std::pair{"service_vlan", b.node.service_vlan}})
-    if (tag && (*tag == 0 || *tag > 4094))
-      s.fail(name, fmt::format("{} is no VLAN; they are numbered 1 to 4094", *tag));
   BenchEnds e;
   // RFC 2544 and RFC 5180: what is set aside for benchmarks.
   e.nobody = prefix(four ? "198.18.0.0/15" : "2001:2::/108");
   for (net::InterfaceSettings* end : {&e.client, &e.server}) {
     end->mtu = b.node.mtu;
-    end->vlan = b.node.vlan;
-    end->service_vlan = b.node.service_vlan;
+    end->vlan = tag_of(b.node.vlan);
+    end->service_vlan = tag_of(b.node.service_vlan);
     end->link_local = false;
   }
   e.client.addresses = {{client.base(), client.length()}};

@@ -114,14 +114,17 @@ ShardSettings Crew::records(const settings::Schema& schema, const ClientSettings
                             const NodePort& port) {
   const LoadSettings& l = p.load;
   const std::uint32_t cores = port.cores();
+  const auto part = [&](std::uint64_t of_all) {
+    return static_cast<std::uint32_t>(part_of_port(of_all, p.node, c.ports.port.size(), c.ports.common));
+  };
   ShardSettings s = shard_settings(p.node, port.self());
   if (!schema.given("max_connections"))
-    s.connections = connection_records(l) / cores + 4096 + (c.search.on ? 1'000'000 / cores : 0);
+    s.connections = connection_records(l) / cores + 4096 + (c.search.on ? part(1'000'000) / cores : 0);
   s.syn_records = 1024; // nobody connects to us
   const bool rests = l.closer == Closer::client || l.requests == 0;
   // Who does not close first has a few: those that both ends close at once, or that the run's end closes.
   const std::uint32_t wanted =
-      rests ? time_wait_records(l, p.node.tcp.time_wait) : std::min(connection_records(l), 65536U);
+      rests ? part(time_wait_records(c.load, p.node.tcp.time_wait)) : std::min(connection_records(l), 65536U);
   if (!schema.given("time_wait_records")) s.time_wait_records = wanted / cores + 1024;
   s.time_waits_ready4 = s.time_waits_ready6 = 0;
   if (rests) make_time_waits_ready(s, l, p.targets.front().ip.is_v4());

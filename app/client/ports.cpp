@@ -43,8 +43,8 @@ void refuse_broadcast(const settings::Schema& s, const NodeSettings& n, const Pr
     const std::uint32_t hosts = 0xffff'ffffU >> ip.length();
     const Ip4 last{Be32{ip.base().v4().host() | hosts}};
     if (source.contains(Ip{last}))
-      s.fail("sources", fmt::format("{} holds {}, the broadcast address of {}; name blocks without it",
-                                    source.to_string(), Ip{last}.to_string(), ip.to_string()));
+      s.fail("sources", fmt::format("{}{} holds {}, the broadcast address of {}; name blocks without it",
+                                    which_port(n), source.to_string(), Ip{last}.to_string(), ip.to_string()));
   }
 }
 
@@ -53,7 +53,7 @@ std::vector<Prefix> sources_of(const settings::Schema& s, const ClientSettings& 
   std::vector<Prefix> sources = of_port(s, "sources", c.sources, i, c.ports.port.size());
   if (sources.empty()) sources = own_sources(s, n, four);
   for (const Prefix& p : sources) {
-    if (p.base().is_v4() != four) s.fail("sources", "of another family than the targets");
+    if (p.base().is_v4() != four) s.fail("sources", which_port(n) + "of another family than the targets");
     refuse_broadcast(s, n, p);
   }
   return sources;

@@ -49,7 +49,7 @@ void declare(settings::Schema& s, LoadSettings& l, std::vector<OfPort<Prefix>>* 
   if (sources == nullptr)
     s.add("sources", l.sources, about_sources);
   else
-    s.add("sources", *sources, about_sources);
+    s.add("sources", *sources, std::string{about_sources} + "; one port's name it: 10.1.0.0/16@2");
   s.add("source_ports", l.source_ports, "client ports");
   s.add("timeout", l.timeout, "a connection that makes no step for so long has failed",
         Range{Duration::ms(1), Duration::seconds(3600)});
@@ -96,25 +96,30 @@ Pairs pairs_of(const LoadSettings& l, std::uint64_t targets) {
   return p;
 }
 
-void check_sources(const settings::Schema& s, const LoadSettings& l, const tcp::Settings& t,
+void check_sources(const settings::Schema& s, const LoadSettings& l, const NodeSettings& n,
                    std::uint64_t targets) {
+  const tcp::Settings& t = n.tcp;
   for (const Prefix& p : l.sources)
     if (addresses_in(p) > 1U << 24)
-      s.fail("sources", p.to_string() + " is more than 16 million addresses; name a longer prefix");
+      s.fail("sources",
+             which_port(n) + p.to_string() + " is more than 16 million addresses; name a longer prefix");
   const Pairs pairs = pairs_of(l, targets);
-  const std::string have = fmt::format("{} = {} connections at once", pairs.text(), pairs.all());
+  const std::string have =
+      fmt::format("{}{} = {} connections at once", which_port(n), pairs.text(), pairs.all());
   constexpr const char* cure = "name a larger prefix, such as 10.1.0.0/16";
   const std::uint64_t open = std::uint64_t{l.concurrency} + l.in_progress + l.bad_connections();
   if (pairs.all() < open)
-    s.fail("sources", fmt::format("{}, fewer than the {} asked for; {}", have, open, cure));
+    s.fail("sources", fmt::format("{}, fewer than the {} {}asked for; {}", have, open,
+                                  n.number == 0 ? "" : "of its share that are ", cure));
   if (l.cps.is_max()) return;
   const double resting =
       static_cast<double>(l.cps.per_second) * (rest_seconds(l, t) + thinking_seconds(l)) + l.concurrency;
   if (static_cast<double>(pairs.all()) < resting)
     s.fail("sources",
-           fmt::format("{}, fewer than the {:.0f} that are open or rest in TIME-WAIT at this rate; {}, or a "
+           fmt::format("{}, fewer than the {:.0f} that are open or rest in TIME-WAIT at {} rate; {}, or a "
                        "shorter --time-wait, or --close {}",
-                       have, resting, cure, t.timestamps ? "server" : "reset"));
+                       have, resting, n.number == 0 ? "this" : "its share of this", cure,
+                       t.timestamps ? "server" : "reset"));
 }
 
 } // namespace
@@ -137,7 +142,7 @@ void check(const settings::Schema& s, const LoadSettings& l, const NodeSettings&
     s.fail("requests_per_connection",
            fmt::format("a server that closes counts to {}; choose --close client", Responder::most_counted));
   if (!l.cps.is_max() && l.cps.per_second == 0) s.fail("cps", "0 opens nothing; give a rate, or max");
-  check_sources(s, l, n.tcp, targets);
+  check_sources(s, l, n, targets);
 }
 
 LoadPlan plan_of(const LoadSettings& l, const LoadTexts& texts, std::vector<Endpoint> targets) {

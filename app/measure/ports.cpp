@@ -66,16 +66,6 @@ std::vector<RouteSetting> routes_of_port(const settings::Schema& s, const PortsS
   return own;
 }
 
-std::optional<std::uint16_t> vlan_of_port(const settings::Schema& s, const char* option,
-                                          const std::vector<OfPort<std::uint32_t>>& all, std::size_t i,
-                                          std::size_t ports) {
-  const auto tag = one_of_port(s, option, all, i, ports);
-  if (!tag) return std::nullopt;
-  if (*tag == 0 || *tag > 4094)
-    s.fail(option, fmt::format("{} is no VLAN; they are numbered 1 to 4094", *tag));
-  return static_cast<std::uint16_t>(*tag);
-}
-
 // The CPUs in turn, so that the first of them are on different ports.
 std::vector<unsigned> cores_of_port(const PortsSettings& p, std::size_t i) {
   std::vector<unsigned> own;
@@ -95,10 +85,10 @@ void detail::fail_port(const settings::Schema& s, const char* option, const std:
 }
 
 void declare_ports_options(settings::Schema& s, PortsSettings& p) {
-  s.group("ports", "Where packets come from");
+  s.group("ports",
+          "Where packets come from (what is one of several ports' names it, from 1: --ip 10.0.1.2/24@2)");
   s.add("port", p.port,
-        "a DPDK device: a vdev string (net_tap0,iface=tern0) or a PCI address (repeat for more; what is one "
-        "port's then names it, counted from 1: --ip 10.0.1.2/24@2)");
+        "a DPDK device: a vdev string (net_tap0,iface=tern0) or a PCI address (repeat for more)");
   s.add("cores", p.common.cores,
         "CPUs to run on, one worker each, dealt out to the ports in turn; none: one worker a port, on no CPU "
         "in particular");
@@ -122,14 +112,9 @@ std::uint64_t part_of_port(std::uint64_t n, const NodeSettings& port, std::size_
   return n / all * own + (n % all * own + all - 1) / all;
 }
 
-std::string which_port(const NodeSettings& n) {
-  return n.number == 0 ? "" : fmt::format("port {}: ", n.number);
-}
-
 std::vector<NodeSettings> each_port(const settings::Schema& s, const PortsSettings& p) {
   const std::size_t ports = p.port.size();
-  if (ports == 0)
-    s.fail("port", "no port given; name a NIC (0000:03:00.0) or a software one (net_tap0,iface=tern0)");
+  if (ports == 0) fail_without_port(s);
   if (ports > most_ports) s.fail("port", fmt::format("{} are more than {}", ports, most_ports));
   refuse_twins(s, p.port);
   const auto& cores = p.common.cores;
@@ -149,8 +134,8 @@ std::vector<NodeSettings> each_port(const settings::Schema& s, const PortsSettin
     n.ip = of_port(s, "ip", p.ip, i, ports);
     n.gateway = of_port(s, "gateway", p.gateway, i, ports);
     n.routes = routes_of_port(s, p, i);
-    n.vlan = vlan_of_port(s, "vlan", p.vlan, i, ports);
-    n.service_vlan = vlan_of_port(s, "service_vlan", p.service_vlan, i, ports);
+    n.vlan = one_of_port(s, "vlan", p.vlan, i, ports);
+    n.service_vlan = one_of_port(s, "service_vlan", p.service_vlan, i, ports);
     n.mac = one_of_port(s, "mac", p.mac, i, ports).value_or("");
     if (ports == 1) continue;
     n.number = static_cast<unsigned>(i + 1);

@@ -40,8 +40,8 @@ struct PortsSettings {
   std::vector<OfPort<Prefix>> ip;
   std::vector<OfPort<Ip>> gateway;
   std::vector<PortRoute> routes;
-  std::vector<OfPort<std::uint32_t>> vlan;
-  std::vector<OfPort<std::uint32_t>> service_vlan;
+  std::vector<OfPort<VlanId>> vlan;
+  std::vector<OfPort<VlanId>> service_vlan;
   std::vector<OfPort<std::string>> mac;
   NodeSettings common; // what is not one port's; all CPUs
 };
@@ -53,8 +53,6 @@ void declare_ports_options(settings::Schema&, PortsSettings&);
 // Of n things those of a port: by its share of the CPUs, rounded up.
 [[nodiscard]] std::uint64_t part_of_port(std::uint64_t n, const NodeSettings& port, std::size_t ports,
                                          const NodeSettings& common);
-// "port 2: ", where there are several.
-[[nodiscard]] std::string which_port(const NodeSettings&);
 
 namespace detail {
 [[noreturn]] void fail_port(const settings::Schema&, const char* option, const std::string& text,
@@ -83,6 +81,7 @@ struct Value<app::Device> {
   static constexpr std::string_view meta = "DEVICE";
   static constexpr std::string_view expects = "a DPDK device, such as net_tap0,iface=tern0 or 0000:03:00.0";
   static constexpr bool holds_commas = true;
+  static constexpr bool text_only = true;
   static std::optional<app::Device> parse(std::string_view text) {
     if (text.empty()) return std::nullopt;
     return app::Device{std::string{text}};
@@ -101,6 +100,11 @@ template <class T>
 struct Value<app::OfPort<T>> {
   static constexpr std::string_view meta = Value<T>::meta;
   static constexpr std::string_view expects = Value<T>::expects;
+  static constexpr bool text_only = settings::text_only<T>();
+  static std::string_view expected_of(std::string_view text) {
+    return port_mark(text) ? expects
+                           : "for any port: they are counted from 1, and named at its end as @1 or @2";
+  }
   static std::optional<app::OfPort<T>> parse(std::string_view text) {
     const auto mark = port_mark(text);
     if (!mark) return std::nullopt;

@@ -133,7 +133,7 @@ class Node {
   [[nodiscard]] std::vector<CoreReport> reports() {
     std::vector<CoreReport> all;
     for (io::CoreId c = 0; c < port_.cores(); ++c)
-      all.push_back({&worker(c).shard(), &worker(c).network(), &port_.shared().steered(c)});
+      all.push_back({name_of(c), &worker(c).shard(), &worker(c).network(), &port_.shared().steered(c)});
     return all;
   }
 
@@ -156,12 +156,16 @@ class Node {
     for (std::thread& t : threads_) t.join();
     threads_.clear();
   }
+  [[nodiscard]] std::string name_of(io::CoreId c) const {
+    return port_.number() == 0 ? fmt::format("core {}", c)
+                               : fmt::format("port {} core {}", port_.number(), c);
+  }
   [[nodiscard]] typename TheWorker::Settings worker_settings(const NodeSettings& n, io::CoreId c) {
     typename TheWorker::Settings s;
     s.shard = shard_;
     s.network = network_settings(port_.port());
     s.idle = n.idle;
-    s.name = n.number == 0 ? fmt::format("core {}", c) : fmt::format("port {} core {}", n.number, c);
+    s.name = name_of(c);
     s.id = c;
     s.dial = &dial_;
     return s;

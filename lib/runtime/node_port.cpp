@@ -79,8 +79,7 @@ std::unique_ptr<io::Eal> start_eal(const settings::Schema& schema, std::span<con
 
 NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n, const io::Eal* started)
     : number_(n.number), cores_(static_cast<io::CoreId>(std::max<std::size_t>(n.cores.size(), 1))) {
-  if (n.port.empty())
-    schema.fail("port", "no port given; name a NIC (0000:03:00.0) or a software one (net_tap0,iface=tern0)");
+  if (n.port.empty()) fail_without_port(schema);
   constexpr std::size_t most_cores = 64;
   if (n.cores.size() > most_cores) schema.fail("cores", fmt::format("more than {} cores", most_cores));
   if (started == nullptr) eal_ = start_eal(schema, {&n, 1});
@@ -90,10 +89,12 @@ NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n, const 
     schema.fail("port", e.what());
   }
   if (n.checksums == io::Offload::required && port_->plan().tx_tcp_checksum != io::Where::hardware)
-    schema.fail("checksum", fmt::format("{} computes none; choose auto", port_->capabilities().driver));
+    schema.fail("checksum",
+                fmt::format("{}{} computes none; choose auto", which_port(n), port_->capabilities().driver));
   if (n.tso == io::Offload::required && port_->plan().tso != io::Where::hardware)
-    schema.fail("tso", fmt::format("{} cuts none{}; choose auto", port_->capabilities().driver,
-                                   n.checksums == io::Offload::never ? " without --checksum auto" : ""));
+    schema.fail("tso",
+                fmt::format("{}{} cuts none{}; choose auto", which_port(n), port_->capabilities().driver,
+                            n.checksums == io::Offload::never ? " without --checksum auto" : ""));
   apply_limits(n, schema);
   net::InterfaceSettings who = interface_of(n, schema, port_->mac(), port_->capabilities().driver);
   if (port_->plan().vlan == io::Where::hardware) who.vlan.reset(); // above the port there is no tag
@@ -113,7 +114,7 @@ void NodePort::open(const NodeSettings& n) {
   request.tso = n.tso;
   request.wakes = n.idle == IdlePolicy::Adaptive;
   request.vlan = n.vlan.has_value() || n.service_vlan.has_value();
-  request.vlan_id = n.service_vlan.has_value() ? std::uint16_t{0} : n.vlan.value_or(0);
+  request.vlan_id = n.service_vlan.has_value() ? std::uint16_t{0} : tag_of(n.vlan).value_or(0);
   request.vlan_tag = n.vlan_tag;
   const std::vector<rte_mempool*> pools(cores_, pool_);
   port_ = std::make_unique<io::EthPort>(request, pools);
@@ -238,7 +239,7 @@ void print_counters(const std::vector<CoreReport>& cores) {
     if (sum != 0) fmt::print("  {:<28} {}\n", each.front()[i].name, sum);
   }
   for (std::size_t c = 0; each.size() > 1 && c < each.size(); ++c) {
-    fmt::print("  of core {}\n", c);
+    fmt::print("  of {}\n", cores[c].name);
     for (const Counted& counted : each[c])
       if (counted.n != 0) fmt::print("    {:<26} {}\n", counted.name, counted.n);
   }

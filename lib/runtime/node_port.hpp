@@ -92,6 +92,7 @@ class LinkWatch {
 };
 // The sum of the cores' counters, and each core's where there are several. Counters may be read at any time.
 struct CoreReport {
+  std::string name; // "core 0"
   const Shard* shard = nullptr;
   const net::Network* network = nullptr;
   const io::SteerCounters* steered = nullptr;

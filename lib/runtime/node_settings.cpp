@@ -122,6 +122,14 @@ void declare_tcp_options(settings::Schema& s, NodeSettings& n) {
         Range{2048U, 1U << 30});
 }
 
+std::string which_port(const NodeSettings& n) {
+  return n.number == 0 ? "" : fmt::format("port {}: ", n.number);
+}
+
+void fail_without_port(const settings::Schema& s) {
+  s.fail("port", "no port given; name a NIC (0000:03:00.0) or a software one (net_tap0,iface=tern0)");
+}
+
 net::InterfaceSettings interface_of(const NodeSettings& n, const settings::Schema& s,
                                     const net::Mac& port_mac, const std::string& driver) {
   net::InterfaceSettings who;
@@ -131,7 +139,8 @@ net::InterfaceSettings interface_of(const NodeSettings& n, const settings::Schem
   if (driver == "net_tap") who.mac[5] ^= 1;
   if (!n.mac.empty()) {
     const auto mac = parse_mac(n.mac);
-    if (!mac) s.fail("mac", "'" + n.mac + "' is not a MAC address; write it as 02:00:00:00:00:01");
+    if (!mac)
+      s.fail("mac", which_port(n) + "'" + n.mac + "' is not a MAC address; write it as 02:00:00:00:00:01");
     who.mac = *mac;
   }
   if (n.ip.empty())
@@ -144,16 +153,13 @@ net::InterfaceSettings interface_of(const NodeSettings& n, const settings::Schem
       who.addresses.push_back({p.base(), 128});
   }
   who.mtu = n.mtu;
-  for (const auto& [name, tag] : {std::pair{"vlan", n.vlan}, std::pair{"service_vlan", n.service_vlan}})
-    if (tag && (*tag == 0 || *tag > 4094))
-      s.fail(name, std::to_string(*tag) + " is no VLAN; they are numbered 1 to 4094");
   if (n.gateway.size() > 2 || (n.gateway.size() == 2 && n.gateway[0].is_v4() == n.gateway[1].is_v4()))
-    s.fail("gateway", "more than one of a family; give the others with --route");
+    s.fail("gateway", which_port(n) + "more than one of a family; give the others with --route");
   for (const RouteSetting& r : n.routes)
     if (r.to.base().is_v4() != r.via.is_v4())
       s.fail("route", r.to.to_string() + " and its router " + r.via.to_string() + " are of two families");
-  who.vlan = n.vlan;
-  who.service_vlan = n.service_vlan;
+  who.vlan = tag_of(n.vlan);
+  who.service_vlan = tag_of(n.service_vlan);
   return who;
 }
 

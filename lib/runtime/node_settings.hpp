@@ -22,6 +22,11 @@ enum class IdlePolicy : std::uint8_t {
   Adaptive, // after a while without work, short sleeps
 };
 
+struct VlanId { // 1 to 4094
+  std::uint16_t raw = 0;
+  constexpr bool operator==(const VlanId&) const = default;
+};
+
 // A network that is reached through a router of its own.
 struct RouteSetting {
   Prefix to;
@@ -37,8 +42,8 @@ struct NodeSettings {
   std::vector<Prefix> sources{};      // more addresses of ours, to open connections from
   std::vector<Ip> gateway;            // one a family
   std::vector<RouteSetting> routes{}; // besides
-  std::optional<std::uint16_t> vlan;
-  std::optional<std::uint16_t> service_vlan;
+  std::optional<VlanId> vlan;
+  std::optional<VlanId> service_vlan;
   std::string mac; // empty: the port's own
   std::uint16_t mtu = 1500;
   io::HugePages huge_pages = io::HugePages::automatic;
@@ -65,6 +70,14 @@ void declare_port_options(settings::Schema&, NodeSettings&);
 void declare_common_port_options(settings::Schema&, NodeSettings&);
 void declare_tcp_options(settings::Schema&, NodeSettings&);
 
+// "port 2: ", where there are several.
+[[nodiscard]] std::string which_port(const NodeSettings&);
+[[noreturn]] void fail_without_port(const settings::Schema&);
+// The tag as frames have it.
+[[nodiscard]] constexpr std::optional<std::uint16_t> tag_of(const std::optional<VlanId>& vlan) {
+  return vlan ? std::optional{vlan->raw} : std::nullopt;
+}
+
 // The same as an interface of the port that was opened. Throws ConfigError.
 [[nodiscard]] net::InterfaceSettings interface_of(const NodeSettings&, const settings::Schema&,
                                                   const net::Mac& port_mac, const std::string& driver);
@@ -74,3 +87,18 @@ void declare_tcp_options(settings::Schema&, NodeSettings&);
 void apply_limits(const NodeSettings&, const settings::Schema&);
 
 } // namespace tern
+
+namespace tern::settings {
+
+template <>
+struct Value<VlanId> {
+  static constexpr std::string_view meta = "N";
+  static constexpr std::string_view expects = "a VLAN; they are numbered 1 to 4094";
+  static std::optional<VlanId> parse(std::string_view text) {
+    const auto n = Value<std::uint16_t>::parse(text);
+    return n && *n != 0 && *n <= 4094 ? std::optional{VlanId{*n}} : std::nullopt;
+  }
+  static std::string print(const VlanId& v) { return std::to_string(v.raw); }
+};
+
+} // namespace tern::settings

@@ -181,6 +181,9 @@ T read(const Given& given, const std::optional<Range<T>>& range = {}) {
     if (!v)
       if (const auto end = Value<T>::beyond(given.text)) outside<T>(given, T{} < *end, range, *end);
   }
+  if constexpr (requires { Value<T>::expected_of(given.text); }) {
+    if (!v) not_a(given, Value<T>::expected_of(given.text));
+  }
   if (!v) not_a(given, Value<T>::expects);
   if constexpr (requires(const T& a) { a < a; }) { // else it is of a kind without an order
     if (range && *v < range->least) outside<T>(given, false, range, *v);
@@ -211,7 +214,7 @@ template <Setting T>
 void Schema::add_value(std::string name, T& target, std::string help, std::optional<Range<T>> range) {
   const auto shape = std::is_same_v<T, bool> ? Option::Shape::flag : Option::Shape::value;
   Option& o = declare(std::move(name), std::move(help), Value<T>::meta, shape);
-  o.text_only = std::is_same_v<T, std::string>;
+  o.text_only = text_only<T>();
   o.set = [&target, range](std::span<const Given> given) {
     target = detail::read<T>(detail::only(given), range);
   };
@@ -221,7 +224,7 @@ void Schema::add_value(std::string name, T& target, std::string help, std::optio
 template <Setting T>
 void Schema::add(std::string name, std::optional<T>& target, std::string help) {
   Option& o = declare(std::move(name), std::move(help), Value<T>::meta, Option::Shape::value);
-  o.text_only = std::is_same_v<T, std::string>;
+  o.text_only = text_only<T>();
   o.set = [&target](std::span<const Given> given) { target = detail::read<T>(detail::only(given)); };
   o.print = [&target] {
     return target ? std::vector{detail::write<T>(*target)} : std::vector<std::string>{};
@@ -231,7 +234,7 @@ void Schema::add(std::string name, std::optional<T>& target, std::string help) {
 template <Setting T>
 void Schema::add(std::string name, std::vector<T>& target, std::string help) {
   Option& o = declare(std::move(name), std::move(help), Value<T>::meta, Option::Shape::many);
-  o.text_only = std::is_same_v<T, std::string>;
+  o.text_only = text_only<T>();
   o.set = [&target](std::span<const Given> given) {
     std::vector<T> all;
     for (const Given& g : detail::each_of<T>(given)) all.push_back(detail::read<T>(g));

@@ -48,6 +48,8 @@ struct PortRange { // "1024-65535", or one port
 //   parse     no value for anything but the whole text
 //   print     parse(print(v)) == v
 //   holds_commas  (kinds whose text may) no list of them stands in one text
+//   text_only  (kinds that are text, whatever it says) TOML must write it as a string
+//   expected_of   (kinds of parts) what `expects` should say of the part of the text that is wrong
 //   beyond    (kinds that have ends) the end that text, a value but for its size, lies beyond
 template <class T>
 struct Value;
@@ -59,6 +61,14 @@ concept Setting = requires(std::string_view text, const T& v) {
   { Value<T>::parse(text) } -> std::same_as<std::optional<T>>;
   { Value<T>::print(v) } -> std::same_as<std::string>;
 };
+
+template <Setting T>
+consteval bool text_only() {
+  if constexpr (requires { Value<T>::text_only; })
+    return Value<T>::text_only;
+  else
+    return false;
+}
 
 template <std::integral T>
 requires(!std::same_as<T, bool>) struct Value<T> {
@@ -90,7 +100,7 @@ requires(!std::same_as<T, bool>) struct Value<T> {
     __VA_ARGS__                                       \
   }
 TERN_SETTING_VALUE(bool, "BOOL", "true or false");
-TERN_SETTING_VALUE(std::string, "TEXT", "text");
+TERN_SETTING_VALUE(std::string, "TEXT", "text", static constexpr bool text_only = true;);
 TERN_SETTING_VALUE(double, "X", "a number, such as 0.5");
 TERN_SETTING_VALUE(Percent, "PERCENT", "a percentage up to 100%, such as 0.1%");
 TERN_SETTING_VALUE(Port, "PORT", "a port, 0 to 65535");

@@ -43,7 +43,7 @@ TEST(Ports, OnePortNeedsNoNumber) {
   EXPECT_EQ(n.port, "net_tap0,iface=x");
   EXPECT_EQ(n.ip.size(), 2U);
   EXPECT_EQ(n.gateway, std::vector{*Ip::parse("10.0.0.9")});
-  EXPECT_EQ(n.vlan, 7);
+  EXPECT_EQ(n.vlan, VlanId{7});
   EXPECT_EQ(n.mac, "02:00:00:00:00:01");
   EXPECT_EQ(n.cores, (std::vector<unsigned>{3, 5}));
   EXPECT_EQ(n.connections, 100'000U);
@@ -70,7 +70,7 @@ TEST(Ports, EachHasItsOwnAndItsShare) {
   ASSERT_EQ(all[1].routes.size(), 1U);
   EXPECT_EQ(all[1].routes[0].via, *Ip::parse("10.0.1.8"));
   EXPECT_EQ(all[0].vlan, std::nullopt);
-  EXPECT_EQ(all[1].vlan, 7);
+  EXPECT_EQ(all[1].vlan, VlanId{7});
   EXPECT_EQ(all[0].mac, "02:00:00:00:00:01");
   EXPECT_EQ(all[1].mac, "02:00:00:00:00:02");
   EXPECT_EQ(all[0].connections, 60U); // by CPUs
@@ -93,7 +93,6 @@ TEST(Ports, WhatCannotBeIsToldWithItsCure) {
            {"port = 'a'\nip = '10.0.0.1/24@2'", "t.toml:3:6", "there is 1 port"},
            {t + "route = ['10.8.0.0/16,via=10.0.1.8']", "t.toml:4:10", "of which of the 2 ports"},
            {t + "mac = ['02:00:00:00:00:02@2', '02:00:00:00:00:01@2']", "t.toml:4:8", "for one port"},
-           {t + "vlan = '5000@2'", "t.toml:4:8", "5000 is no VLAN"},
            {t + "packet_memory = '20M'", "t.toml:4:17", "give 32M or more"},
            {"port = ['a', 'b']\nip = '10.0.0.1/24@2'", "t.toml:3:6", "no address of port 1"},
        }) {
@@ -101,9 +100,32 @@ TEST(Ports, WhatCannotBeIsToldWithItsCure) {
     EXPECT_TRUE(wrong.starts_with(place + ": ")) << toml << "\n" << wrong;
     EXPECT_NE(wrong.find(says), std::string::npos) << toml << "\n" << wrong;
   }
-  EXPECT_THROW(Asked("ip = '10.0.0.1/24@0'"), ConfigError);
-  EXPECT_THROW(Asked("ip = '10.0.0.1/24@'"), ConfigError);
-  EXPECT_THROW(Asked("ip = '10.0.0.1/24@1@2'"), ConfigError);
+}
+
+TEST(Ports, WhatIsNoValueIsToldByThePartThatIsWrong) {
+  const char* no_port = "is not for any port: they are counted from 1";
+  for (const auto& [toml, says] : std::vector<std::pair<std::string, std::string>>{
+           {"ip = '10.0.0.1/24@0'", no_port},
+           {"ip = '10.0.0.1/24@'", no_port},
+           {"ip = ['10.0.0.1/24@1', '10.0.1.1/24@x']", no_port},
+           {"ip = '10.0.0.1/24@1@2'", "is not an address or a prefix"},
+           {"ip = '10.0.0/24@2'", "is not an address or a prefix"},
+           {"vlan = '5000@2'", "'5000@2' is not a VLAN; they are numbered 1 to 4094"},
+           {"vlan = 99999999999", "is not a VLAN; they are numbered 1 to 4094"},
+           {"service_vlan = 0", "is not a VLAN; they are numbered 1 to 4094"},
+           {"port = 5", "'port' is text; write it in quotes, not as integer"},
+           {"port = [1, 2]", "'port' is text; write it in quotes, not as integer"},
+           {"mac = ['02:00:00:00:00:01', 5]", "'mac' is text; write it in quotes, not as integer"},
+       }) {
+    std::string wrong;
+    try {
+      Asked{toml};
+    } catch (const ConfigError& e) {
+      wrong = e.what();
+    }
+    EXPECT_TRUE(wrong.starts_with("t.toml:2:")) << toml << "\n" << wrong;
+    EXPECT_NE(wrong.find(says), std::string::npos) << toml << "\n" << wrong;
+  }
 }
 
 TEST(Ports, ADeviceKeepsItsCommasAndTheRestIsReadBack) {
@@ -201,9 +223,10 @@ TEST(ClientPorts, TheLoadIsShared) {
   EXPECT_EQ(c.c.sources[1].port, 2U);
   EXPECT_EQ(c.c.load.cps.per_second, 300U);
   // Too few endpoints on one port are told, though together they might do.
-  EXPECT_NE(Client(start + targets + "[load]\nsources = ['10.0.0.128/26@1']\nconcurrency = 300000\n")
-                .wrong.find("fewer than"),
-            std::string::npos);
+  const std::string few =
+      Client(start + targets + "[load]\nsources = ['10.0.0.128/26@1']\nconcurrency = 600000\n").wrong;
+  EXPECT_NE(few.find("port 2: 1 sources x "), std::string::npos) << few;
+  EXPECT_NE(few.find(" of its share that are asked for"), std::string::npos) << few;
 }
 
 TEST(ClientPorts, NoTwoOpenFromOneAddress) {
