@@ -139,7 +139,7 @@ int run(const std::string& mode, NodeSettings n, Ip4 theirs) {
       (void)worker.core().connect(key_of(ours, theirs, static_cast<std::uint16_t>(7000 + step),
                                          static_cast<std::uint16_t>(9000 + step)));
     }
-    print_counters({{&worker.shard(), &worker.network(), &node.shared().steered(0)}});
+    print_counters({{"core 0", &worker.shard(), &worker.network(), &node.shared().steered(0)}});
   }
   const unsigned leaked = node.close();
   fmt::print("packets not given back: {}\n", leaked);
