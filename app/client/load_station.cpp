@@ -45,6 +45,12 @@ StageLatencies StageLatencies::since(const StageLatencies& earlier) const {
   return {connect.since(earlier.connect), first_byte.since(earlier.first_byte),
           response.since(earlier.response), close.since(earlier.close)};
 }
+void StageLatencies::merge(const StageLatencies& other) {
+  connect.merge(other.connect);
+  first_byte.merge(other.first_byte);
+  response.merge(other.response);
+  close.merge(other.close);
+}
 observe::Stages StageLatencies::stages() const {
   return {latency_of(connect), latency_of(first_byte), latency_of(response), latency_of(close)};
 }

@@ -36,6 +36,7 @@ struct LoadStation : Station {
 struct StageLatencies {
   observe::Latencies connect, first_byte, response, close;
   [[nodiscard]] StageLatencies since(const StageLatencies& earlier) const;
+  void merge(const StageLatencies& other);
   [[nodiscard]] observe::Stages stages() const;
 };
 [[nodiscard]] StageLatencies latencies_of(std::span<const LoadStation* const>);

@@ -80,7 +80,8 @@ bool Watch::all_done() const {
 void Watch::begin_measuring() {
   measuring_ = true;
   base_ = totals_of(stations_);
-  base_latencies_ = latencies_of(clients_);
+  for (std::size_t k = 0; k < clients_.size(); ++k)
+    base_latencies_.push_back(latencies_of(clients_.subspan(k, 1)));
 }
 
 // What is still open finishes; what is measured ends here.
@@ -212,6 +213,19 @@ void Watch::tester(observe::Summary& s) const {
   s.client_limited = !s.client_limited_reason.empty();
 }
 
+// Of each client core, the first of the cores, and of all together.
+void Watch::latencies(observe::Summary& s) const {
+  StageLatencies all;
+  for (std::size_t k = 0; k < clients_.size(); ++k) {
+    StageLatencies one = latencies_of(clients_.subspan(k, 1));
+    if (!base_latencies_.empty()) one = one.since(base_latencies_[k]);
+    s.cores[k].latency_us = one.stages();
+    all.merge(one);
+  }
+  s.latency_us = all.stages();
+  s.histogram = {bars_of(all.connect), bars_of(all.first_byte), bars_of(all.response), bars_of(all.close)};
+}
+
 void Watch::conclude() {
   observe::Summary& s = result_.summary;
   const Totals end = totals_of(stations_);
@@ -234,16 +248,12 @@ void Watch::conclude() {
   }
   s.connections = {end.attempted, end.established, end.completed, unfinished, end.failed};
   s.packets = end.packets;
-  const StageLatencies latencies = latencies_of(clients_);
-  finish_intervals({end, latencies});
-  const StageLatencies measured = latencies.since(base_latencies_);
-  s.latency_us = measured.stages();
-  s.histogram = {bars_of(measured.connect), bars_of(measured.first_byte), bars_of(measured.response),
-                 bars_of(measured.close)};
+  finish_intervals({end, latencies_of(clients_)});
   const std::span<const Station* const> all{stations_};
   s.cycles_per_connection = {cycles_each(all.first(clients_.size()), end.completed),
                              cycles_each(all.subspan(clients_.size()), end.completed)};
   tell_cores(s, end, between(base_, stopped_, stations_), stations_);
+  latencies(s);
   tester(s);
   s.memory = memory();
   const auto note = [&](std::uint64_t n, const char* what) {

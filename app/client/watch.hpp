@@ -51,6 +51,7 @@ class Watch {
   void begin_measuring();
   void rates(observe::Summary&) const;
   void tester(observe::Summary&) const;
+  void latencies(observe::Summary&) const;
 
   const LoadSettings& load_;
   std::span<const LoadStation* const> clients_;
@@ -62,11 +63,11 @@ class Watch {
   Duration interval_;
   std::int64_t began_ns_ = 0;
   bool measuring_ = false;
-  Totals base_; // where the measured part begins
-  StageLatencies base_latencies_;
-  Totals stopped_;     // and where it ends
-  Moment last_;        // the last interval's end
-  Moment before_last_; // and its beginning
+  Totals base_;                                // where the measured part begins
+  std::vector<StageLatencies> base_latencies_; // of each client; none where it is the run's beginning
+  Totals stopped_;                             // and where it ends
+  Moment last_;                                // the last interval's end
+  Moment before_last_;                         // and its beginning
 };
 
 } // namespace tern::app

@@ -185,6 +185,7 @@ observe::CoreLoad core_of(const Station& s, const Tally& t) {
   c.rx_packets = s.shard->counters.get(CoreCounter::rx_packets);
   c.tx_packets = s.shard->counters.get(CoreCounter::tx_packets);
   c.resteered = s.resteered();
+  c.cycles = static_cast<std::uint64_t>(std::max<std::int64_t>(s.own_cycles(), 0));
   return c;
 }
 
@@ -259,6 +260,7 @@ observe::CoreLoad minus(observe::CoreLoad a, const observe::CoreLoad& b) {
   a.rx_packets -= b.rx_packets;
   a.tx_packets -= b.tx_packets;
   a.resteered -= b.resteered;
+  a.cycles -= std::min(a.cycles, b.cycles); // what the port took may be told a turn later
   a.failed_by_cause = minus(a.failed_by_cause, b.failed_by_cause);
   a.requests -= b.requests;
   a.rx_bytes -= b.rx_bytes;
@@ -276,8 +278,8 @@ observe::CoreLoad minus(observe::CoreLoad a, const observe::CoreLoad& b) {
 
 void tell_cores(observe::Summary& s, const Totals& end, const observe::Interval& measured,
                 std::span<const Station* const> stations) {
-  s.cores = end.cores;
-  for (std::size_t i = 0; i < s.cores.size(); ++i) s.cores[i].busy = measured.cores[i].busy;
+  for (std::size_t i = 0; i < end.cores.size(); ++i)
+    s.cores.emplace_back(observe::CoreSummary{end.cores[i], {}}).busy = measured.cores[i].busy;
   for (const Station* c : stations)
     s.time_wait_peak += c->gauges->time_wait_peak.load(std::memory_order_relaxed);
 }

@@ -61,6 +61,7 @@ void core_columns(Line& l, const std::string& name, const CoreLoad& c) {
   column("_failed", c.failed);
   column("_retransmitted", c.retransmitted.total());
   column("_drops", c.drops);
+  column("_cycles_per_connection", c.cycles_per_connection());
 }
 
 // A CPU may have a worker of each role, or several of one: each has columns of its own.

@@ -115,6 +115,15 @@ void fields(S& s, F&& f) {
   f("tx_ring_full", s.tx_ring_full);
   f("drops", s.drops);
   f("drops_by_reason", s.drops_by_reason);
+  f("cycles", s.cycles);
+  f.derived("cycles_per_connection", s.cycles_per_connection());
+}
+
+template <Is<CoreSummary> S, class F>
+void fields(S& s, F&& f) {
+  using Load = std::conditional_t<std::is_const_v<S>, const CoreLoad, CoreLoad>;
+  fields(static_cast<Load&>(s), f);
+  f("latency_us", s.latency_us);
 }
 
 template <Is<Interval> S, class F>

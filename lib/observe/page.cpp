@@ -250,6 +250,27 @@ void packet_table(std::string& out, const Summary& s) {
     if (n != 0) t.row("dropped: " + reason, {grouped(n), ""});
 }
 
+// What was not counted, or not told by an earlier tern, is left empty.
+void core_table(std::string& out, const Summary& s, Side side) {
+  Table t{out, "Cores", "wide"};
+  std::vector<std::string> head{"busy", "completed", "failed", "cycles per connection"};
+  if (side == Side::client)
+    for (const char* stage : {"connect", "first byte", "response", "close"})
+      head.push_back(fmt::format("{}, p50 / p99", stage));
+  t.row("", head, "th");
+  for (const CoreSummary& c : s.cores) {
+    const double cycles = c.cycles_per_connection();
+    std::vector<std::string> cells{short_share(c.busy), grouped(c.completed), grouped(c.failed),
+                                   cycles > 0 ? grouped(static_cast<std::uint64_t>(cycles)) : ""};
+    const Stages none;
+    const Stages& of = c.latency_us ? *c.latency_us : none;
+    if (side == Side::client)
+      for (const Latency* l : {&of.connect, &of.first_byte, &of.response, &of.close})
+        cells.push_back(l->count == 0 ? "" : short_time_us(l->p50) + " / " + short_time_us(l->p99));
+    t.row(fmt::format("{} ({})", c.core, c.role), cells);
+  }
+}
+
 void attack_table(std::string& out, const Summary& s) {
   Table t{out, "Bad clients, and what the server did against them", "wide"};
   t.row("", {"asked for", "sent or opened", "established", "ended", "most open", "bytes read"}, "th");
@@ -326,6 +347,7 @@ std::string to_html(const Result& r) {
   const Side side = side_of(r);
   connection_table(out, s, side);
   if (side == Side::client) latency_table(out, s);
+  if (!s.cores.empty()) core_table(out, s, side);
   packet_table(out, s);
   if (!s.attacks.empty()) attack_table(out, s);
   if (side == Side::server && !s.defence.empty()) defence_table(out, s);

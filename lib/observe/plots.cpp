@@ -31,7 +31,7 @@ void join(CoreLoad& a, double a_seconds, const CoreLoad& b, double b_seconds) {
   for (const auto m : {&CoreLoad::attempted, &CoreLoad::established, &CoreLoad::completed, &CoreLoad::failed,
                        &CoreLoad::rx_packets, &CoreLoad::tx_packets, &CoreLoad::resteered,
                        &CoreLoad::requests, &CoreLoad::rx_bytes, &CoreLoad::tx_bytes, &CoreLoad::out_of_order,
-                       &CoreLoad::duplicate, &CoreLoad::tx_ring_full, &CoreLoad::drops})
+                       &CoreLoad::duplicate, &CoreLoad::tx_ring_full, &CoreLoad::drops, &CoreLoad::cycles})
     a.*m += b.*m;
   a.live = std::max(a.live, b.live);
   a.time_wait = std::max(a.time_wait, b.time_wait);

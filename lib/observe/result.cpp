@@ -101,6 +101,14 @@ class Findings {
   std::vector<std::string> lines;
 };
 
+struct StageName {
+  const char* name;
+  Latency Stages::*stage;
+};
+constexpr std::array stages{StageName{"connect", &Stages::connect},
+                            StageName{"first_byte", &Stages::first_byte},
+                            StageName{"response", &Stages::response}, StageName{"close", &Stages::close}};
+
 void check_latency(Findings& f, const std::string& where, const Latency& l) {
   const bool rising =
       l.p50 <= l.p90 && l.p90 <= l.p99 && l.p99 <= l.p999 && l.p999 <= l.p9999 && l.p9999 <= l.max;
@@ -116,9 +124,24 @@ void check_drops(Findings& f, const std::string& where, const Interval& v) {
            told, v.drops);
 }
 
-void check_cores(Findings& f, const std::string& where, const std::vector<CoreLoad>& cores) {
-  for (const auto& c : cores)
-    f.unless(c.busy >= 0 && c.busy <= 1, "{}: core {} busy {} is no share of 1", where, c.core, c.busy);
+void check_core(Findings& f, const std::string& where, const CoreLoad& c) {
+  f.unless(c.busy >= 0 && c.busy <= 1, "{}: core {} busy {} is no share of 1", where, c.core, c.busy);
+}
+
+// An earlier tern did not tell the cores' latencies.
+void check_core_latencies(Findings& f, const Summary& s) {
+  for (const auto& [name, stage] : stages) {
+    bool told = false;
+    std::uint64_t n = 0;
+    for (const CoreSummary& c : s.cores) {
+      if (!c.latency_us) continue;
+      told = true;
+      n += ((*c.latency_us).*stage).count;
+      check_latency(f, fmt::format("core {}: {}", c.core, name), (*c.latency_us).*stage);
+    }
+    f.unless(!told || n == (s.latency_us.*stage).count, "{}: {} values by their cores, {} in all", name, n,
+             (s.latency_us.*stage).count);
+  }
 }
 
 } // namespace
@@ -137,11 +160,9 @@ std::vector<std::string> contradictions(const Result& r) {
   f.unless(std::isfinite(s.cps) && s.cps >= 0, "cps is {}", s.cps);
   f.unless(s.cookie_share >= 0 && s.cookie_share <= 1, "cookie_share {} is no share of 1", s.cookie_share);
   f.unless(s.client_limited == !s.client_limited_reason.empty(), "client_limited and its reason disagree");
-  check_latency(f, "connect", s.latency_us.connect);
-  check_latency(f, "first_byte", s.latency_us.first_byte);
-  check_latency(f, "response", s.latency_us.response);
-  check_latency(f, "close", s.latency_us.close);
-  check_cores(f, "summary", s.cores);
+  for (const auto& [name, stage] : stages) check_latency(f, name, s.latency_us.*stage);
+  check_core_latencies(f, s);
+  for (const CoreSummary& core : s.cores) check_core(f, "summary", core);
   double last = 0;
   std::uint64_t completed = 0;
   for (std::size_t i = 0; i < r.intervals.size(); ++i) {
@@ -149,7 +170,7 @@ std::vector<std::string> contradictions(const Result& r) {
     f.unless(v.t > last && v.seconds > 0, "interval {}: time does not advance", i);
     last = v.t;
     completed += v.completed;
-    check_cores(f, fmt::format("interval {}", i), v.cores);
+    for (const CoreLoad& core : v.cores) check_core(f, fmt::format("interval {}", i), core);
     check_drops(f, fmt::format("interval {}", i), v);
   }
   // Warm-up, ramp and drain may stand outside the intervals, never the other way.

@@ -146,8 +146,21 @@ struct CoreLoad {
   std::uint64_t out_of_order = 0;
   std::uint64_t duplicate = 0;
   std::uint64_t tx_ring_full = 0;
-  std::uint64_t drops = 0; // of all reasons
-  ByName drops_by_reason;  // those that happened
+  std::uint64_t drops = 0;  // of all reasons
+  ByName drops_by_reason;   // those that happened
+  std::uint64_t cycles = 0; // TSC cycles of its connections, the port's own apart
+
+  // For each that it completed; of a server for each that ended, whichever way. 0 of none.
+  [[nodiscard]] double cycles_per_connection() const {
+    const std::uint64_t n = role == "client" ? completed : completed + failed;
+    return n == 0 ? 0 : static_cast<double>(cycles) / static_cast<double>(n);
+  }
+};
+
+// One core over the run. Latencies, a client's, are told of the run alone: of each interval they would be the most of a
+// report, and the watching thread would copy four histograms of every core each time.
+struct CoreSummary : CoreLoad {
+  std::optional<Stages> latency_us;
 };
 
 // What happened from `t - seconds` to `t`; counts, not rates, except where the name says so.
@@ -248,7 +261,7 @@ struct Summary {
   std::string client_limited_reason;
   bool interrupted = false; // ended before its time, and why:
   std::string interrupted_reason;
-  std::vector<CoreLoad> cores;
+  std::vector<CoreSummary> cores;
   std::vector<std::string> notes; // a line each, for a person
   std::optional<Search> search;
   std::vector<Attack> attacks;

@@ -145,13 +145,20 @@ void defence(Text out, const Summary& s) {
     if (n != 0) fmt::format_to(out, "  {:<37}{:>17}\n", printable(name), grouped(n));
 }
 
+// "-" where no connection ended, or an earlier tern did not tell.
+std::string cycles_text(const CoreLoad& c) {
+  const double each = c.cycles_per_connection();
+  return each > 0 ? fmt::format("{:.0f}", each) : "-";
+}
+
 void cores(Text out, const Summary& s) {
   if (!s.cores.empty())
-    fmt::format_to(out, "\nCores{:>26}{:>18}{:>14}{:>14}\n", "busy", "completed", "received", "sent");
+    fmt::format_to(out, "\nCores{:>26}{:>18}{:>14}{:>14}{:>14}\n", "busy", "completed", "received", "sent",
+                   "cycles/conn.");
   for (const auto& c : s.cores)
-    fmt::format_to(out, "  {:<4}{:<14}{:>11}{:>18}{:>14}{:>14}\n", c.core, printable(c.role),
+    fmt::format_to(out, "  {:<4}{:<14}{:>11}{:>18}{:>14}{:>14}{:>14}\n", c.core, printable(c.role),
                    short_share(c.busy), grouped(c.completed), short_count(static_cast<double>(c.rx_packets)),
-                   short_count(static_cast<double>(c.tx_packets)));
+                   short_count(static_cast<double>(c.tx_packets)), cycles_text(c));
   const auto& cycles = s.cycles_per_connection;
   if (cycles.client > 0 || cycles.server > 0)
     fmt::format_to(out, "  cycles per connection, without the port:");

@@ -64,7 +64,7 @@ def intervals_add_up(run):
 
 def columns(core):
     """Of a core's counts, those that the CSV has."""
-    return [(name, core[name]) for name in ("busy", "established", "completed", "failed", "drops")] + \
+    return [(name, core[name]) for name in ("busy", "established", "completed", "failed", "drops", "cycles_per_connection")] + \
         [("retransmitted", core["retransmitted"]["total"])]
 
 
@@ -84,6 +84,15 @@ def cores_add_up(run):
             lib.check(sum(c["failed_by_cause"].values()) == c["failed"] and sum(c["drops_by_reason"].values()) == c["drops"], f"{c}")
     clients = [c for c in s["cores"] if c["role"] == "client"]
     lib.check(sum(c["requests"] for c in clients) == s["requests"] > 0, f"{clients}")
+    for stage, of_all in s["latency_us"].items():
+        told = [c["latency_us"][stage] for c in clients]
+        lib.check(sum(l["count"] for l in told) == of_all["count"] and max(l["max"] for l in told) == of_all["max"], f"{stage}: {told}, {of_all}")
+    for c in s["cores"]:
+        parts = [k["cycles"] for i in run.report["intervals"] for k in i["cores"] if (k["core"], k["role"]) == (c["core"], c["role"])]
+        # Read while its core goes on: what the port took of a turn may be told an interval later.
+        lib.check(math.isclose(sum(parts), c["cycles"], rel_tol=0.01) and c["cycles_per_connection"] > 0, f"{parts}: {c}")
+    each = sum(c["cycles"] for c in clients) / s["connections"]["completed"]
+    lib.check(math.isclose(each, s["cycles_per_connection"]["client"], rel_tol=1e-6), f"{each}: {s['cycles_per_connection']}")
     servers = [c for c in s["cores"] if c["role"] == "server"]
     lib.check(sum(c["requests"] for c in servers) >= s["requests"], f"answered fewer than were answers: {servers}")
     ok("the cores add up to the whole, of each interval and of the run")

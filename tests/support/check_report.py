@@ -86,6 +86,9 @@ def check_sums(report, found):
         order = [l[p] for p in ("p50", "p90", "p99", "p999", "p9999", "max")]
         if order != sorted(order):
             found.append(f"summary.latency_us.{stage}: percentiles do not rise: {order}")
+        of_cores = [c["latency_us"][stage]["count"] for c in report["summary"]["cores"] if "latency_us" in c]
+        if sum(of_cores) != l["count"]:
+            found.append(f"summary.cores: {of_cores} values of {stage} do not make the {l['count']} that latency_us counts")
         bars = report["summary"]["histogram"][stage]
         if sum(bar["count"] for bar in bars) != l["count"]:
             found.append(f"summary.histogram.{stage}: its bars do not hold the {l['count']} values that latency_us counts")

@@ -122,6 +122,7 @@ TEST(Joined, CountsAddUpAndLatenciesAreTheWorst) {
   EXPECT_NEAR(few[1].cores[0].busy,
               (all[4].cores[0].busy + all[5].cores[0].busy + all[6].cores[0].busy + all[7].cores[0].busy) / 4,
               1e-9);
+  EXPECT_NEAR(few[1].cores[0].cycles_per_connection(), 612, 1e-3);
   EXPECT_EQ(plots::joined(all, 100).size(), 10U);
   EXPECT_TRUE(plots::joined({}, 3).empty());
 }

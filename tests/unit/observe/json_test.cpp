@@ -45,6 +45,10 @@ TEST(ReportJson, HoldsTheContractsNames) {
   EXPECT_EQ(s["connections"]["completed"], r.summary.connections.completed);
   EXPECT_DOUBLE_EQ(s["latency_us"]["first_byte"]["p999"].get<double>(), r.summary.latency_us.first_byte.p999);
   EXPECT_EQ(s["cycles_per_connection"]["server"], 574);
+  EXPECT_NEAR(j["intervals"][0]["cores"][1]["cycles_per_connection"].get<double>(), 574, 1e-3);
+  EXPECT_FALSE(j["intervals"][0]["cores"][0].contains("latency_us"));
+  EXPECT_EQ(s["cores"][0]["latency_us"]["close"]["p999"], s["latency_us"]["close"]["p999"]);
+  EXPECT_FALSE(s["cores"][1].contains("latency_us")) << "a server's core";
   EXPECT_EQ(s["memory"]["rss_bytes"], 512'000'000);
   EXPECT_EQ(s["packets"]["drops"]["tcp.drop_out_of_window"], 6021);
   EXPECT_EQ(j["intervals"][2]["drops_by_reason"]["tcp.drop_out_of_window"], 6021);
@@ -91,11 +95,16 @@ TEST(ReportJson, UnknownFieldsArePassedOverAndMissingOnesKeepTheirDefaults) {
   j["summary"].erase("packets");
   j["intervals"][2].erase("drops_by_reason"); // of an earlier tern
   j["intervals"][2].erase("duplicate");
+  for (auto& core : j["summary"]["cores"])
+    for (const char* later : {"cycles", "cycles_per_connection", "latency_us"}) core.erase(later);
   j.erase("machine");
   const Result r = from_json(j.dump());
   EXPECT_EQ(r.summary.packets.rx, 0U);
   EXPECT_EQ(r.intervals[2].duplicate, 0U);
   EXPECT_GT(r.intervals[2].drops, 0U);
+  EXPECT_FALSE(r.summary.cores[0].latency_us);
+  EXPECT_EQ(r.summary.cores[0].cycles_per_connection(), 0);
+  EXPECT_TRUE(contradictions(r).empty());
   EXPECT_GT(r.summary.cps, 0);
 }
 

@@ -65,6 +65,25 @@ TEST(Contradictions, TimeAdvancesAndSharesAreShares) {
   EXPECT_EQ(only(r), "close: percentiles do not rise");
 }
 
+TEST(Contradictions, CoresLatenciesAddUpWhereTheyAreTold) {
+  Result r = sample_result({.seconds = 4, .cores = 4});
+  r.summary.cores[1].latency_us->close.count += 1;
+  EXPECT_NE(only(r).find("close: "), std::string::npos);
+  r = sample_result();
+  r.summary.cores[0].latency_us->response.p50 = 1e9;
+  EXPECT_EQ(only(r), "core 0: response: percentiles do not rise");
+  for (CoreSummary& c : r.summary.cores) c.latency_us.reset(); // of an earlier tern
+  EXPECT_TRUE(contradictions(r).empty());
+}
+
+TEST(CoreLoad, AClientsCyclesAreForWhatItCompletedAServersForWhatEnded) {
+  EXPECT_EQ((CoreLoad{.role = "client", .completed = 4, .failed = 6, .cycles = 400}).cycles_per_connection(),
+            100);
+  EXPECT_EQ((CoreLoad{.role = "server", .completed = 4, .failed = 6, .cycles = 400}).cycles_per_connection(),
+            40);
+  EXPECT_EQ((CoreLoad{.role = "server", .cycles = 400}).cycles_per_connection(), 0);
+}
+
 TEST(CoreToCore, OnlyRunsOfOneModeAreComparable) {
   EXPECT_EQ(mode_of({.before = 180, .after = 190}), "near");
   EXPECT_EQ(mode_of({.before = 880, .after = 940}), "far");

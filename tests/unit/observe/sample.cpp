@@ -10,6 +10,12 @@ namespace {
 struct Recorders {
   Latencies connect, first_byte, response, close;
 
+  void merge(const Recorders& o) {
+    connect.merge(o.connect);
+    first_byte.merge(o.first_byte);
+    response.merge(o.response);
+    close.merge(o.close);
+  }
   [[nodiscard]] Stages stages() const {
     return {latency_of(connect), latency_of(first_byte), latency_of(response), latency_of(close)};
   }
@@ -17,7 +23,8 @@ struct Recorders {
 
 class Maker {
  public:
-  explicit Maker(const SampleShape& shape) : shape_(shape) {}
+  explicit Maker(const SampleShape& shape)
+      : of_core(static_cast<std::size_t>(std::max(1, shape.cores / 2))), shape_(shape) {}
 
   Interval second(int t) {
     Interval v;
@@ -54,15 +61,14 @@ class Maker {
     Recorders now;
     fill(now, hiccup ? 9.0 : 1.0);
     v.latency_us = now.stages();
-    all.connect.merge(now.connect);
-    all.first_byte.merge(now.first_byte);
-    all.response.merge(now.response);
-    all.close.merge(now.close);
+    all.merge(now);
+    of_core[static_cast<std::size_t>(t) % of_core.size()].merge(now); // they are busy in turn
     for (int c = 0; c < shape_.cores; ++c) v.cores.push_back(core(v, c, hiccup));
     return v;
   }
 
   Recorders all;
+  std::vector<Recorders> of_core; // of the clients'
 
  private:
   void fill(Recorders& r, double slow) {
@@ -91,7 +97,8 @@ class Maker {
         .time_wait = client ? 0 : v.time_wait / part,
         .rx_packets = v.rx_packets / 2 / part,
         .tx_packets = v.tx_packets / 2 / part,
-        .resteered = 0};
+        .resteered = 0,
+        .cycles = (client ? 612 : 574) * v.completed / part};
   }
 
   SampleShape shape_;
@@ -125,6 +132,7 @@ void sum(Summary& s, const Interval& v) {
     c = o;
     c.busy = busy;
     c.attempted += before.attempted, c.established += before.established, c.completed += before.completed;
+    c.cycles += before.cycles;
     c.failed += before.failed, c.rx_packets += before.rx_packets, c.tx_packets += before.tx_packets;
   }
 }
@@ -143,7 +151,10 @@ Result sample_result(const SampleShape& shape) {
     sum(s, r.intervals.back());
   }
   const double n = std::max(1, shape.seconds);
-  for (auto& c : s.cores) c.busy /= n;
+  for (std::size_t i = 0; i < s.cores.size(); ++i) {
+    s.cores[i].busy /= n;
+    if (s.cores[i].role == "client") s.cores[i].latency_us = maker.of_core[i].stages();
+  }
   s.seconds = shape.seconds;
   s.cps = static_cast<double>(s.connections.completed) / n;
   s.requests_per_second = s.cps;

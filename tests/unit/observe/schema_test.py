@@ -30,6 +30,12 @@ def spoiled(report):
     yield change("a connection lost", lambda r: r["summary"]["connections"].update(unfinished=99))
     yield change("a total that is no sum", lambda r: r["intervals"][0]["failed"].update(total=7))
     yield change("drops of no reason", lambda r: r["intervals"][0].update(drops=1))
+    yield change("a client core without latencies", lambda r: r["summary"]["cores"][0].pop("latency_us"))
+    yield change("a server core's latencies", lambda r: r["summary"]["cores"][1].update(latency_us=r["summary"]["latency_us"]))
+    yield change("a core's latencies of an interval",
+                 lambda r: r["intervals"][0]["cores"][0].update(latency_us=r["intervals"][0]["latency_us"]))
+    yield change("a core's latencies that do not add up", lambda r: r["summary"]["cores"][0]["latency_us"]["close"].update(count=7))
+    yield change("no cycles of a core", lambda r: r["intervals"][0]["cores"][0].pop("cycles_per_connection"))
     yield change("a bar lost", lambda r: r["summary"]["histogram"]["response"].pop())
     yield change("a setting that is no text", lambda r: r["config"].update(cps=5))
 
