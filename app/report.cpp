@@ -40,6 +40,9 @@ void write(const std::string& option, const std::string& path, const std::string
 }
 
 int run(const Options& o) {
+  if (o.files.empty())
+    throw settings::ConfigError("tern report",
+                                "no file given; name one that --json wrote, or several to compare");
   std::vector<observe::NamedResult> results;
   for (const auto& file : o.files) results.push_back({file, read(file)});
   const bool one = results.size() == 1;
@@ -59,9 +62,9 @@ int run(const Options& o) {
 
 Run declare_report(CLI::App& app) {
   const auto options = std::make_shared<Options>();
+  // None is told by run(), as our own mistakes are.
   app.add_option("reports", options->files, "files that --json wrote; several are compared with the first")
-      ->required()
-      ->expected(1, 8);
+      ->expected(0, 8);
   app.add_option("--html", options->html, "write the page of one report to this file");
   app.add_option("--csv", options->csv, "write the intervals of one report to this file");
   return [options] { return run(*options); };
