@@ -4,7 +4,6 @@
 #include <net/if.h>
 #include <rte_dev.h>
 #include <rte_errno.h>
-#include <rte_log.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -12,12 +11,12 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "io/eal.hpp"
 #include "io/error.hpp"
+#include "io/hearing.hpp"
 #include "io/kernel_device.hpp"
 
 namespace tern::io {
@@ -62,35 +61,6 @@ void check_interface(const PortRequest& request) {
                             request.name, r.ifr_mtu, device, request.mtu));
 }
 
-// What DPDK says meanwhile. Where a device is refused, its driver's words are the cause; else they go where they
-// were meant to.
-class Hearing {
- public:
-  Hearing() : before_(rte_log_get_stream()), stream_(open_memstream(&text_, &size_)) {
-    if (stream_ != nullptr) rte_openlog_stream(stream_);
-  }
-  ~Hearing() {
-    const std::string rest = heard();
-    if (!rest.empty()) std::fprintf(before_, "%s", rest.c_str());
-    std::free(text_);
-  }
-  Hearing(const Hearing&) = delete;
-  Hearing& operator=(const Hearing&) = delete;
-
-  // Once: all of it.
-  std::string heard() {
-    if (stream_ == nullptr) return {};
-    rte_openlog_stream(before_);
-    std::fclose(std::exchange(stream_, nullptr));
-    return {text_, size_};
-  }
-
- private:
-  std::FILE* before_;
-  char* text_ = nullptr;
-  std::size_t size_ = 0;
-  std::FILE* stream_;
-};
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
