@@ -21,11 +21,6 @@ namespace {
 
 constexpr std::size_t most_ports = 16;
 
-// Two names of one device: "03:00.0" and "0000:03:00.0"; one kernel interface under two drivers.
-std::string device_of(const std::string& port) {
-  const std::string name = port.substr(0, port.find(','));
-  return io::is_pci_address(name) && std::count(name.begin(), name.end(), ':') == 1 ? "0000:" + name : name;
-}
 std::string interface_named(const std::string& port) {
   constexpr std::string_view key = ",iface=";
   const std::size_t at = port.find(key);
@@ -34,12 +29,13 @@ std::string interface_named(const std::string& port) {
   return port.substr(from, port.find(',', from) - from);
 }
 
+// Two names of one device; one kernel interface under two drivers.
 void refuse_twins(const settings::Schema& s, const std::vector<Device>& ports) {
   for (std::size_t i = 0; i < ports.size(); ++i)
     for (std::size_t k = 0; k < i; ++k) {
       const std::string& a = ports[k].name;
       const std::string& b = ports[i].name;
-      if (device_of(a) == device_of(b))
+      if (io::device_name(a) == io::device_name(b))
         s.fail("port",
                fmt::format("{} and {} are one device; give each port another, net_tap0 and net_tap1", a, b));
       if (const std::string iface = interface_named(b); !iface.empty() && iface == interface_named(a))

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_pci.h>
 #include <sched.h>
 
 #include <charconv>
@@ -102,6 +103,15 @@ bool is_pci_address(std::string_view s) {
   if (hex_run(with_domain, 4, 8) && literal(with_domain, ':')) s = with_domain;
   return hex_run(s, 2, 2) && literal(s, ':') && hex_run(s, 2, 2) && literal(s, '.') && hex_run(s, 1, 1) &&
          s.empty();
+}
+
+std::string device_name(std::string_view port) {
+  std::string name{port.substr(0, port.find(','))};
+  rte_pci_addr at{};
+  if (!is_pci_address(name) || rte_pci_addr_parse(name.c_str(), &at) != 0) return name;
+  char full[PCI_PRI_STR_SIZE];
+  rte_pci_device_name(&at, full, sizeof full);
+  return full;
 }
 
 Eal::Eal(const EalSettings& settings) : choice_(choose_eal(settings, read_huge_pages())) {

@@ -36,6 +36,8 @@ struct EalChoice {
 
 // "0000:03:00.0" or "03:00.0", with or without ",devargs".
 [[nodiscard]] bool is_pci_address(std::string_view name);
+// What DPDK calls the device of a port: without its arguments, a PCI address in full ("03:0A.0" is "0000:03:0a.0").
+[[nodiscard]] std::string device_name(std::string_view port);
 
 // Holds the EAL. Worker i of `cores` is lcore i + 1, pinned; lcore 0 is the thread that started it, not
 // pinned, so that a machine with few cores keeps a control thread beside the workers.

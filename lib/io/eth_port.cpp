@@ -67,7 +67,7 @@ std::string first_line(const std::string& text) {
 
 // The port of a device that is there already, or of one probed now.
 std::uint16_t find_port(const std::string& name, bool& probed) {
-  const std::string device = name.substr(0, name.find(','));
+  const std::string device = device_name(name);
   std::uint16_t id = RTE_MAX_ETHPORTS;
   probed = false;
   if (rte_eth_dev_get_port_by_name(device.c_str(), &id) == 0) return id;

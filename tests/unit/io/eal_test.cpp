@@ -85,5 +85,12 @@ TEST(PciAddress, IsToldFromAVdev) {
     EXPECT_FALSE(is_pci_address(no)) << no;
 }
 
+TEST(DeviceName, IsWhatDpdkCallsIt) {
+  for (const char* port : {"0000:03:0a.0", "03:0a.0", "03:0A.0,mprq_en=1", "00000000:03:0A.0"})
+    EXPECT_EQ(device_name(port), "0000:03:0a.0") << port;
+  EXPECT_EQ(device_name("abcd:03:00.1"), "abcd:03:00.1");
+  EXPECT_EQ(device_name("net_tapA,iface=x"), "net_tapA"); // others are told apart by every letter
+}
+
 } // namespace
 } // namespace tern::io
