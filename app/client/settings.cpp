@@ -45,7 +45,8 @@ void declare(settings::Schema& s, LoadSettings& l, std::vector<OfPort<Prefix>>* 
         Range{Duration{}, Duration::seconds(86'400)});
   s.add("warmup", l.warmup, "time at the full load before it is measured",
         Range{Duration{}, Duration::seconds(86'400)});
-  constexpr const char* about_sources = "client addresses, single or whole blocks";
+  constexpr const char* about_sources =
+      "client addresses, single or whole blocks (10.1.0.7/16 is all of 10.1.0.0/16)";
   if (sources == nullptr)
     s.add("sources", l.sources, about_sources);
   else
@@ -149,7 +150,7 @@ LoadPlan plan_of(const LoadSettings& l, const LoadTexts& texts, std::vector<Endp
   LoadPlan p;
   p.targets = std::move(targets);
   for (const Prefix& source : l.sources)
-    p.sources.add(source.base(), static_cast<std::uint32_t>(addresses_in(source)));
+    p.sources.add(first_of(source), static_cast<std::uint32_t>(addresses_in(source)));
   p.ports = {l.source_ports.first.raw(), l.source_ports.last.raw()};
   p.payload = l.payload;
   p.closer = l.closer;

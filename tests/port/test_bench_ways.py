@@ -38,6 +38,8 @@ def ways():
                   ("--ip", "192.168.7.1/24,192.168.7.2/24", "--sources", "10.5.0.0/16"),
                   ("--target", "10.0.0.2:80-89", "--target", "10.9.0.0/28:8080"),
                   ("--target", "[fd00:9::/120]:80-81"),
+                  ("--sources", "10.1.0.7/30", "--target", "10.9.0.5/29:80"),  # a block, whichever address names it
+                  ("--sources", "fd00:7e12:1::7/126"),
                   ("--sources", "10.16.0.0/12"),                            # a million
                   ("--vlan", "7"), ("--vlan", "7", "--service-vlan", "9"), ("--mtu", "9000", "--response-size", "50000")):
         s = bench(*count, *words)

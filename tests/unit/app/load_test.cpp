@@ -38,6 +38,32 @@ TEST(Target, ABlockHoldsEveryAddressWithEveryPort) {
   EXPECT_EQ(address_after(*Ip::parse("10.0.255.255"), 1).to_string(), "10.1.0.0");
 }
 
+// The rest of the program asks a block whether it holds an address: both must speak of the same ones.
+TEST(Target, ABlockIsAllOfItWhicheverAddressNamesIt) {
+  for (const char* text :
+       {"10.0.0.3/30", "10.0.0.1/32", "10.1.200.7/16", "255.255.255.255/24", "2001:db8::7/126",
+        "2001:db8::ffff:7/113", "2001:db8::3/128", "2001:db8:8000::5/100"}) {
+    const Prefix block = *Prefix::parse(text);
+    const Ip first = first_of(block);
+    const auto last = static_cast<std::uint32_t>(addresses_in(block) - 1);
+    EXPECT_TRUE(block.contains(first)) << text;
+    EXPECT_TRUE(block.contains(address_after(first, last))) << text;
+    EXPECT_FALSE(block.contains(address_after(first, last + 1))) << text;
+    LoadSettings l;
+    l.sources = {block};
+    const LoadPlan plan = plan_of(l, {}, {});
+    ASSERT_EQ(plan.sources.count(), last + 1) << text;
+    EXPECT_EQ(plan.sources.blocks()[0].at(0), first) << text;
+    std::vector<Endpoint> targets;
+    expand({block, {Port{80}, Port{80}}}, targets);
+    EXPECT_EQ(targets.front().ip, first) << text;
+    EXPECT_TRUE(block.contains(targets.back().ip)) << text;
+  }
+  EXPECT_EQ(first_of(*Prefix::parse("10.0.0.3/30")).to_string(), "10.0.0.0");
+  EXPECT_EQ(first_of(*Prefix::parse("1.2.3.4/0")).to_string(), "0.0.0.0");
+  EXPECT_EQ(first_of(*Prefix::parse("2001:db8::7/126")).to_string(), "2001:db8::4");
+}
+
 TEST(Line, KeepsItsOrderWhoeverLeaves) {
   Visit all[4];
   Line line;
