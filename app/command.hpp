@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "flow/arena.hpp"
+#include "app/measure/memory.hpp"
 #include "io/error.hpp"
 #include "runtime/settings/cli.hpp"
 #include "runtime/settings/error.hpp"
@@ -37,11 +37,12 @@ Run declare_report(CLI::App& app);
 Run declare_server(CLI::App& app);
 Run declare_ss(CLI::App& app);
 
-// A command whose settings come from a schema, on the command line and from TOML. What the memory cannot hold
-// is `limits`' fault: the option that says how many records there are.
+// A command whose settings come from a schema, on the command line and from TOML. `asked`: what it would have of memory,
+// for a line that names the cause where memory cannot hold it.
 template <class Settings>
 [[nodiscard]] Run command_of(CLI::App& app, void (*declare)(settings::Schema&, Settings&),
-                             int (*run)(const settings::Schema&, const Settings&), std::string limits) {
+                             int (*run)(const settings::Schema&, const Settings&),
+                             MemoryAsked (*asked)(const settings::Schema&, const Settings&)) {
   struct State {
     Settings settings;
     settings::Schema schema;
@@ -50,7 +51,7 @@ template <class Settings>
   auto state = std::make_shared<State>();
   declare(state->schema, state->settings);
   state->binding = std::make_unique<settings::Binding>(app, state->schema);
-  return [state, run, limits = std::move(limits)] {
+  return [state, run, asked] {
     if (!state->binding->resolve()) return 0;
     try {
       return run(state->schema, state->settings);
@@ -59,7 +60,7 @@ template <class Settings>
     } catch (const io::Error& e) {
       state->schema.fail("packet_memory", e.what());
     } catch (const ArenaError& e) {
-      state->schema.fail(limits, e.what());
+      fail_for_memory(state->schema, asked(state->schema, state->settings), e);
     }
   };
 }

@@ -71,7 +71,11 @@ int run(const settings::Schema& schema, const BenchSettings& given) {
 } // namespace
 
 Run declare_bench(CLI::App& app) {
-  return command_of<BenchSettings>(app, declare, run, "concurrency");
+  return command_of<BenchSettings>(app, declare, run, [](const settings::Schema& s, const BenchSettings& b) {
+    MemoryAsked m = memory_asked(s, b.load, b.search.on, b.node);
+    m.connections *= 2; // both ends' records
+    return m;
+  });
 }
 
 } // namespace tern::app

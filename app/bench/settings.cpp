@@ -167,12 +167,9 @@ ShardSettings bench_shard(const settings::Schema& schema, const BenchSettings& b
   const std::uint64_t at_once = l.cps.is_max() ? 0 : std::min<std::uint64_t>(l.cps.per_second / 32, 1U << 18);
   s.syn_records = share(
       std::min(l.concurrency / 4 + 4 * l.in_progress + 4096 + static_cast<std::uint32_t>(at_once), 1U << 22));
-  // The end that closes first keeps TIME-WAIT.
-  const bool closes = (l.closer == Closer::server) == server && l.closer != Closer::reset;
-  const bool stays = l.requests == 0; // ends by the client at the run's end, whoever was to close
-  const bool rests = closes || (stays && !server);
+  const bool rests = server ? l.closer == Closer::server : client_keeps_time_wait(l);
   s.time_wait_records = 65536;
-  if (rests) s.time_wait_records = share(time_wait_records(sized, b.node.tcp.time_wait));
+  if (rests) s.time_wait_records = share(time_wait_records(sized, b.node));
   if (schema.given("time_wait_records")) s.time_wait_records = share(b.node.time_wait_records);
   if (rests) make_time_waits_ready(s, l, l.sources.front().base().is_v4());
   s.long_connections =

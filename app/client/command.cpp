@@ -47,7 +47,10 @@ int run(const settings::Schema& schema, const ClientSettings& given) {
 } // namespace
 
 Run declare_client(CLI::App& app) {
-  return command_of<ClientSettings>(app, declare, run, "concurrency");
+  return command_of<ClientSettings>(app, declare, run,
+                                    [](const settings::Schema& s, const ClientSettings& c) {
+                                      return memory_asked(s, c.load, c.search.on, c.ports.common);
+                                    });
 }
 
 } // namespace tern::app

@@ -121,13 +121,9 @@ ShardSettings Crew::records(const settings::Schema& schema, const ClientSettings
   if (!schema.given("max_connections"))
     s.connections = connection_records(l) / cores + 4096 + (c.search.on ? part(1'000'000) / cores : 0);
   s.syn_records = 1024; // nobody connects to us
-  const bool rests = l.closer == Closer::client || l.requests == 0;
-  // Who does not close first has a few: those that both ends close at once, or that the run's end closes.
-  const std::uint32_t wanted =
-      rests ? part(time_wait_records(c.load, p.node.tcp.time_wait)) : std::min(connection_records(l), 65536U);
-  if (!schema.given("time_wait_records")) s.time_wait_records = wanted / cores + 1024;
+  if (!schema.given("time_wait_records")) s.time_wait_records = time_wait_records_of(c, p) / cores + 1024;
   s.time_waits_ready4 = s.time_waits_ready6 = 0;
-  if (rests) make_time_waits_ready(s, l, p.targets.front().ip.is_v4());
+  if (client_keeps_time_wait(l)) make_time_waits_ready(s, l, p.targets.front().ip.is_v4());
   s.long_connections =
       l.response_size > 1400 || l.request_size > 1400 ? std::min(s.connections, 65536U) : 4096;
   return s;

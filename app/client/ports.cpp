@@ -169,4 +169,11 @@ std::vector<PortShare> complete(const settings::Schema& s, ClientSettings& c) {
   return all;
 }
 
+std::uint32_t time_wait_records_of(const ClientSettings& c, const PortShare& p) {
+  // Who does not close first has a few: those that both ends close at once, or that the run's end closes.
+  if (!client_keeps_time_wait(p.load)) return std::min(connection_records(p.load), 65536U);
+  return static_cast<std::uint32_t>(
+      part_of_port(time_wait_records(c.load, c.ports.common), p.node, c.ports.port.size(), c.ports.common));
+}
+
 } // namespace tern::app

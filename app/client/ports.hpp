@@ -32,4 +32,7 @@ struct PortShare {
 // ConfigError.
 [[nodiscard]] std::vector<PortShare> complete(const settings::Schema&, ClientSettings&);
 
+// TIME-WAIT records of a port whose user named no number: its part of those that all ports want together.
+[[nodiscard]] std::uint32_t time_wait_records_of(const ClientSettings&, const PortShare&);
+
 } // namespace tern::app

@@ -251,9 +251,28 @@ double time_wait_wanted(const LoadSettings& l, Duration time_wait) {
 
 } // namespace
 
-std::uint32_t time_wait_records(const LoadSettings& l, Duration time_wait) {
-  const double most = static_cast<double>(free_memory()) / 4 / bytes_each;
-  return static_cast<std::uint32_t>(std::clamp(time_wait_wanted(l, time_wait), 65536.0, most));
+std::uint32_t time_wait_records(const LoadSettings& l, const NodeSettings& n) {
+  std::uint64_t room = free_memory();
+  if (n.memory.n > n.packet_memory.n) room = std::min(room, n.memory.n - n.packet_memory.n);
+  constexpr double least = 65536;
+  const double most = std::max(static_cast<double>(room) / 4 / bytes_each, least);
+  return static_cast<std::uint32_t>(std::clamp(time_wait_wanted(l, n.tcp.time_wait), least, most));
+}
+
+bool client_keeps_time_wait(const LoadSettings& l) {
+  return l.closer == Closer::client || l.requests == 0;
+}
+
+MemoryAsked memory_asked(const settings::Schema& s, const LoadSettings& l, bool searches,
+                         const NodeSettings& n) {
+  MemoryAsked m = memory_asked(n);
+  if (!s.given("max_connections")) {
+    m.connections = connection_records(l) + (searches ? 1'000'000 : 0);
+    m.connections_option = "concurrency";
+  }
+  if (!s.given("time_wait_records"))
+    m.time_waits = l.closer == Closer::reset ? 65536 : time_wait_records(l, n);
+  return m;
 }
 
 void make_time_waits_ready(ShardSettings& s, const LoadSettings& l, bool four) {

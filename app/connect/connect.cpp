@@ -91,7 +91,9 @@ Run declare_connect(CLI::App& app) {
       "Exit code: 0 when both sides have closed, 1 when the connection failed, 2 for a mistake here, 130 "
       "when told to stop.\n"
       "The input's end closes our direction; what the peer still sends is written until it closes too.");
-  return command_of<ConnectSettings>(app, declare, run, "max_connections");
+  return command_of<ConnectSettings>(
+      app, declare, run,
+      [](const settings::Schema&, const ConnectSettings& v) { return memory_asked(v.node); });
 }
 
 } // namespace tern::app

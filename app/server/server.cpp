@@ -78,7 +78,9 @@ int run(const settings::Schema& schema, const ServerSettings& v) {
 } // namespace
 
 Run declare_server(CLI::App& app) {
-  return command_of<ServerSettings>(app, declare, run, "max_connections");
+  return command_of<ServerSettings>(app, declare, run, [](const settings::Schema&, const ServerSettings& v) {
+    return memory_asked(v.ports.common);
+  });
 }
 
 } // namespace tern::app

@@ -33,6 +33,8 @@ MISTAKES = {
     "--memory": ["64M"],
     "--huge-pages": ["on", "--packet-memory", "60G"],
     "--concurrency": ["1000000", "--sources", "10.1.0.0/16", "--memory", "512M"],
+    "--time-wait-records": ["100000000", "--memory", "512M"],
+    "--packet-memory": ["500M", "--memory", "512M", "--connections", "5"],
     "--think": ["1s"],
     "--requests-per-connection": ["0", "--cps", "100"],
     "--connections": ["10", "--requests-per-connection", "0"],

@@ -98,6 +98,58 @@ TEST(Load, TheStartTellsWhatItsSourcesAllowASecond) {
   EXPECT_EQ(sources_line(l, tcp, 1), "");
 }
 
+TEST(Load, TimeWaitRecordsFitIntoWhatMemoryLeaves) {
+  LoadSettings l; // as many as can be: 40 million in 10 s
+  NodeSettings n;
+  n.packet_memory = settings::Size{128ULL << 20};
+  n.memory = settings::Size{384ULL << 20};
+  const std::uint64_t records = time_wait_records(l, n);
+  EXPECT_GT(records, 65'536U);
+  EXPECT_LE(records * 43 * 4, 256ULL << 20);
+  n.memory = settings::Size{129ULL << 20};
+  EXPECT_EQ(time_wait_records(l, n), 65'536U);
+  l.connections = 299'000;
+  n.memory = {};
+  EXPECT_EQ(time_wait_records(l, n), 300'000U);
+}
+
+std::string too_much(const MemoryAsked& m, bool limited = true) {
+  NodeSettings n;
+  settings::Schema s;
+  s.add("concurrency", n.connections, "");
+  s.add("time_wait_records", n.time_wait_records, "");
+  s.add("packet_memory", n.packet_memory, "");
+  MemoryAsked asked = m;
+  asked.connections_option = "concurrency";
+  if (limited) asked.most = settings::Size{512ULL << 20};
+  try {
+    fail_for_memory(s, asked,
+                    ArenaError("memory: 7 x = 9 MiB: more than the 2 MiB available; lower the limits"));
+  } catch (const settings::ConfigError& e) {
+    return e.what();
+  }
+}
+
+TEST(Memory, TooLittleOfItNamesWhatTakesTheMost) {
+  const settings::Size packets{128ULL << 20};
+  const auto is = [](const std::string& text, const char* start, const char* end) {
+    return text.starts_with(std::string{start} + ": memory: 7 x = 9 MiB: more than the 2 MiB available, ") &&
+           text.ends_with(end);
+  };
+  std::string text = too_much({.connections = 1000, .time_waits = 50'000'000, .packets = packets});
+  EXPECT_TRUE(is(text, "--time-wait-records", "ask for fewer than 50000000 records, or give more --memory"))
+      << text;
+  text = too_much({.connections = 10'000'000, .time_waits = 65'536, .packets = packets});
+  EXPECT_TRUE(
+      is(text, "--concurrency", "connections take the most of it; ask for fewer, or give more --memory"))
+      << text;
+  text = too_much({.connections = 100'000, .time_waits = 65'536, .packets = packets});
+  EXPECT_TRUE(is(text, "--packet-memory", "where packets take 128M; lower it, or give more")) << text;
+  text = too_much({.connections = 100'000, .time_waits = 65'536, .packets = packets},
+                  false); // they are not in it
+  EXPECT_TRUE(is(text, "--concurrency", "or give the machine more memory")) << text;
+}
+
 TEST(Load, ConnectionsThatThinkAreOpenTogether) {
   LoadSettings l;
   l.cps = settings::Rate{1000};

@@ -55,7 +55,7 @@ TEST(Ports, EachHasItsOwnAndItsShare) {
       Asked(std::string{two} +
             "cores = [3, 4, 5]\ngateway = ['10.0.0.9@1', '10.0.1.9@2', 'fd00::9@2']\nvlan = '7@2'\n"
             "route = ['10.8.0.0/16,via=10.0.1.8@2']\nmac = ['02:00:00:00:00:02@2', '02:00:00:00:00:01@1']\n"
-            "max_connections = 90\nmtu = 1400\n")
+            "max_connections = 90\ntime_wait_records = 900\nmtu = 1400\n")
           .each();
   ASSERT_EQ(all.size(), 2U);
   EXPECT_EQ(all[0].port, "a0,iface=x");
@@ -75,6 +75,8 @@ TEST(Ports, EachHasItsOwnAndItsShare) {
   EXPECT_EQ(all[1].mac, "02:00:00:00:00:02");
   EXPECT_EQ(all[0].connections, 60U); // by CPUs
   EXPECT_EQ(all[1].connections, 30U);
+  EXPECT_EQ(all[0].time_wait_records, 600U);
+  EXPECT_EQ(all[1].time_wait_records, 300U);
   EXPECT_EQ(all[1].packet_memory.n, 64ULL << 20); // evenly
   EXPECT_EQ(all[0].mtu, 1400);
   EXPECT_EQ(all[1].number, 2U);
@@ -231,6 +233,28 @@ TEST(ClientPorts, TheLoadIsShared) {
       Client(start + targets + "[load]\nsources = ['10.0.0.128/26@1']\nconcurrency = 600000\n").wrong;
   EXPECT_NE(few.find("port 2: 1 sources x "), std::string::npos) << few;
   EXPECT_NE(few.find(" of its share that are asked for"), std::string::npos) << few;
+}
+
+// Of what the load wants, of --time-wait-records, of --memory: they are all ports' together.
+TEST(ClientPorts, TimeWaitRecordsAreDealtOut) {
+  const std::string start = std::string{"[ports]\n"} + two + "cores = [0, 1, 2]\n";
+  const std::string load =
+      "[target]\ntarget = ['10.0.0.2:80', '10.0.1.2:80']\n[load]\nsources = ['10.2.0.0/16@1', "
+      "'10.3.0.0/16@2']\nconnections = 299000\n";
+  const Client c(start + load);
+  ASSERT_EQ(c.wrong, "");
+  EXPECT_EQ(time_wait_records_of(c.c, c.all[0]), 200'000U);
+  EXPECT_EQ(time_wait_records_of(c.c, c.all[1]), 100'000U);
+  const Client few(start + load + "close = 'server'\n"); // the server has them
+  EXPECT_LE(time_wait_records_of(few.c, few.all[0]), 65'536U);
+  const Client given(start + "time_wait_records = 9000\n" + load);
+  ASSERT_EQ(given.wrong, "");
+  EXPECT_EQ(given.all[0].node.time_wait_records, 6000U);
+  EXPECT_EQ(given.all[1].node.time_wait_records, 3000U);
+  const Client one("[ports]\nport = 'a'\nip = '10.0.0.1/24'\n" +
+                   std::string{"[target]\ntarget = '10.0.0.2:80'\n"} + "[load]\nconnections = 299000\n");
+  ASSERT_EQ(one.wrong, "");
+  EXPECT_EQ(time_wait_records_of(one.c, one.all[0]), 300'000U);
 }
 
 TEST(ClientPorts, NoTwoOpenFromOneAddress) {
