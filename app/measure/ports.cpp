@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "runtime/port_options.hpp"
+
 namespace tern::settings {
 
 std::optional<PortMark> port_mark(std::string_view text) {
@@ -88,16 +90,7 @@ void declare_ports_options(settings::Schema& s, PortsSettings& p) {
   s.add("cores", p.common.cores,
         "CPUs to run on, one worker each, dealt out to the ports in turn; none: one worker a port, on no CPU "
         "in particular");
-  s.add("ip", p.ip, "our addresses with their network's length: 10.0.0.2/24 (repeat for more)");
-  s.add("gateway", p.gateway, "the router for everything that is not on our own networks; one a family");
-  s.list<PortRoute>("route", p.routes, "a network with a router of its own: 10.8.0.0/16,via=10.0.0.254",
-                    [](settings::Schema& item, PortRoute& r) {
-                      item.add("to", r.to, "the network");
-                      item.add("via", r.via, "its router, on a network of ours");
-                    });
-  s.add("vlan", p.vlan, "VLAN of every frame (802.1Q)");
-  s.add("service_vlan", p.service_vlan, "VLAN outside of that one (802.1ad), so that frames carry two tags");
-  s.add("mac", p.mac, "our MAC address (default: the port's own)");
+  tern::detail::declare_own_options(s, p);
   declare_common_port_options(s, p.common);
 }
 

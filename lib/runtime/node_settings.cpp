@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "flow/arena.hpp"
+#include "runtime/port_options.hpp"
 
 namespace tern {
 namespace {
@@ -28,16 +29,7 @@ void declare_port_options(settings::Schema& s, NodeSettings& n) {
   s.group("ports", "Where packets come from");
   s.add("port", n.port, "a DPDK device: a vdev string (net_tap0,iface=tern0) or a PCI address");
   s.add("cores", n.cores, "CPUs to run on, one worker each; none: one worker, on no CPU in particular");
-  s.add("ip", n.ip, "our addresses with their network's length: 10.0.0.2/24 (repeat for more)");
-  s.add("gateway", n.gateway, "the router for everything that is not on our own networks; one a family");
-  s.list<RouteSetting>("route", n.routes, "a network with a router of its own: 10.8.0.0/16,via=10.0.0.254",
-                       [](settings::Schema& item, RouteSetting& r) {
-                         item.add("to", r.to, "the network");
-                         item.add("via", r.via, "its router, on a network of ours");
-                       });
-  s.add("vlan", n.vlan, "VLAN of every frame (802.1Q)");
-  s.add("service_vlan", n.service_vlan, "VLAN outside of that one (802.1ad), so that frames carry two tags");
-  s.add("mac", n.mac, "our MAC address (default: the port's own)");
+  detail::declare_own_options(s, n);
   declare_common_port_options(s, n);
 }
 
