@@ -150,7 +150,7 @@ LoadPlan plan_of(const LoadSettings& l, const LoadTexts& texts, std::vector<Endp
   LoadPlan p;
   p.targets = std::move(targets);
   for (const Prefix& source : l.sources)
-    p.sources.add(first_of(source), static_cast<std::uint32_t>(addresses_in(source)));
+    p.sources.add(source.first(), static_cast<std::uint32_t>(addresses_in(source)));
   p.ports = {l.source_ports.first.raw(), l.source_ports.last.raw()};
   p.payload = l.payload;
   p.closer = l.closer;

@@ -9,16 +9,6 @@ std::uint64_t addresses_in(const Prefix& p) {
   return 1ULL << std::min(width - p.length(), 32U);
 }
 
-Ip first_of(const Prefix& p) {
-  Ip::Bytes b = p.base().bytes();
-  const unsigned kept = p.length() + (p.base().is_v4() ? 96U : 0U); // bits
-  for (unsigned at = 0; at < b.size(); ++at) {
-    const unsigned of_byte = std::min(std::max(kept, 8 * at) - 8 * at, 8U);
-    b[at] = static_cast<std::uint8_t>(b[at] & ~(0xffU >> of_byte));
-  }
-  return Ip{b};
-}
-
 Ip address_after(const Ip& first, std::uint32_t i) {
   Ip::Bytes b = first.bytes();
   for (std::size_t at = 16; at-- > 12 && i != 0;) {
@@ -35,7 +25,7 @@ std::uint64_t TargetRange::count() const {
 
 void expand(const TargetRange& range, std::vector<Endpoint>& to) {
   const std::uint64_t addresses = addresses_in(range.addresses);
-  const Ip first = first_of(range.addresses);
+  const Ip first = range.addresses.first();
   for (std::uint64_t i = 0; i < addresses; ++i)
     for (std::uint32_t port = range.ports.first.raw(); port <= range.ports.last.raw(); ++port)
       to.push_back(

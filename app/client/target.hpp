@@ -22,8 +22,6 @@ void expand(const TargetRange& range, std::vector<Endpoint>& to);
 
 // The address `i` places after `first`.
 [[nodiscard]] Ip address_after(const Ip& first, std::uint32_t i);
-// The first address of a block, whichever of its addresses names it: 10.0.0.3/30 is 10.0.0.0 to 10.0.0.3.
-[[nodiscard]] Ip first_of(const Prefix& p);
 // How many addresses a block holds; saturates at 2^32.
 [[nodiscard]] std::uint64_t addresses_in(const Prefix& p);
 

@@ -19,6 +19,8 @@ struct Options {
 };
 
 int run(const Options& o) {
+  if (o.words.empty())
+    throw settings::ConfigError("tern ctl", "no command given; 'tern ctl --help' lists them");
   std::string line = o.json ? "json" : "";
   for (const std::string& w : o.words) {
     if (w.empty() || w.find_first_of(" \t\r\n") != std::string::npos)
@@ -35,7 +37,7 @@ Run declare_ctl(CLI::App& app) {
   app.add_option("--socket", options->socket, "the path that the load balancer has as control")
       ->capture_default_str();
   app.add_flag("--json", options->json, "the answer as JSON");
-  app.add_option("command", options->words, "what to ask or to do")->required()->expected(1, 16);
+  app.add_option("command", options->words, "what to ask or to do")->expected(0, 16);
   app.footer("Commands:\n" + lb::command_help());
   return [options] { return run(*options); };
 }

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace tern {
@@ -34,6 +35,16 @@ std::string Ip::to_string() const {
   else
     inet_ntop(AF_INET6, b_.data(), text, sizeof text);
   return text;
+}
+
+Ip Prefix::first() const {
+  Ip::Bytes b = base_.bytes();
+  const unsigned bits = length_ + (base_.is_v4() ? 96U : 0U);
+  for (unsigned at = 0; at < b.size(); ++at) {
+    const unsigned kept = std::min(std::max(bits, 8 * at) - 8 * at, 8U); // of this byte
+    b[at] = static_cast<std::uint8_t>(b[at] & ~(0xffU >> kept));
+  }
+  return Ip{b};
 }
 
 bool Prefix::contains(Ip ip) const {

@@ -93,6 +93,8 @@ class Prefix {
   [[nodiscard]] constexpr std::uint8_t length() const {
     return length_;
   } // within its own family: 0..32 or 0..128
+  // The lowest of its addresses, whichever of them names it: 10.0.0.3/30 begins with 10.0.0.0.
+  [[nodiscard]] Ip first() const;
   [[nodiscard]] bool contains(Ip ip) const;
   constexpr bool operator==(const Prefix&) const = default;
 

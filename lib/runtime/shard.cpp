@@ -89,9 +89,9 @@ std::optional<Ip> Shard::address6(std::uint32_t index) const {
   if (index == all.size()) return std::nullopt;
   for (const Prefix& p : settings.pools6) {
     if (past < count(p)) {
-      Ip::Bytes b = p.base().bytes();
-      store_be<std::uint32_t>(reinterpret_cast<std::byte*>(b.data()) + 12,
-                              (low32(p.base()) & ~(count(p) - 1)) + past);
+      const Ip first = p.first();
+      Ip::Bytes b = first.bytes();
+      store_be<std::uint32_t>(reinterpret_cast<std::byte*>(b.data()) + 12, low32(first) + past);
       return Ip{b};
     }
     past -= count(p);

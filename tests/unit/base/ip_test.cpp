@@ -69,6 +69,21 @@ TEST(Ip, OneBitOffTheMappedPrefixIsIpv6) {
   }
 }
 
+TEST(Prefix, BeginsWithItsLowestAddressWhicheverNamesIt) {
+  for (const auto& [text, first] : {std::pair{"10.0.0.3/30", "10.0.0.0"},
+                                    {"10.0.0.3", "10.0.0.3"},
+                                    {"10.1.200.7/17", "10.1.128.0"},
+                                    {"255.255.255.255/0", "0.0.0.0"},
+                                    {"2001:db8::7/126", "2001:db8::4"},
+                                    {"2001:db8:ffff::7/33", "2001:db8:8000::"},
+                                    {"2001:db8::3/128", "2001:db8::3"},
+                                    {"ffff::1/0", "::"}}) {
+    const Prefix p = Prefix::parse(text).value();
+    EXPECT_EQ(p.first(), Ip::parse(first).value()) << text;
+    EXPECT_TRUE(p.contains(p.first())) << text;
+  }
+}
+
 TEST(Prefix, ContainsByBitsOfItsOwnFamily) {
   const Prefix ten = Prefix::parse("10.0.0.0/8").value();
   EXPECT_TRUE(ten.contains(Ip4{10, 255, 255, 255}));
