@@ -37,12 +37,12 @@ Run declare_report(CLI::App& app);
 Run declare_server(CLI::App& app);
 Run declare_ss(CLI::App& app);
 
-// A command whose settings come from a schema, on the command line and from TOML. `asked`: what it would have of memory,
-// for a line that names the cause where memory cannot hold it.
+// A command whose settings come from a schema, on the command line and from TOML. `fail`: says which option to blame where
+// memory cannot hold what it asks for; throws.
 template <class Settings>
 [[nodiscard]] Run command_of(CLI::App& app, void (*declare)(settings::Schema&, Settings&),
                              int (*run)(const settings::Schema&, const Settings&),
-                             MemoryAsked (*asked)(const settings::Schema&, const Settings&)) {
+                             void (*fail)(const settings::Schema&, const Settings&, const ArenaError&)) {
   struct State {
     Settings settings;
     settings::Schema schema;
@@ -51,7 +51,7 @@ template <class Settings>
   auto state = std::make_shared<State>();
   declare(state->schema, state->settings);
   state->binding = std::make_unique<settings::Binding>(app, state->schema);
-  return [state, run, asked] {
+  return [state, run, fail] {
     if (!state->binding->resolve()) return 0;
     try {
       return run(state->schema, state->settings);
@@ -60,7 +60,9 @@ template <class Settings>
     } catch (const io::Error& e) {
       state->schema.fail("packet_memory", e.what());
     } catch (const ArenaError& e) {
-      fail_for_memory(state->schema, asked(state->schema, state->settings), e);
+      if (e.why == ArenaError::Why::addresses) throw settings::ConfigError("memory", e.what());
+      fail(state->schema, state->settings, e);
+      throw;
     }
   };
 }

@@ -43,6 +43,10 @@ int run(const Options& o) {
   if (o.files.empty())
     throw settings::ConfigError("tern report",
                                 "no file given; name one that --json wrote, or several to compare");
+  constexpr std::size_t most = 8;
+  if (o.files.size() > most)
+    throw settings::ConfigError("tern report", std::to_string(o.files.size()) + " files; " +
+                                                   std::to_string(most) + " at most fit side by side");
   std::vector<observe::NamedResult> results;
   for (const auto& file : o.files) results.push_back({file, read(file)});
   const bool one = results.size() == 1;
@@ -62,9 +66,9 @@ int run(const Options& o) {
 
 Run declare_report(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  // None is told by run(), as our own mistakes are.
+  // None, and too many, are told by run(), as our own mistakes are.
   app.add_option("reports", options->files, "files that --json wrote; several are compared with the first")
-      ->expected(0, 8);
+      ->expected(0, -1);
   app.add_option("--html", options->html, "write the page of one report to this file");
   app.add_option("--csv", options->csv, "write the intervals of one report to this file");
   return [options] { return run(*options); };

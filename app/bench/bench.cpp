@@ -71,11 +71,11 @@ int run(const settings::Schema& schema, const BenchSettings& given) {
 } // namespace
 
 Run declare_bench(CLI::App& app) {
-  return command_of<BenchSettings>(app, declare, run, [](const settings::Schema& s, const BenchSettings& b) {
-    MemoryAsked m = memory_asked(s, b.load, b.search.on, b.node);
-    m.connections *= 2; // both ends' records
-    return m;
-  });
+  return command_of<BenchSettings>(
+      app, declare, run, [](const settings::Schema& s, const BenchSettings& given, const ArenaError& e) {
+        const BenchSettings b = completed(s, given); // the bad clients, too
+        fail_for_memory(s, b.node, connections_option(s, b.load, b.search.on), e);
+      });
 }
 
 } // namespace tern::app

@@ -14,7 +14,7 @@ namespace {
 LoadTexts texts_of(const settings::Schema& s, const ClientSettings& c) {
   LoadTexts t;
   if (c.load.payload == PayloadKind::http) {
-    const Ip host = c.targets.front().addresses.base();
+    const Ip host = c.targets.front().addresses.first();
     const std::string name = host.is_v4() ? host.to_string() : "[" + host.to_string() + "]";
     t.request = http_request(s, c.load, name, false);
     t.last_request = http_request(s, c.load, name, true);
@@ -47,10 +47,10 @@ int run(const settings::Schema& schema, const ClientSettings& given) {
 } // namespace
 
 Run declare_client(CLI::App& app) {
-  return command_of<ClientSettings>(app, declare, run,
-                                    [](const settings::Schema& s, const ClientSettings& c) {
-                                      return memory_asked(s, c.load, c.search.on, c.ports.common);
-                                    });
+  return command_of<ClientSettings>(
+      app, declare, run, [](const settings::Schema& s, const ClientSettings& c, const ArenaError& e) {
+        fail_for_memory(s, c.ports.common, connections_option(s, c.load, c.search.on), e);
+      });
 }
 
 } // namespace tern::app

@@ -32,7 +32,7 @@ struct LoadStation : Station {
   [[nodiscard]] std::int64_t own_cycles() const override;
 };
 
-// The latencies of all clients so far.
+// The latencies so far, of one client or of several.
 struct StageLatencies {
   observe::Latencies connect, first_byte, response, close;
   [[nodiscard]] StageLatencies since(const StageLatencies& earlier) const;

@@ -36,6 +36,16 @@ std::vector<Prefix> own_sources(const settings::Schema& s, const NodeSettings& n
   return own;
 }
 
+// Of a block that holds the router's address, and so takes it for ours, nothing finds its way any more.
+void refuse_routers(const settings::Schema& s, const NodeSettings& n, const Prefix& source) {
+  std::vector<Ip> routers = n.gateway;
+  for (const RouteSetting& r : n.routes) routers.push_back(r.via);
+  for (const Ip& via : routers)
+    if (source.contains(via))
+      s.fail("sources", fmt::format("{}{} holds {}, the router; name blocks without it", which_port(n),
+                                    source.to_string(), via.to_string()));
+}
+
 // Nobody answers an address that is the whole network's.
 void refuse_broadcast(const settings::Schema& s, const NodeSettings& n, const Prefix& source) {
   for (const Prefix& ip : n.ip) {
@@ -55,6 +65,7 @@ std::vector<Prefix> sources_of(const settings::Schema& s, const ClientSettings& 
   for (const Prefix& p : sources) {
     if (p.base().is_v4() != four) s.fail("sources", which_port(n) + "of another family than the targets");
     refuse_broadcast(s, n, p);
+    refuse_routers(s, n, p);
   }
   return sources;
 }

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
-#include <fstream>
+#include <iterator>
+#include <utility>
 
 #include "app/server/responder.hpp"
 #include "observe/units.hpp"
@@ -104,6 +106,11 @@ void check_sources(const settings::Schema& s, const LoadSettings& l, const NodeS
     if (addresses_in(p) > 1U << 24)
       s.fail("sources",
              which_port(n) + p.to_string() + " is more than 16 million addresses; name a longer prefix");
+  for (std::size_t i = 0; i < l.sources.size(); ++i)
+    for (std::size_t k = 0; k < i; ++k)
+      if (l.sources[i].contains(l.sources[k].base()) || l.sources[k].contains(l.sources[i].base()))
+        s.fail("sources", fmt::format("{}{} and {} overlap; name each address once", which_port(n),
+                                      l.sources[k].to_string(), l.sources[i].to_string()));
   const Pairs pairs = pairs_of(l, targets);
   const std::string have =
       fmt::format("{}{} = {} connections at once", which_port(n), pairs.text(), pairs.all());
@@ -215,28 +222,38 @@ std::string http_request(const settings::Schema& s, const LoadSettings& l, const
   return text + "\r\n";
 }
 
+namespace {
+
+// Open loop: what comes in two seconds may be under way at once, for a server that is slow to answer.
+std::uint64_t flowing(const LoadSettings& l) {
+  if (l.cps.is_max()) return 0;
+  return std::min<std::uint64_t>(2 * l.cps.per_second, 2'000'000) +
+         static_cast<std::uint64_t>(static_cast<double>(l.cps.per_second) * thinking_seconds(l));
+}
+
+} // namespace
+
 std::uint32_t connection_records(const LoadSettings& l) {
-  // Open loop: what comes in two seconds may be under way at once, for a server that is slow to answer.
-  std::uint64_t flowing = 0;
-  if (!l.cps.is_max())
-    flowing = std::min<std::uint64_t>(2 * l.cps.per_second, 2'000'000) +
-              static_cast<std::uint64_t>(static_cast<double>(l.cps.per_second) * thinking_seconds(l));
   const std::uint64_t all =
-      std::uint64_t{l.concurrency} + 4 * l.in_progress + 4096 + flowing + l.bad_connections();
+      std::uint64_t{l.concurrency} + 4 * l.in_progress + 4096 + flowing(l) + l.bad_connections();
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(all, 1U << 30));
+}
+
+const char* connections_option(const settings::Schema& s, const LoadSettings& l, bool searches) {
+  if (s.given("max_connections") || searches) return "max_connections"; // any rate may be tried
+  const std::pair<std::uint64_t, const char*> parts[] = {{l.concurrency, "concurrency"},
+                                                         {4 * l.in_progress, "in_progress"},
+                                                         {flowing(l), "cps"},
+                                                         {l.bad_connections(), "attack"}};
+  return std::max_element(std::begin(parts), std::end(parts),
+                          [](const auto& a, const auto& b) { return a.first < b.first; })
+      ->second;
 }
 
 namespace {
 
 constexpr double most_closes = 4e6; // no core closes more a second
 constexpr double bytes_each = 43;   // a TIME-WAIT record, its share of a chunk, its place in the flow table
-
-std::uint64_t free_memory() {
-  std::ifstream in("/proc/meminfo");
-  for (std::string line; std::getline(in, line);)
-    if (line.starts_with("MemAvailable:")) return std::strtoull(line.c_str() + 13, nullptr, 10) * 1024;
-  return 1ULL << 30;
-}
 
 double closes_a_second(const LoadSettings& l) {
   return l.cps.is_max() ? most_closes : static_cast<double>(l.cps.per_second) * 1.1;
@@ -252,7 +269,7 @@ double time_wait_wanted(const LoadSettings& l, Duration time_wait) {
 } // namespace
 
 std::uint32_t time_wait_records(const LoadSettings& l, const NodeSettings& n) {
-  std::uint64_t room = free_memory();
+  std::uint64_t room = std::min(process_arena().memory(), compact_reach);
   if (n.memory.n > n.packet_memory.n) room = std::min(room, n.memory.n - n.packet_memory.n);
   constexpr double least = 65536;
   const double most = std::max(static_cast<double>(room) / 4 / bytes_each, least);
@@ -261,18 +278,6 @@ std::uint32_t time_wait_records(const LoadSettings& l, const NodeSettings& n) {
 
 bool client_keeps_time_wait(const LoadSettings& l) {
   return l.closer == Closer::client || l.requests == 0;
-}
-
-MemoryAsked memory_asked(const settings::Schema& s, const LoadSettings& l, bool searches,
-                         const NodeSettings& n) {
-  MemoryAsked m = memory_asked(n);
-  if (!s.given("max_connections")) {
-    m.connections = connection_records(l) + (searches ? 1'000'000 : 0);
-    m.connections_option = "concurrency";
-  }
-  if (!s.given("time_wait_records"))
-    m.time_waits = l.closer == Closer::reset ? 65536 : time_wait_records(l, n);
-  return m;
 }
 
 void make_time_waits_ready(ShardSettings& s, const LoadSettings& l, bool four) {

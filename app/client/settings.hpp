@@ -72,14 +72,13 @@ struct LoadTexts {
 
 // Records that this load wants at once, of connections and of TIME-WAIT, at the client.
 [[nodiscard]] std::uint32_t connection_records(const LoadSettings&);
-// Room for as many as the run can close in 2MSL, or a quarter of what is free or --memory leaves to records. Of a process
+// The option that asks for the most of them.
+[[nodiscard]] const char* connections_option(const settings::Schema&, const LoadSettings&, bool searches);
+// Room for as many as the run can close in 2MSL, or a quarter of what the arena or --memory leaves to records. Of a process
 // with several ports: of all of them.
 [[nodiscard]] std::uint32_t time_wait_records(const LoadSettings&, const NodeSettings&);
 // The end that closes first keeps TIME-WAIT; connections that stay are closed by the client at the run's end.
 [[nodiscard]] bool client_keeps_time_wait(const LoadSettings&);
-// What the client's end asks of memory, where its user named no numbers. `searches`: any rate may be tried.
-[[nodiscard]] MemoryAsked memory_asked(const settings::Schema&, const LoadSettings&, bool searches,
-                                       const NodeSettings&);
 // The pages of TIME-WAIT records that the run will use, as far as can be known, are to be made before it.
 void make_time_waits_ready(ShardSettings&, const LoadSettings&, bool four);
 // "TIME-WAIT: 4.0M closes a second × 60 s = 240M records of 43 B, 10.3 GB; …": for the start-up table.

@@ -92,8 +92,9 @@ Run declare_connect(CLI::App& app) {
       "when told to stop.\n"
       "The input's end closes our direction; what the peer still sends is written until it closes too.");
   return command_of<ConnectSettings>(
-      app, declare, run,
-      [](const settings::Schema&, const ConnectSettings& v) { return memory_asked(v.node); });
+      app, declare, run, [](const settings::Schema& s, const ConnectSettings& v, const ArenaError& e) {
+        fail_for_memory(s, v.node, "max_connections", e);
+      });
 }
 
 } // namespace tern::app

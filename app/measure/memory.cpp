@@ -7,39 +7,40 @@
 namespace tern::app {
 namespace {
 
-// About, with their places in the flow table: to tell which takes more, not how much.
-constexpr std::uint64_t bytes_of_connection = 300;
-constexpr std::uint64_t bytes_of_time_wait = 57;
-
 std::string printed(const settings::Size& n) {
   return settings::Value<settings::Size>::print(n);
 }
 
-} // namespace
-
-MemoryAsked memory_asked(const NodeSettings& n) {
-  return {.connections = n.connections,
-          .time_waits = n.time_wait_records,
-          .packets = n.packet_memory,
-          .most = n.memory};
+// Of the records whose name says so. What both share, as the flow table, is blamed on neither.
+std::uint64_t bytes_of(const ArenaError& e, std::string_view what) {
+  std::uint64_t sum = 0;
+  for (const ArenaRequest& r : e.asked)
+    if (r.name.ends_with(what)) sum += r.bytes();
+  return sum;
 }
 
-void fail_for_memory(const settings::Schema& s, const MemoryAsked& m, const ArenaError& e) {
+} // namespace
+
+void fail_for_memory(const settings::Schema& s, const NodeSettings& n, const char* connections_option,
+                     const ArenaError& e) {
   const std::string all = e.what();
   const std::string sum = all.substr(0, all.rfind("; ")); // its cure is for whoever has no options
-  const bool limited = m.most.n != 0;
-  const std::uint64_t time_waits = m.time_waits * bytes_of_time_wait;
-  const std::uint64_t connections = m.connections * bytes_of_connection;
-  if (limited && m.packets.n > time_waits && m.packets.n > connections)
+  const std::uint64_t time_waits = bytes_of(e, " TIME-WAIT");
+  const std::uint64_t connections = bytes_of(e, " connections");
+  // --memory may be more than there is: then it is not what bounds.
+  const bool limited = n.memory.n != 0 && n.memory.n - n.packet_memory.n <= e.memory;
+  std::string more;
+  if (e.why == ArenaError::Why::memory)
+    more = limited ? ", or give more --memory" : ", or give the machine more memory";
+  if (limited && e.why == ArenaError::Why::memory && n.packet_memory.n > time_waits &&
+      n.packet_memory.n > connections)
     s.fail("packet_memory", fmt::format("{}, of --memory {}, where packets take {}; lower it, or give more",
-                                        sum, printed(m.most), printed(m.packets)));
-  const char* more = limited ? "give more --memory" : "give the machine more memory";
+                                        sum, printed(n.memory), printed(n.packet_memory)));
   if (time_waits > connections)
     s.fail("time_wait_records",
-           fmt::format("{}, and TIME-WAIT takes the most of it; ask for fewer than {} records, or {}", sum,
-                       m.time_waits, more));
-  s.fail(m.connections_option,
-         fmt::format("{}, and connections take the most of it; ask for fewer, or {}", sum, more));
+           fmt::format("{}, and TIME-WAIT takes the most of it; ask for fewer{}", sum, more));
+  s.fail(connections_option,
+         fmt::format("{}, and connections take the most of it; ask for fewer{}", sum, more));
 }
 
 } // namespace tern::app

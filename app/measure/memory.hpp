@@ -1,7 +1,5 @@
-// What a run asks of memory, and which part of it is to blame where it does not fit.
+// Which option to name where a run asks for more memory than there is.
 #pragma once
-
-#include <cstdint>
 
 #include "flow/arena.hpp"
 #include "runtime/node_settings.hpp"
@@ -9,17 +7,9 @@
 
 namespace tern::app {
 
-struct MemoryAsked {
-  std::uint64_t connections = 0; // records of both ends, where both are ours
-  std::uint64_t time_waits = 0;
-  const char* connections_option = "max_connections"; // which says how many
-  settings::Size packets{};
-  settings::Size most{}; // --memory; 0: what the machine has free
-};
-// Of a node whose settings say all of it.
-[[nodiscard]] MemoryAsked memory_asked(const NodeSettings&);
-
-// One line that names the option of the largest part, and the cure. Throws ConfigError.
-[[noreturn]] void fail_for_memory(const settings::Schema&, const MemoryAsked&, const ArenaError&);
+// One line that names the option of the largest part, and the cure. `connections_option`: which says how many connections
+// there may be. Throws ConfigError.
+[[noreturn]] void fail_for_memory(const settings::Schema&, const NodeSettings&,
+                                  const char* connections_option, const ArenaError&);
 
 } // namespace tern::app

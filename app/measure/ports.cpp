@@ -38,8 +38,8 @@ void refuse_twins(const settings::Schema& s, const std::vector<Device>& ports) {
       const std::string& a = ports[k].name;
       const std::string& b = ports[i].name;
       if (io::device_name(a) == io::device_name(b))
-        s.fail("port",
-               fmt::format("{} and {} are one device; give each port another, net_tap0 and net_tap1", a, b));
+        s.fail("port", fmt::format("{} and {} are one device; give each port another{}", a, b,
+                                   io::is_pci_address(a) ? "" : ", net_tap0 and net_tap1"));
       if (const std::string iface = interface_named(b); !iface.empty() && iface == interface_named(a))
         s.fail("port",
                fmt::format("{} and {} are both on {}; give each port an interface of its own", a, b, iface));

@@ -78,9 +78,10 @@ int run(const settings::Schema& schema, const ServerSettings& v) {
 } // namespace
 
 Run declare_server(CLI::App& app) {
-  return command_of<ServerSettings>(app, declare, run, [](const settings::Schema&, const ServerSettings& v) {
-    return memory_asked(v.ports.common);
-  });
+  return command_of<ServerSettings>(
+      app, declare, run, [](const settings::Schema& s, const ServerSettings& v, const ArenaError& e) {
+        fail_for_memory(s, v.ports.common, "max_connections", e);
+      });
 }
 
 } // namespace tern::app

@@ -153,7 +153,10 @@ void Arena::require_locked(std::span<const ArenaRequest> requests) const {
   if (reserved_ != 0) what += ", and " + in_mib(reserved_) + " reserved already, = " + in_mib(total);
   what += in_memory ? ": more than the " + in_mib(settings_.reach) + " that 32-bit record pointers reach"
                     : ": more than the " + in_mib(settings_.memory) + " available";
-  throw ArenaError(what + "; lower the limits");
+  std::vector<ArenaRequest> asked{requests.begin(), requests.end()};
+  for (const auto& [offset, piece] : taken_) asked.push_back(piece.request);
+  throw ArenaError(what + "; lower the limits", in_memory ? ArenaError::Why::reach : ArenaError::Why::memory,
+                   settings_.memory, std::move(asked));
 }
 
 // First fit. Start-up only, and a process has dozens of pieces, not millions.
@@ -228,6 +231,11 @@ std::uint64_t Arena::huge_bytes() const {
   for (const auto& [offset, piece] : taken_)
     if (piece.pages == PageKind::huge) sum += piece.bytes;
   return sum;
+}
+
+std::uint64_t Arena::memory() const {
+  const std::lock_guard lock(mutex_);
+  return settings_.memory;
 }
 
 void Arena::set_memory(std::uint64_t bytes) {

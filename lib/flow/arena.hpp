@@ -44,7 +44,18 @@ struct ArenaReservation {
 
 // The limits asked for don't fit; the message says what was asked for, by whom, and what there is.
 struct ArenaError : std::runtime_error {
-  using std::runtime_error::runtime_error;
+  enum class Why : std::uint8_t {
+    memory,    // more bytes than there are, or than may be had
+    reach,     // more than 32-bit pointers can name: no memory helps
+    addresses, // the system gave none: no limit of ours helps
+  };
+  explicit ArenaError(const std::string& what) : std::runtime_error(what) {}
+  ArenaError(const std::string& what, Why w, std::uint64_t m, std::vector<ArenaRequest> all)
+      : std::runtime_error(what), why(w), memory(m), asked(std::move(all)) {}
+
+  Why why = Why::addresses;
+  std::uint64_t memory = 0;        // bytes that might have been had
+  std::vector<ArenaRequest> asked; // what is taken, and what was wanted besides
 };
 
 class Arena;
@@ -104,6 +115,7 @@ class Arena {
   [[nodiscard]] std::vector<ArenaReservation> reservations() const; // in order of address
   [[nodiscard]] std::uint64_t reserved() const;                     // bytes
   [[nodiscard]] std::uint64_t huge_bytes() const; // of them, from the pool: what RSS doesn't show
+  [[nodiscard]] std::uint64_t memory() const;     // bytes that it may commit
   void set_prefault(bool on);
   void set_memory(std::uint64_t bytes); // lowers what it may commit; never raises it
 

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 namespace tern::io {
@@ -16,13 +17,19 @@ struct Ear {
   std::FILE* meant = nullptr; // where DPDK's words went before
 };
 
+// At once: EAL's own stream is fully buffered, and its words may be the last before a crash.
+void pass_on(const Ear& ear, std::string_view words) {
+  std::fwrite(words.data(), 1, words.size(), ear.meant);
+  std::fflush(ear.meant);
+}
+
 ssize_t take(void* cookie, const char* words, std::size_t n) {
   Ear& ear = *static_cast<Ear*>(cookie);
   const std::lock_guard lock(ear.mutex);
   if (ear.listens)
     ear.text.append(words, n);
   else
-    std::fwrite(words, 1, n, ear.meant);
+    pass_on(ear, {words, n});
   return static_cast<ssize_t>(n);
 }
 
@@ -50,7 +57,7 @@ Hearing::Hearing() {
 
 Hearing::~Hearing() {
   const std::string rest = heard();
-  if (!rest.empty()) std::fwrite(rest.data(), 1, rest.size(), ear().meant);
+  if (!rest.empty()) pass_on(ear(), rest);
 }
 
 std::string Hearing::heard() {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <string_view>
 #include <utility>
@@ -260,8 +261,9 @@ void core_table(std::string& out, const Summary& s, Side side) {
   t.row("", head, "th");
   for (const CoreSummary& c : s.cores) {
     const double cycles = c.cycles_per_connection();
-    std::vector<std::string> cells{short_share(c.busy), grouped(c.completed), grouped(c.failed),
-                                   cycles > 0 ? grouped(static_cast<std::uint64_t>(cycles)) : ""};
+    std::vector<std::string> cells{
+        short_share(c.busy), grouped(c.completed), grouped(c.failed),
+        cycles > 0 ? grouped(static_cast<std::uint64_t>(std::llround(cycles))) : ""};
     const Stages none;
     const Stages& of = c.latency_us ? *c.latency_us : none;
     if (side == Side::client)

@@ -99,6 +99,9 @@ def cannot(far):
     lib.check("1 sources x 10 ports" in refused(client(*port, *few)), "sources")
     lib.check("TIME-WAIT" in refused(client(*port, "--target", f"{KERNEL}:80", "--cps", "100k")), "time wait")
     lib.check("broadcast" in refused(client(*port, "--target", f"{KERNEL}:80", "--sources", "10.99.9.128/25")), "broadcast")
+    held = ("--target", f"{KERNEL}:80", "--sources", "10.99.9.128/26")
+    lib.check("10.99.9.140, the router" in refused(client(*port, *held, "--gateway", "10.99.9.140")), "router")
+    lib.check("overlap; name each" in refused(client(*port, *held, "--sources", "10.99.9.140/31")), "overlap")
     lib.check("no target" in refused(client(*port)), "target")
     own = ("--sources", "10.99.9.128/26", "--target")
     for target in (f"{TERN}:80", "10.99.9.130:80", "10.99.9.128/25:80"):

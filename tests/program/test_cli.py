@@ -46,6 +46,7 @@ mistake("mistyped command with options", ["docter", "--json"], r"docter: no such
 mistake("mistyped option", ["doctor", "--jsno"], r"--jsno: no such option; did you mean '--json'\?; 'tern doctor --help' lists them")
 mistake("word too many", ["doctor", "please"], r"please: not expected here; options start with --, and 'tern doctor --help' lists them")
 mistake("report of nothing", ["report"], r"tern report: no file given; name one that --json wrote, or several to compare")
+mistake("report of too many", ["report", *["r.json"] * 9], r"tern report: 9 files; 8 at most fit side by side")
 mistake("ctl of nothing", ["ctl"], r"tern ctl: no command given; 'tern ctl --help' lists them")
 
 config = str(pathlib.Path(__file__).resolve().parents[2] / "config/lb.toml")

@@ -110,41 +110,64 @@ TEST(Load, TimeWaitRecordsFitIntoWhatMemoryLeaves) {
   EXPECT_EQ(time_wait_records(l, n), 300'000U);
 }
 
-std::string too_much(const MemoryAsked& m, bool limited = true) {
+using Why = ArenaError::Why;
+
+std::string too_much(std::uint64_t connections, std::uint64_t time_waits, std::uint64_t memory = 0,
+                     Why why = Why::memory) {
   NodeSettings n;
+  n.packet_memory = settings::Size{128ULL << 20};
+  n.memory = settings::Size{memory};
   settings::Schema s;
   s.add("concurrency", n.connections, "");
   s.add("time_wait_records", n.time_wait_records, "");
   s.add("packet_memory", n.packet_memory, "");
-  MemoryAsked asked = m;
-  asked.connections_option = "concurrency";
-  if (limited) asked.most = settings::Size{512ULL << 20};
   try {
-    fail_for_memory(s, asked,
-                    ArenaError("memory: 7 x = 9 MiB: more than the 2 MiB available; lower the limits"));
+    fail_for_memory(s, n, "concurrency",
+                    ArenaError("memory: a sum; lower the limits", why, 384ULL << 20,
+                               {{"server connections", connections, 256},
+                                {"server flow table", 1, 1ULL << 40},
+                                {"server TIME-WAIT", 1, time_waits},
+                                {"server IPv6 TIME-WAIT", 1, time_waits}}));
   } catch (const settings::ConfigError& e) {
     return e.what();
   }
 }
 
 TEST(Memory, TooLittleOfItNamesWhatTakesTheMost) {
-  const settings::Size packets{128ULL << 20};
-  const auto is = [](const std::string& text, const char* start, const char* end) {
-    return text.starts_with(std::string{start} + ": memory: 7 x = 9 MiB: more than the 2 MiB available, ") &&
-           text.ends_with(end);
-  };
-  std::string text = too_much({.connections = 1000, .time_waits = 50'000'000, .packets = packets});
-  EXPECT_TRUE(is(text, "--time-wait-records", "ask for fewer than 50000000 records, or give more --memory"))
-      << text;
-  text = too_much({.connections = 10'000'000, .time_waits = 65'536, .packets = packets});
-  EXPECT_TRUE(
-      is(text, "--concurrency", "connections take the most of it; ask for fewer, or give more --memory"))
-      << text;
-  text = too_much({.connections = 100'000, .time_waits = 65'536, .packets = packets});
-  EXPECT_TRUE(is(text, "--packet-memory", "where packets take 128M; lower it, or give more")) << text;
-  text = too_much({.connections = 100'000, .time_waits = 65'536, .packets = packets},
-                  false); // they are not in it
-  EXPECT_TRUE(is(text, "--concurrency", "or give the machine more memory")) << text;
+  constexpr std::uint64_t much = 1ULL << 30;
+  constexpr const char* time_wait =
+      "--time-wait-records: memory: a sum, and TIME-WAIT takes the most of it; ask for fewer";
+  constexpr const char* connections =
+      "--concurrency: memory: a sum, and connections take the most of it; ask for fewer";
+  using std::string;
+  EXPECT_EQ(too_much(1000, much), time_wait + string{", or give the machine more memory"});
+  EXPECT_EQ(too_much(much / 256, much * 2 / 3), time_wait + string{", or give the machine more memory"});
+  EXPECT_EQ(too_much(much / 256, 1000), connections + string{", or give the machine more memory"});
+  // What bounds is --memory less the packets', or it is not.
+  EXPECT_EQ(too_much(1000, much, 512ULL << 20), time_wait + string{", or give more --memory"});
+  EXPECT_EQ(too_much(much / 256, 1000, 513ULL << 20),
+            connections + string{", or give the machine more memory"});
+  EXPECT_EQ(
+      too_much(1000, 1000, 512ULL << 20),
+      "--packet-memory: memory: a sum, of --memory 512M, where packets take 128M; lower it, or give more");
+  EXPECT_EQ(too_much(much / 256, 1000, 0, Why::reach), connections); // no memory would help
+}
+
+TEST(Memory, TheOptionThatAsksForTheMostConnectionsIsBlamed) {
+  LoadSettings l;
+  settings::Schema s;
+  std::uint32_t max_connections = 0;
+  s.add("max_connections", max_connections, "");
+  EXPECT_STREQ(connections_option(s, l, false), "in_progress");
+  l.concurrency = 5000;
+  EXPECT_STREQ(connections_option(s, l, false), "concurrency");
+  l.in_progress = 2000;
+  EXPECT_STREQ(connections_option(s, l, false), "in_progress");
+  l.bad[0] = 9000;
+  EXPECT_STREQ(connections_option(s, l, false), "attack");
+  l.cps = settings::Rate{10'000};
+  EXPECT_STREQ(connections_option(s, l, false), "cps");
+  EXPECT_STREQ(connections_option(s, l, true), "max_connections");
 }
 
 TEST(Load, ConnectionsThatThinkAreOpenTogether) {

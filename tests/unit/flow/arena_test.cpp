@@ -73,6 +73,11 @@ TEST(Arena, RequestBeyondMemoryIsRefusedWithTheArithmetic) {
         e.what(),
         "memory: 200000 connections x 256 B = 49 MiB + 1048576 flow table entries x 12 B = 12 MiB = 62 MiB, "
         "and 8 MiB reserved already, = 70 MiB: more than the 64 MiB available; lower the limits");
+    EXPECT_EQ(e.why, ArenaError::Why::memory);
+    EXPECT_EQ(e.memory, 64 * mib);
+    ASSERT_EQ(e.asked.size(), 3U);
+    EXPECT_EQ(e.asked[0].name, "connections");
+    EXPECT_EQ(e.asked[2].name, "timers");
   }
   EXPECT_THROW((void)arena.take({"connections", 1 << 18, 256}), ArenaError);
   EXPECT_NO_THROW((void)arena.take({"connections", 200'000, 256}));
