@@ -19,16 +19,33 @@ std::uint32_t count(const Prefix& p) {
   return 1U << (128 - p.length());
 }
 
+ArenaRequest connections_of(const ShardSettings& s, const std::string& who) {
+  return {who + " connections", s.connections, sizeof(ConnectionRecord)};
+}
+Tick lifetime_of(const ShardSettings& s) {
+  return static_cast<Tick>(s.tcp.time_wait.as_ms());
+}
+
+// What is large is asked for at once: where it does not fit all of it is told, not the first piece that did not.
+const ShardSettings& affordable(const Arena& arena, const ShardSettings& s, const std::string& who) {
+  const ArenaRequest large[] = {
+      connections_of(s, who), FlowTable::request(flow_entries(s), who + " flow table"),
+      TimeWaitTable<FlowKey4>::request(s.time_wait_records, lifetime_of(s), who),
+      TimeWaitTable<FlowKey6>::request(s.time_wait_records / 4, lifetime_of(s), who + " IPv6")};
+  arena.require(large);
+  return s;
+}
+
 } // namespace
 
 Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant at, const std::string& who)
-    : settings(s),
+    : settings(affordable(arena, s, who)),
       now(at),
       side(s.long_connections),
       env{settings.tcp, tcp_counters, PacketPool{packets.raw(), &stash}, side.pools()},
       watch(packets, s.packet_reserve),
       gate(tcp::derive_secrets(s.secret), s.cookie_epoch),
-      connection_memory_(arena.take({who + " connections", s.connections, sizeof(ConnectionRecord)})),
+      connection_memory_(arena.take(connections_of(s, who))),
       wheel_memory_(arena.take({who + " timers", 1, sizeof(TimerWheel<ConnectionTimer>::Heads)})),
       connections(connection_memory_.data(), s.connections),
       flows(arena, flow_entries(s), who + " flow table"),
@@ -36,9 +53,8 @@ Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant a
       wheel(static_cast<TimerWheel<ConnectionTimer>::Heads*>(wheel_memory_.data()), at.ms32()),
       syn4(arena, s.syn_records, at.ms32(), who),
       syn6(arena, s.syn_records, at.ms32(), who + " IPv6"),
-      time_wait4(arena, s.time_wait_records, static_cast<Tick>(s.tcp.time_wait.as_ms()), at.ms32(), who),
-      time_wait6(arena, s.time_wait_records / 4, static_cast<Tick>(s.tcp.time_wait.as_ms()), at.ms32(),
-                 who + " IPv6"),
+      time_wait4(arena, s.time_wait_records, lifetime_of(s), at.ms32(), who),
+      time_wait6(arena, s.time_wait_records / 4, lifetime_of(s), at.ms32(), who + " IPv6"),
       dirty(std::make_unique<std::uint32_t[]>(s.connections)) {
   time_wait4.streams.make_ready(s.time_waits_ready4);
   time_wait6.streams.make_ready(s.time_waits_ready6);

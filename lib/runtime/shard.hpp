@@ -75,8 +75,11 @@ struct TimeWaitTable {
   using Streams = ExpiryStreams<TimeWaitSlot<Key>>;
   TimeWaitTable(Arena& arena, std::uint32_t limit, Tick lifetime, Tick now, const std::string& who)
       : lifetimes{lifetime},
-        memory(arena.take({who + " TIME-WAIT", 1, Streams::bytes_for(limit, lifetimes)})),
+        memory(arena.take(request(limit, lifetime, who))),
         streams(memory.data(), limit, lifetimes, now) {}
+  [[nodiscard]] static ArenaRequest request(std::uint32_t limit, Tick lifetime, const std::string& who) {
+    return {who + " TIME-WAIT", 1, Streams::bytes_for(limit, {&lifetime, 1})};
+  }
   Tick lifetimes[1];
   ArenaPiece memory;
   Streams streams;

@@ -54,6 +54,7 @@ TEST(Target, ABlockIsAllOfItWhicheverAddressNamesIt) {
     const LoadPlan plan = plan_of(l, {}, {});
     ASSERT_EQ(plan.sources.count(), last + 1) << text;
     EXPECT_EQ(plan.sources.blocks()[0].at(0), first) << text;
+    if (last > 1U << 16) continue; // too many to write down
     std::vector<Endpoint> targets;
     expand({block, {Port{80}, Port{80}}}, targets);
     EXPECT_EQ(targets.front().ip, first) << text;
