@@ -159,9 +159,9 @@ ShardSettings bench_shard(const settings::Schema& schema, const BenchSettings& b
   // Steering is even over many connections, not over few: an eighth more for each core.
   const auto share = [&](std::uint32_t all) { return cores == 1 ? all : all / cores + all / cores / 8 + 64; };
   ShardSettings s;
-  s.connections =
-      schema.given("max_connections") ? b.node.connections : connection_records(b.search.on ? sized : l);
-  if (b.search.on) s.connections += 1'000'000;
+  s.connections = b.node.connections;
+  if (!schema.given("max_connections"))
+    s.connections = connection_records(sized) + (b.search.on ? 1'000'000 : 0);
   s.connections = share(s.connections);
   // Open loop: what comes while a core is taken away for 30 ms.
   const std::uint64_t at_once = l.cps.is_max() ? 0 : std::min<std::uint64_t>(l.cps.per_second / 32, 1U << 18);

@@ -36,14 +36,19 @@ std::vector<Prefix> own_sources(const settings::Schema& s, const NodeSettings& n
   return own;
 }
 
-// Of a block that holds the router's address, and so takes it for ours, nothing finds its way any more.
+// Which option named the addresses to open from.
+const char* sources_option(const settings::Schema& s) {
+  return s.given("sources") ? "sources" : "ip";
+}
+
+// Where a block holds the router's address, and so takes it for ours, nothing finds its way any more.
 void refuse_routers(const settings::Schema& s, const NodeSettings& n, const Prefix& source) {
   std::vector<Ip> routers = n.gateway;
   for (const RouteSetting& r : n.routes) routers.push_back(r.via);
   for (const Ip& via : routers)
     if (source.contains(via))
-      s.fail("sources", fmt::format("{}{} holds {}, the router; name blocks without it", which_port(n),
-                                    source.to_string(), via.to_string()));
+      s.fail(sources_option(s), fmt::format("{}{} holds {}, the router; name addresses without it",
+                                            which_port(n), source.to_string(), via.to_string()));
 }
 
 // Nobody answers an address that is the whole network's.
@@ -53,8 +58,9 @@ void refuse_broadcast(const settings::Schema& s, const NodeSettings& n, const Pr
     const std::uint32_t hosts = 0xffff'ffffU >> ip.length();
     const Ip4 last{Be32{ip.base().v4().host() | hosts}};
     if (source.contains(Ip{last}))
-      s.fail("sources", fmt::format("{}{} holds {}, the broadcast address of {}; name blocks without it",
-                                    which_port(n), source.to_string(), Ip{last}.to_string(), ip.to_string()));
+      s.fail(sources_option(s),
+             fmt::format("{}{} holds {}, the broadcast address of {}; name addresses without it",
+                         which_port(n), source.to_string(), Ip{last}.to_string(), ip.to_string()));
   }
 }
 
@@ -133,7 +139,7 @@ void refuse_shared_sources(const settings::Schema& s, const std::vector<PortShar
       for (const Prefix& a : all[k].load.sources)
         for (const Prefix& b : all[i].load.sources)
           if (a.contains(b.base()) || b.contains(a.base()))
-            s.fail(s.given("sources") ? "sources" : "ip",
+            s.fail(sources_option(s),
                    fmt::format("{} of port {} and {} of port {} overlap; give each port addresses of its own",
                                a.to_string(), k + 1, b.to_string(), i + 1));
 }

@@ -109,8 +109,9 @@ void check_sources(const settings::Schema& s, const LoadSettings& l, const NodeS
   for (std::size_t i = 0; i < l.sources.size(); ++i)
     for (std::size_t k = 0; k < i; ++k)
       if (l.sources[i].contains(l.sources[k].base()) || l.sources[k].contains(l.sources[i].base()))
-        s.fail("sources", fmt::format("{}{} and {} overlap; name each address once", which_port(n),
-                                      l.sources[k].to_string(), l.sources[i].to_string()));
+        s.fail(s.given("sources") ? "sources" : "ip",
+               fmt::format("{}{} and {} overlap; name each address once", which_port(n),
+                           l.sources[k].to_string(), l.sources[i].to_string()));
   const Pairs pairs = pairs_of(l, targets);
   const std::string have =
       fmt::format("{}{} = {} connections at once", which_port(n), pairs.text(), pairs.all());
@@ -240,8 +241,9 @@ std::uint32_t connection_records(const LoadSettings& l) {
 }
 
 const char* connections_option(const settings::Schema& s, const LoadSettings& l, bool searches) {
-  if (s.given("max_connections") || searches) return "max_connections"; // any rate may be tried
-  const std::pair<std::uint64_t, const char*> parts[] = {{l.concurrency, "concurrency"},
+  if (s.given("max_connections") || searches) return "max_connections";             // any rate may be tried
+  const std::pair<std::uint64_t, const char*> parts[] = {{4096, "max_connections"}, // nobody's wish
+                                                         {l.concurrency, "concurrency"},
                                                          {4 * l.in_progress, "in_progress"},
                                                          {flowing(l), "cps"},
                                                          {l.bad_connections(), "attack"}};

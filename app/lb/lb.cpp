@@ -33,7 +33,7 @@ Run declare_lb(CLI::App& app) {
     try {
       return lb::run(*state->binding, state->schema, state->settings);
     } catch (const ArenaError& e) {
-      throw settings::ConfigError("connections", e.what());
+      throw settings::ConfigError(e.why == ArenaError::Why::addresses ? "memory" : "connections", e.what());
     }
   };
 }

@@ -151,11 +151,11 @@ void Arena::require_locked(std::span<const ArenaRequest> requests) const {
   std::string what = "memory: " + sum;
   if (requests.size() > 1) what += " = " + in_mib(wanted);
   if (reserved_ != 0) what += ", and " + in_mib(reserved_) + " reserved already, = " + in_mib(total);
-  what += in_memory ? ": more than the " + in_mib(settings_.reach) + " that 32-bit record pointers reach"
-                    : ": more than the " + in_mib(settings_.memory) + " available";
+  what += in_reach ? ": more than the " + in_mib(settings_.memory) + " available"
+                   : ": more than the " + in_mib(settings_.reach) + " that 32-bit record pointers reach";
   std::vector<ArenaRequest> asked{requests.begin(), requests.end()};
   for (const auto& [offset, piece] : taken_) asked.push_back(piece.request);
-  throw ArenaError(what + "; lower the limits", in_memory ? ArenaError::Why::reach : ArenaError::Why::memory,
+  throw ArenaError(what + "; lower the limits", in_reach ? ArenaError::Why::memory : ArenaError::Why::reach,
                    settings_.memory, std::move(asked));
 }
 
@@ -177,7 +177,8 @@ PageKind Arena::commit(std::byte* at, std::uint64_t bytes, bool prefault) const 
            0) != MAP_FAILED)
     return PageKind::huge;
   if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, -1, 0) == MAP_FAILED)
-    throw ArenaError("arena: can't commit " + in_mib(bytes) + ": " + std::strerror(errno));
+    throw ArenaError("arena: can't commit " + in_mib(bytes) + ": " + std::strerror(errno) +
+                     "; lower the limits, or see ulimit -d and vm.overcommit_memory");
   PageKind kind = PageKind::small;
   if (bytes % huge_page == 0 && transparent_allowed() && madvise(at, bytes, MADV_HUGEPAGE) == 0)
     kind = PageKind::transparent;

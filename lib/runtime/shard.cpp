@@ -26,7 +26,7 @@ Tick lifetime_of(const ShardSettings& s) {
   return static_cast<Tick>(s.tcp.time_wait.as_ms());
 }
 
-// What is large is asked for at once: where it does not fit all of it is told, not the first piece that did not.
+// What is large of a core is asked for at once: where it does not fit all of it is told, not the first piece that did not.
 const ShardSettings& affordable(const Arena& arena, const ShardSettings& s, const std::string& who) {
   const ArenaRequest large[] = {
       connections_of(s, who), FlowTable::request(flow_entries(s), who + " flow table"),

@@ -29,7 +29,8 @@ template <class Handler>
     try {
       return serve(schema, v, std::move(handler));
     } catch (const ArenaError& e) {
-      throw settings::ConfigError("--max-connections", e.what());
+      throw settings::ConfigError(e.why == ArenaError::Why::addresses ? "memory" : "--max-connections",
+                                  e.what());
     }
   });
 }

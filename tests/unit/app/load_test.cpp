@@ -159,7 +159,7 @@ TEST(Memory, TheOptionThatAsksForTheMostConnectionsIsBlamed) {
   settings::Schema s;
   std::uint32_t max_connections = 0;
   s.add("max_connections", max_connections, "");
-  EXPECT_STREQ(connections_option(s, l, false), "in_progress");
+  EXPECT_STREQ(connections_option(s, l, false), "max_connections");
   l.concurrency = 5000;
   EXPECT_STREQ(connections_option(s, l, false), "concurrency");
   l.in_progress = 2000;
@@ -169,6 +169,9 @@ TEST(Memory, TheOptionThatAsksForTheMostConnectionsIsBlamed) {
   l.cps = settings::Rate{10'000};
   EXPECT_STREQ(connections_option(s, l, false), "cps");
   EXPECT_STREQ(connections_option(s, l, true), "max_connections");
+  // What fits is bounded by what the arena may have, however much is wanted.
+  NodeSettings n;
+  EXPECT_LE(time_wait_records(LoadSettings{}, n) * 43ULL * 4, process_arena().memory());
 }
 
 TEST(Load, ConnectionsThatThinkAreOpenTogether) {

@@ -331,5 +331,25 @@ TEST_F(RestingTwo, GivesWayInTheOrderInWhichTheirTimesBegan) {
   EXPECT_EQ(c.count(tcp::Counter::time_wait_evicted), 2U);
 }
 
+// Whose settings don't fit is told of all that he asked for.
+TEST(Shard, WhatDoesNotFitIsToldWhole) {
+  Arena arena({.memory = 8 << 20});
+  ShardSettings s;
+  s.connections = 100;
+  s.syn_records = 100;
+  s.time_wait_records = 1'000'000;
+  try {
+    const Shard shard(arena, s, PacketPool{}, Instant{}, "core 7");
+    FAIL() << "fits";
+  } catch (const ArenaError& e) {
+    EXPECT_EQ(e.why, ArenaError::Why::memory);
+    ASSERT_EQ(e.asked.size(), 4U);
+    EXPECT_EQ(e.asked[0].name, "core 7 connections");
+    EXPECT_EQ(e.asked[2].name, "core 7 TIME-WAIT");
+    EXPECT_EQ(e.asked[3].name, "core 7 IPv6 TIME-WAIT");
+  }
+  EXPECT_EQ(arena.reserved(), 0U);
+}
+
 } // namespace
 } // namespace tern
