@@ -80,7 +80,7 @@ BenchEnds ends_of(const settings::Schema& s, const BenchSettings& b) {
     constexpr std::uint64_t most_targets = 65'536;
     if (all > most_targets) s.fail("target", fmt::format("more than {} targets", most_targets));
     expand(t, e.targets);
-    if (t.addresses.base() == server.base() && addresses_in(t.addresses) == 1) continue;
+    if (t.addresses.base() == server.base() && t.addresses.count() == 1) continue;
     e.server.pools.push_back(t.addresses);
     e.client_routes.push_back({t.addresses, server.base()});
   }

@@ -19,11 +19,9 @@ std::uint64_t Forger::next() { // SplitMix64
 
 Forger::Tuple Forger::nobody() {
   const std::uint64_t r = next();
-  const auto which =
-      static_cast<std::uint32_t>(r >> 32) % static_cast<std::uint32_t>(addresses_in(plan_.spoofed));
+  const auto which = static_cast<std::uint32_t>(r >> 32) % static_cast<std::uint32_t>(plan_.spoofed.count());
   const auto port = static_cast<std::uint16_t>(1024 + (r & 0xffff) % 64512);
-  return {{address_after(plan_.spoofed.base(), which), Port{port}},
-          plan_.targets[(r >> 16 & 0xffff) % plan_.targets.size()]};
+  return {{plan_.spoofed.at(which), Port{port}}, plan_.targets[(r >> 16 & 0xffff) % plan_.targets.size()]};
 }
 
 Forger::Tuple Forger::victim(Shard& shard) {

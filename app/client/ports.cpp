@@ -36,11 +36,6 @@ std::vector<Prefix> own_sources(const settings::Schema& s, const NodeSettings& n
   return own;
 }
 
-// Which option named the addresses to open from.
-const char* sources_option(const settings::Schema& s) {
-  return s.given("sources") ? "sources" : "ip";
-}
-
 // Where a block holds the router's address, and so takes it for ours, nothing finds its way any more.
 void refuse_routers(const settings::Schema& s, const NodeSettings& n, const Prefix& source) {
   std::vector<Ip> routers = n.gateway;
@@ -81,7 +76,7 @@ void own_them(NodeSettings& n, const std::vector<Prefix>& sources) {
   for (const Prefix& source : sources)
     if (std::none_of(n.ip.begin(), n.ip.end(),
                      [&](const Prefix& ip) { return ip.base() == source.base(); }) ||
-        addresses_in(source) > 1)
+        source.count() > 1)
       n.sources.push_back(source);
 }
 

@@ -94,7 +94,7 @@ struct Pairs {
 };
 Pairs pairs_of(const LoadSettings& l, std::uint64_t targets) {
   Pairs p{.targets = targets};
-  for (const Prefix& s : l.sources) p.addresses += addresses_in(s);
+  for (const Prefix& s : l.sources) p.addresses += s.count();
   p.ports = static_cast<std::uint64_t>(l.source_ports.last.raw() - l.source_ports.first.raw()) + 1;
   return p;
 }
@@ -103,15 +103,14 @@ void check_sources(const settings::Schema& s, const LoadSettings& l, const NodeS
                    std::uint64_t targets) {
   const tcp::Settings& t = n.tcp;
   for (const Prefix& p : l.sources)
-    if (addresses_in(p) > 1U << 24)
+    if (p.count() > 1U << 24)
       s.fail("sources",
              which_port(n) + p.to_string() + " is more than 16 million addresses; name a longer prefix");
   for (std::size_t i = 0; i < l.sources.size(); ++i)
     for (std::size_t k = 0; k < i; ++k)
       if (l.sources[i].contains(l.sources[k].base()) || l.sources[k].contains(l.sources[i].base()))
-        s.fail(s.given("sources") ? "sources" : "ip",
-               fmt::format("{}{} and {} overlap; name each address once", which_port(n),
-                           l.sources[k].to_string(), l.sources[i].to_string()));
+        s.fail(sources_option(s), fmt::format("{}{} and {} overlap; name each address once", which_port(n),
+                                              l.sources[k].to_string(), l.sources[i].to_string()));
   const Pairs pairs = pairs_of(l, targets);
   const std::string have =
       fmt::format("{}{} = {} connections at once", which_port(n), pairs.text(), pairs.all());
@@ -158,7 +157,7 @@ LoadPlan plan_of(const LoadSettings& l, const LoadTexts& texts, std::vector<Endp
   LoadPlan p;
   p.targets = std::move(targets);
   for (const Prefix& source : l.sources)
-    p.sources.add(source.first(), static_cast<std::uint32_t>(addresses_in(source)));
+    p.sources.add(source.first(), static_cast<std::uint32_t>(source.count()));
   p.ports = {l.source_ports.first.raw(), l.source_ports.last.raw()};
   p.payload = l.payload;
   p.closer = l.closer;
@@ -240,9 +239,14 @@ std::uint32_t connection_records(const LoadSettings& l) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(all, 1U << 30));
 }
 
+const char* sources_option(const settings::Schema& s) {
+  return s.given("sources") ? "sources" : "ip";
+}
+
 const char* connections_option(const settings::Schema& s, const LoadSettings& l, bool searches) {
-  if (s.given("max_connections") || searches) return "max_connections";             // any rate may be tried
-  const std::pair<std::uint64_t, const char*> parts[] = {{4096, "max_connections"}, // nobody's wish
+  // A search may try any rate; and the few that every run has are nobody's wish.
+  if (s.given("max_connections") || searches) return "max_connections";
+  const std::pair<std::uint64_t, const char*> parts[] = {{4096, "max_connections"},
                                                          {l.concurrency, "concurrency"},
                                                          {4 * l.in_progress, "in_progress"},
                                                          {flowing(l), "cps"},

@@ -70,6 +70,8 @@ struct LoadTexts {
 [[nodiscard]] std::string http_request(const settings::Schema&, const LoadSettings&, const std::string& host,
                                        bool last);
 
+// The option that named the addresses to open from.
+[[nodiscard]] const char* sources_option(const settings::Schema&);
 // Records that this load wants at once, of connections and of TIME-WAIT, at the client.
 [[nodiscard]] std::uint32_t connection_records(const LoadSettings&);
 // The option that asks for the most of them.

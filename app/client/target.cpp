@@ -1,35 +1,17 @@
 #include "app/client/target.hpp"
 
-#include <algorithm>
-
 namespace tern::app {
 
-std::uint64_t addresses_in(const Prefix& p) {
-  const unsigned width = p.base().is_v4() ? 32 : 128;
-  return 1ULL << std::min(width - p.length(), 32U);
-}
-
-Ip address_after(const Ip& first, std::uint32_t i) {
-  Ip::Bytes b = first.bytes();
-  for (std::size_t at = 16; at-- > 12 && i != 0;) {
-    i += b[at];
-    b[at] = static_cast<std::uint8_t>(i);
-    i >>= 8;
-  }
-  return Ip{b};
-}
-
 std::uint64_t TargetRange::count() const {
-  return addresses_in(addresses) * (static_cast<std::uint64_t>(ports.last.raw() - ports.first.raw()) + 1);
+  return addresses.count() * (static_cast<std::uint64_t>(ports.last.raw() - ports.first.raw()) + 1);
 }
 
 void expand(const TargetRange& range, std::vector<Endpoint>& to) {
-  const std::uint64_t addresses = addresses_in(range.addresses);
-  const Ip first = range.addresses.first();
+  const std::uint64_t addresses = range.addresses.count();
   for (std::uint64_t i = 0; i < addresses; ++i)
     for (std::uint32_t port = range.ports.first.raw(); port <= range.ports.last.raw(); ++port)
       to.push_back(
-          {address_after(first, static_cast<std::uint32_t>(i)), Port{static_cast<std::uint16_t>(port)}});
+          {range.addresses.at(static_cast<std::uint32_t>(i)), Port{static_cast<std::uint16_t>(port)}});
 }
 
 } // namespace tern::app

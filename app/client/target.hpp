@@ -20,11 +20,6 @@ struct TargetRange {
 // Every one of them, address by address. Only where count() is small enough to want that.
 void expand(const TargetRange& range, std::vector<Endpoint>& to);
 
-// The address `i` places after `first`.
-[[nodiscard]] Ip address_after(const Ip& first, std::uint32_t i);
-// How many addresses a block holds; saturates at 2^32.
-[[nodiscard]] std::uint64_t addresses_in(const Prefix& p);
-
 } // namespace tern::app
 
 namespace tern::settings {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/endian.hpp"
+
 namespace tern {
 namespace {
 
@@ -37,13 +39,14 @@ std::string Ip::to_string() const {
   return text;
 }
 
-Ip Prefix::first() const {
+Ip Prefix::at(std::uint32_t i) const {
   Ip::Bytes b = base_.bytes();
-  const unsigned bits = length_ + (base_.is_v4() ? 96U : 0U);
-  for (unsigned at = 0; at < b.size(); ++at) {
-    const unsigned kept = std::min(std::max(bits, 8 * at) - 8 * at, 8U); // of this byte
-    b[at] = static_cast<std::uint8_t>(b[at] & ~(0xffU >> kept));
-  }
+  const auto kept = [](int bits) -> std::uint64_t { // the first so many of a word
+    return bits <= 0 ? 0 : ~std::uint64_t{0} << (64 - std::min(bits, 64));
+  };
+  const int bits = length_ + (base_.is_v4() ? 96 : 0);
+  store_be(b.data(), load_be<std::uint64_t>(b.data()) & kept(bits));
+  store_be(b.data() + 8, (load_be<std::uint64_t>(b.data() + 8) & kept(bits - 64)) + i);
   return Ip{b};
 }
 

@@ -94,7 +94,13 @@ class Prefix {
     return length_;
   } // within its own family: 0..32 or 0..128
   // The lowest of its addresses, whichever of them names it: 10.0.0.3/30 begins with 10.0.0.0.
-  [[nodiscard]] Ip first() const;
+  [[nodiscard]] Ip first() const { return at(0); }
+  // The address `i` places behind it: one of the block's where `i` is below count().
+  [[nodiscard]] Ip at(std::uint32_t i) const;
+  [[nodiscard]] constexpr std::uint64_t count() const { // saturates at 2^32
+    const int free_bits = (base_.is_v4() ? 32 : 128) - length_;
+    return std::uint64_t{1} << (free_bits < 32 ? free_bits : 32);
+  }
   [[nodiscard]] bool contains(Ip ip) const;
   constexpr bool operator==(const Prefix&) const = default;
 

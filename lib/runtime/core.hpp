@@ -174,6 +174,7 @@ class Core {
     return r.tcb.has(tcp::flag_orphan) || (r.has(R::over) && r.tcb.reason == CloseReason::Aborted);
   }
   [[gnu::always_inline]] void tell(R& r, tcp::Outcome& out); // in two places
+  [[gnu::always_inline]] void follow(R& r, const tcp::Outcome& out);
   void tell_accepted(R& r);
   [[gnu::noinline]] void reply_reset(R& r, const tcp::Outcome& out);
   [[nodiscard]] bool queue_unread(Packet& first, Packet& fresh);

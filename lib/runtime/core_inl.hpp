@@ -70,7 +70,6 @@ void Core<Port, Handler>::arrive_at_connection(R& r, const tcp::Segment& s) {
   tcp::Outcome out;
   tcp::segment_arrives(shard_.env, r.tcb, s, shard_.now, out);
   tell(r, out);
-  if (!r.has(R::dirty)) arm(r); // an ACK put off, a loss suspected: a deadline without output
 }
 
 // ---- What the engine says, told to the handler on the spot
@@ -93,7 +92,18 @@ inline void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
   }
   if (out.reply_reset) [[unlikely]]
     reply_reset(r, out);
-  shard_.note(r, out);
+  follow(r, out);
+}
+
+// What the engine wants done: output with the turn's, a deadline, or the end. That comes at once, with what is still owed
+// before it: the record and its place in the table are here, and who is next of its name, in this burst or with the next
+// open, finds what it left behind. Behind a full port it waits for its turn, as the output does.
+template <io::PacketPort Port, class Handler>
+inline void Core<Port, Handler>::follow(R& r, const tcp::Outcome& out) {
+  shard_.note_end(r, out);
+  if (r.has(R::over) && !r.has(R::dirty) && !congested_) return flush_one(r);
+  shard_.note_output(r, out);
+  if (!r.has(R::dirty)) arm(r); // an ACK put off, a loss suspected: a deadline without output
 }
 
 template <io::PacketPort Port, class Handler>
@@ -401,7 +411,6 @@ bool Core<Port, Handler>::run_timers(bool new_tick) {
     tcp::Outcome out;
     tcp::timer_fires(shard_.env, r.tcb, shard_.now, out);
     tell(r, out);
-    if (!r.has(R::dirty)) arm(r);
   });
   timers_left_ = shard_.wheel.backlog();
   const bool four = run_family_timers<FlowKey4>(tick, new_tick);

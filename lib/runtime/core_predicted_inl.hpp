@@ -42,8 +42,7 @@ inline void Core<Port, Handler>::tell_predicted(R& r, Packet& p, std::uint32_t t
   if (out.has(tcp::event_returned)) [[unlikely]]
     handler::returned(handler_, shard_.handle(r), out.returned);
   tell_end(r);
-  shard_.note(r, out);
-  if (!r.has(R::dirty)) arm(r); // an ACK put off: a deadline without output
+  follow(r, out);
 }
 
 // The same for the SYN-ACK that our SYN waits for.

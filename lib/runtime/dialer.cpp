@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "base/endian.hpp"
 #include "base/siphash.hpp"
 
 namespace tern {
@@ -11,20 +10,16 @@ namespace {
 
 // All addresses of a block, which must be ours.
 void add_block(Sources& to, const Prefix& p, const net::Interface& self) {
-  const unsigned host_bits = (p.base().is_v4() ? 32U : 128U) - p.length();
-  if (host_bits > 24) throw std::invalid_argument(p.to_string() + ": more than 2^24 source addresses");
-  const std::uint32_t count = std::uint32_t{1} << host_bits;
-  const Ip first = p.first();
-  Ip::Bytes last = first.bytes();
-  store_be<std::uint32_t>(last.data() + 12, load_be<std::uint32_t>(last.data() + 12) | (count - 1));
+  if (p.count() > 1U << 24) throw std::invalid_argument(p.to_string() + ": more than 2^24 source addresses");
+  const auto count = static_cast<std::uint32_t>(p.count());
   // A connection over IPv6 names its local address by its place among the interface's.
   const auto& named = self.addresses();
   const bool ours = p.base().is_v4()
-                        ? self.owns(first) && self.owns(Ip{last})
+                        ? self.owns(p.first()) && self.owns(p.at(count - 1))
                         : count == 1 && std::any_of(named.begin(), named.end(),
                                                     [&](const net::Address& a) { return a.ip == p.base(); });
   if (!ours) throw std::invalid_argument(p.to_string() + ": these source addresses are not all ours");
-  to.add(first, count);
+  to.add(p.first(), count);
 }
 
 std::uint64_t mix(std::uint64_t seed, const Endpoint& remote) {

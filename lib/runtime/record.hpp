@@ -43,7 +43,7 @@ struct alignas(64) ConnectionRecord {
     v6 = 2,
     dirty = 4,     // on the output list, where even a record that was freed meanwhile waits for its turn
     told_open = 8, // on_accept or on_connected was called, or connect() succeeded: on_closed is owed
-    over = 16,     // closed: freed after the output pass
+    over = 16,     // closed: freed when what it owes has left
     wants_time_wait = 32,
     deliver_again = 64, // unread text goes to the handler at the next output pass
     end_untold = 128,   // the peer closed; on_peer_closed waits for the handler to take the text before it

@@ -11,12 +11,9 @@ std::uint32_t flow_entries(const ShardSettings& s) {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(all, 0xf000'0000));
 }
 
-// The last 32 bits of an address, and how many addresses a block of /97 or longer holds.
-std::uint32_t low32(const Ip& ip) {
-  return load_be<std::uint32_t>(reinterpret_cast<const std::byte*>(ip.bytes().data()) + 12);
-}
+// How many addresses a block of /97 or longer holds.
 std::uint32_t count(const Prefix& p) {
-  return 1U << (128 - p.length());
+  return static_cast<std::uint32_t>(p.count());
 }
 
 ArenaRequest connections_of(const ShardSettings& s, const std::string& who) {
@@ -92,7 +89,7 @@ std::uint32_t Shard::address6_index(const Ip& ip) const {
   if (single != all.size()) return single;
   std::uint32_t before = single + 1; // that number itself is nobody's
   for (const Prefix& p : settings.pools6) {
-    if (p.contains(ip)) return before + (low32(ip) & (count(p) - 1));
+    if (p.contains(ip)) return before + (load_be<std::uint32_t>(ip.bytes().data() + 12) & (count(p) - 1));
     before += count(p);
   }
   return single;
@@ -104,12 +101,7 @@ std::optional<Ip> Shard::address6(std::uint32_t index) const {
   std::uint32_t past = index - static_cast<std::uint32_t>(all.size()) - 1;
   if (index == all.size()) return std::nullopt;
   for (const Prefix& p : settings.pools6) {
-    if (past < count(p)) {
-      const Ip first = p.first();
-      Ip::Bytes b = first.bytes();
-      store_be<std::uint32_t>(reinterpret_cast<std::byte*>(b.data()) + 12, low32(first) + past);
-      return Ip{b};
-    }
+    if (past < count(p)) return p.at(past);
     past -= count(p);
   }
   return std::nullopt;

@@ -84,6 +84,31 @@ TEST(Prefix, BeginsWithItsLowestAddressWhicheverNamesIt) {
   }
 }
 
+TEST(Prefix, CountsItsAddressesAndKnowsEach) {
+  struct Block {
+    const char* text;
+    std::uint64_t count;
+    const char* last;
+  };
+  for (const Block& b : {Block{"10.0.0.3/30", 4, "10.0.0.3"},
+                         {"10.0.0.1", 1, "10.0.0.1"},
+                         {"10.0.200.7/15", 1U << 17, "10.1.255.255"},
+                         {"255.255.255.255/0", std::uint64_t{1} << 32, "255.255.255.255"},
+                         {"2001:db8::7/126", 4, "2001:db8::7"},
+                         {"2001:db8::ffff:7/113", 1U << 15, "2001:db8::ffff:7fff"},
+                         {"2001:db8:8000::5/100", 1U << 28, "2001:db8:8000::fff:ffff"},
+                         {"2001:db8::3/128", 1, "2001:db8::3"}}) {
+    const Prefix p = Prefix::parse(b.text).value();
+    EXPECT_EQ(p.count(), b.count) << b.text;
+    EXPECT_EQ(p.at(static_cast<std::uint32_t>(b.count - 1)), Ip::parse(b.last).value()) << b.text;
+    if (b.count < 1U << 31) {
+      EXPECT_FALSE(p.contains(p.at(static_cast<std::uint32_t>(b.count)))) << b.text;
+    }
+  }
+  EXPECT_EQ(Prefix::parse("2001:db8::7/64")->count(), std::uint64_t{1} << 32); // and no more is told
+  EXPECT_EQ(Prefix::parse("10.0.0.0/15")->at(0x10000).to_string(), "10.1.0.0");
+}
+
 TEST(Prefix, ContainsByBitsOfItsOwnFamily) {
   const Prefix ten = Prefix::parse("10.0.0.0/8").value();
   EXPECT_TRUE(ten.contains(Ip4{10, 255, 255, 255}));

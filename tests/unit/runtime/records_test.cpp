@@ -209,6 +209,65 @@ TEST(InOneBurst, WhatOnePacketBeginsTheNextFinds) {
   EXPECT_EQ(echoed, 4U);
 }
 
+// A life ends, and one of the same name begins: what the first still owes leaves before what the second says.
+TEST(InOneBurst, WhatOnePacketEndsTheNextFindsEnded) {
+  for (const bool we_close_first : {true, false}) {
+    SCOPED_TRACE(we_close_first);
+    Lone c(few());
+    c.listen();
+    Peer p{Lone::from(Ip4{198, 51, 100, 7}, 4321)};
+    ASSERT_TRUE(p.connect(c));
+    if (we_close_first) {
+      c.shard.handle(c.shard.connections.at(holder(c.shard, p.key).index())).close();
+    } else {
+      ASSERT_TRUE(p.say(c, {}, flag::fin | flag::ack));
+      p.snd_nxt += 1;
+    }
+    c.turn(); // our FIN
+    p.rcv_nxt += 1;
+    (void)c.take_sent();
+    ASSERT_TRUE(p.say(c, {}, we_close_first ? flag::fin | flag::ack : flag::ack));
+    ASSERT_TRUE(c.arrives(p.key, test::linux_syn(p.snd_nxt + 100'000, 1)));
+    c.turns(1);
+    EXPECT_EQ(c.shard.connections.used(), 0U);
+    EXPECT_EQ(c.shard.dirty_count, 0U);
+    EXPECT_EQ(holder(c.shard, p.key).kind(), FlowKind::syn_received);
+    EXPECT_EQ(c.count(tcp::Counter::time_wait_reused), we_close_first ? 1U : 0U);
+    const auto sent = c.take_sent();
+    ASSERT_EQ(sent.size(), we_close_first ? 2U : 1U);
+    if (we_close_first) {
+      EXPECT_EQ(sent.front().h.flags, flag::ack);
+      EXPECT_EQ(sent.front().h.ack, p.snd_nxt + 1); // of the FIN
+    }
+    EXPECT_EQ(sent.back().h.flags, flag::syn | flag::ack);
+  }
+}
+
+// While the port takes no more, what is owed waits, and the end with it.
+TEST(InOneBurst, AnEndWaitsForThePortToTakeWhatIsOwed) {
+  Lone c(few());
+  c.listen();
+  Peer p{Lone::from(Ip4{198, 51, 100, 7}, 4321)};
+  ASSERT_TRUE(p.connect(c));
+  c.shard.handle(c.shard.connections.at(holder(c.shard, p.key).index())).close();
+  c.turn();
+  p.rcv_nxt += 1;
+  ASSERT_TRUE(p.say(c, "a word that is answered"));
+  c.port.full = true;
+  c.turns(2);
+  (void)c.take_sent();
+  ASSERT_TRUE(p.say(c, {}, flag::fin | flag::ack));
+  c.turns(2);
+  EXPECT_EQ(c.take_sent().size(), 0U);
+  EXPECT_EQ(holder(c.shard, p.key).kind(), FlowKind::connection);
+  c.port.full = false;
+  c.turns(3);
+  EXPECT_EQ(holder(c.shard, p.key).kind(), FlowKind::time_wait);
+  const auto sent = c.take_sent();
+  ASSERT_FALSE(sent.empty());
+  EXPECT_EQ(sent.back().h.ack, p.snd_nxt + 1);
+}
+
 // ---- No place in the flow table, which is not to happen: what was begun is undone, and nobody else feels it.
 TEST(Records, ForWhichTheTableHasNoPlaceAreGivenBack) {
   ShardSettings s = few();
