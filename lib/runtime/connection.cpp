@@ -66,7 +66,8 @@ std::uint32_t Connection::forward_unread(Connection from) {
     const std::uint32_t taken = forward(p);
     if (!p.empty()) {
       source.unread = p.packet().release();
-    } else if (source.has(ConnectionRecord::end_untold)) { // the peer's end waited behind this text
+    } else if (source.has(ConnectionRecord::end_untold |
+                          ConnectionRecord::over)) { // the end waited behind this text
       source.set(ConnectionRecord::deliver_again);
       s.mark_dirty(source);
     }
@@ -117,6 +118,7 @@ void Connection::close() {
 }
 void Connection::drain() {
   change(shard_, index_, generation_, [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) {
+    if (r.left()) return r.tcb.set(tcp::flag_orphan);
     tcp::orphan(s.env, r.tcb, tcp::Farewell::Drain, s.now, out);
     if (r.unread == nullptr) return;
     r.set(ConnectionRecord::deliver_again); // the core throws it away
@@ -125,12 +127,15 @@ void Connection::drain() {
 }
 void Connection::release() {
   change(shard_, index_, generation_, [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) {
+    if (r.left()) return r.tcb.set(tcp::flag_orphan);
     tcp::orphan(s.env, r.tcb, tcp::Farewell::Reset, s.now, out);
   });
 }
 void Connection::abort() {
-  change(shard_, index_, generation_,
-         [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) { tcp::abort(s.env, r.tcb, out); });
+  change(shard_, index_, generation_, [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) {
+    if (r.left()) return r.tcb.set(tcp::flag_orphan);
+    tcp::abort(s.env, r.tcb, out);
+  });
 }
 void Connection::pause_reading() {
   change(shard_, index_, generation_,

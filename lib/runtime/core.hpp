@@ -194,8 +194,10 @@ class Core {
                                                     std::uint32_t length, std::span<const std::byte> text,
                                                     Make&& make);
   [[gnu::noinline]] void end_connection(R& r);
+  [[nodiscard]] bool waits_for_reader(R& r);
+  void leave_table(R& r);
   template <class Key>
-  void enter_time_wait(R& r, const Key& key);
+  void leave_table(R& r, const Key& key);
   [[gnu::always_inline]] void arm(R& r) {
     if (const std::uint32_t at = tcp::next_deadline(r.tcb); at != 0)
       shard_.wheel.arm(r, at);
@@ -215,7 +217,7 @@ class Core {
     if (tx_count_ == burst) transmit();
     tx_[tx_count_++] = m;
   }
-  void transmit() {
+  [[gnu::noinline]] void transmit() {
     if (tx_count_ == 0) return;
     std::uint64_t bytes = 0;
     for (std::uint16_t i = 0; i < tx_count_; ++i) bytes += tx_[i]->pkt_len;

@@ -100,9 +100,12 @@ inline void Core<Port, Handler>::tell(R& r, tcp::Outcome& out) {
 // open, finds what it left behind. Behind a full port it waits for its turn, as the output does.
 template <io::PacketPort Port, class Handler>
 inline void Core<Port, Handler>::follow(R& r, const tcp::Outcome& out) {
-  shard_.note_end(r, out);
-  if (r.has(R::over) && !r.has(R::dirty) && !congested_) return flush_one(r);
-  shard_.note_output(r, out);
+  constexpr std::uint32_t ends = tcp::event_closed | tcp::event_time_wait;
+  if ((out.events & ends) != 0 && !r.has(R::dirty) && !congested_) {
+    shard_.note_end(r, out);
+    return flush_one(r);
+  }
+  shard_.note(r, out);
   if (!r.has(R::dirty)) arm(r); // an ACK put off, a loss suspected: a deadline without output
 }
 
@@ -289,23 +292,44 @@ void Core<Port, Handler>::end_connection(R& r) {
                                      CoreCounter::closed_reset,     CoreCounter::closed_refused,
                                      CoreCounter::closed_timed_out, CoreCounter::closed_aborted,
                                      CoreCounter::closed_no_memory};
+  if (r.unread != nullptr && !let_go(r) && waits_for_reader(r)) return;
   const CloseReason reason = r.tcb.reason;
   shard_.counters.add(counts[static_cast<std::size_t>(reason)]);
-  if (r.unread != nullptr && !let_go(r)) {
-    r.tcb.clear(tcp::flag_reading_paused); // the last chance to read it
-    hand_over(r, Packet{});
-  }
   if (r.has(R::told_open)) handler::closed(handler_, shard_.handle(r), reason);
-  if (r.has(R::v6))
-    enter_time_wait(r, shard_.key6(r));
-  else
-    enter_time_wait(r, r.key);
+  leave_table(r);
+  shard_.free_connection(r);
 }
 
-// Leaves the flow table, or leaves a TIME-WAIT record in its place; then the record is free.
+// Text that its handler has not read when all else is over: it is offered once more. True: who has the text now will come
+// for it, and the record waits for him, under nobody's name.
+template <io::PacketPort Port, class Handler>
+bool Core<Port, Handler>::waits_for_reader(R& r) {
+  if (r.left()) return true;
+  r.tcb.clear(tcp::flag_reading_paused);
+  hand_over(r, Packet{});
+  if (r.unread == nullptr || r.tcb.reason != CloseReason::Done || !r.has(R::told_open) || let_go(r) ||
+      !handler::keeps_unread(handler_, shard_.handle(r)))
+    return false;
+  shard_.wheel.cancel(r);
+  leave_table(r);
+  r.tcb.state = tcp::State::Closed;
+  r.hop = R::nowhere;
+  return true;
+}
+
+template <io::PacketPort Port, class Handler>
+inline void Core<Port, Handler>::leave_table(R& r) {
+  if (r.left()) return;
+  if (r.has(R::v6))
+    leave_table(r, shard_.key6(r));
+  else
+    leave_table(r, r.key);
+}
+
+// Leaves the flow table, or leaves a TIME-WAIT record in its place.
 template <io::PacketPort Port, class Handler>
 template <class Key>
-void Core<Port, Handler>::enter_time_wait(R& r, const Key& key) {
+void Core<Port, Handler>::leave_table(R& r, const Key& key) {
   const FlowHash hash = shard_.hasher(key);
   const FlowRef ref = shard_.ref_of(r);
   bool replaced = false;
@@ -329,7 +353,6 @@ void Core<Port, Handler>::enter_time_wait(R& r, const Key& key) {
     }
   }
   if (!replaced) shard_.flows.erase(hash, ref);
-  shard_.free_connection(r);
 }
 
 template <io::PacketPort Port, class Handler>

@@ -17,6 +17,11 @@
 //                                            moment. A connection in TIME-WAIT is closed for its handler
 //                                            Text that is unread then comes once more just before it, even
 //                                            while reading is paused
+//   bool on_end_unread(Connection)           the connection ended well, and text of it is left unread: true
+//                                            keeps both until the handler has read it (resume_reading,
+//                                            forward_unread) or parts from it; on_closed follows. How long
+//                                            that may take is for the handler to bound. Without this member
+//                                            such text is dropped, and counted
 //   void on_tick(Instant)                    once a poll that moved the millisecond clock
 //   Duration tick_every()                    how seldom on_tick may come while the core is at rest; without
 //                                            this member 1 ms, without on_tick for as long as nothing is due
@@ -101,6 +106,13 @@ void returned(H& h, Connection c, std::uint32_t bytes) {
 template <class H>
 void closed(H& h, Connection c, CloseReason r) {
   if constexpr (requires { h.on_closed(c, r); }) h.on_closed(c, r);
+}
+template <class H>
+[[nodiscard]] bool keeps_unread(H& h, Connection c) {
+  if constexpr (requires { h.on_end_unread(c); })
+    return h.on_end_unread(c);
+  else
+    return false;
 }
 template <class H>
 void draining(H& h) {

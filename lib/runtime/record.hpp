@@ -28,7 +28,7 @@ struct alignas(64) ConnectionRecord {
   Tick due = 0;
   FlowKey4 key; // IPv6: remote is zero, local an index into the shard's addresses
   std::uint32_t generation = 0;
-  std::uint16_t hop = 0;     // see Hops
+  std::uint16_t hop = 0;     // see Hops; nowhere: it has left the flow table
   std::uint8_t listener = 0; // no_listener: opened by us
   std::uint8_t marks = 0;
 
@@ -49,6 +49,9 @@ struct alignas(64) ConnectionRecord {
     end_untold = 128,   // the peer closed; on_peer_closed waits for the handler to take the text before it
   };
   static constexpr std::uint8_t no_listener = 0xff;
+  static constexpr std::uint16_t nowhere = 0xffff;
+  // Over, and nobody's name any more: it waits for its handler to read what came before the end.
+  [[nodiscard]] bool left() const { return hop == nowhere; }
   [[nodiscard]] bool has(unsigned m) const { return (marks & m) != 0; }
   void set(unsigned m) { marks = static_cast<std::uint8_t>(marks | m); }
   void clear(unsigned m) { marks = static_cast<std::uint8_t>(marks & ~m); }

@@ -103,15 +103,12 @@ class Shard {
   // After any call into the engine: what it wants is noted, and done in the output pass.
   [[gnu::always_inline]] void note(ConnectionRecord& r, const tcp::Outcome& out) {
     note_end(r, out);
-    note_output(r, out);
+    if (out.output || r.has(ConnectionRecord::over)) mark_dirty(r);
   }
   [[gnu::always_inline]] static void note_end(ConnectionRecord& r, const tcp::Outcome& out) {
     using R = ConnectionRecord;
     if (out.has(tcp::event_closed)) r.set(R::over);
     if (out.has(tcp::event_time_wait)) r.set(R::over | R::wants_time_wait);
-  }
-  [[gnu::always_inline]] void note_output(ConnectionRecord& r, const tcp::Outcome& out) {
-    if (out.output || r.has(ConnectionRecord::over)) mark_dirty(r);
   }
   void mark_dirty(ConnectionRecord& r) {
     if (r.has(ConnectionRecord::dirty)) return;

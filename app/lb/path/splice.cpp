@@ -264,6 +264,14 @@ void Splice::on_peer_closed(Connection c) {
 
 // ---- The end
 
+// Its client said all, and the backend has not taken it yet: the patience of watch() is what bounds that.
+bool Splice::on_end_unread(Connection c) {
+  const std::uint64_t word = c.user();
+  if ((word & in_pair) == 0) return false;
+  const Pair& p = pair_of(word);
+  return p.phase == Pair::Phase::open && p.client_open != 0 && p.backend_open != 0;
+}
+
 // Why the pair ended: told once.
 void Splice::end(Pair& p, Count why) {
   if (p.counted == 0) count(why);

@@ -55,6 +55,7 @@ class Splice {
   void on_writable(Connection c);
   void on_returned(Connection c, std::uint32_t bytes);
   void on_peer_closed(Connection c);
+  bool on_end_unread(Connection c);
   void on_closed(Connection c, CloseReason why);
   void on_tick(Instant now);
   [[nodiscard]] static Duration tick_every() { return Duration::ms(4); } // at rest: nothing of it is urgent

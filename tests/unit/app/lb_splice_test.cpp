@@ -78,6 +78,42 @@ TEST(Splice, HalfCloseByTheBackendLeavesTheOtherWayOpen) {
   r.expect_nothing_left();
 }
 
+// The client's connection is over on both sides while its last text still waits for a backend that is slow to read.
+TEST(Splice, WhatTheClientSaidLastOutlivesItsConnection) {
+  test::LbRigSettings s;
+  s.shard.tcp.receive_buffer = s.shard.tcp.receive_buffer_max = 32 * 1024;
+  s.shard.tcp.send_buffer = 8 * 1024;
+  const std::string text = text_of(58'000);
+  for (const bool reads_on : {true, false}) {
+    SCOPED_TRACE(reads_on);
+    LbRig r(LbRig::service(), s);
+    auto [client, backend] = r.open();
+    backend.reading = false;
+    backend.c.close();
+    r.settle();
+    EXPECT_TRUE(client.peer_closed);
+    r.world.send_all(client.c, text, true);
+    r.run(Duration::seconds(1));
+    EXPECT_TRUE(client.closed);
+    EXPECT_EQ(client.why, CloseReason::Done);
+    EXPECT_FALSE(backend.closed);
+    if (reads_on) {
+      backend.reading = true;
+      backend.c.resume_reading();
+      r.run(Duration::seconds(2));
+      EXPECT_TRUE(backend.got == text) << backend.got.size();
+      EXPECT_TRUE(backend.peer_closed);
+      EXPECT_EQ(backend.why, CloseReason::Done);
+      EXPECT_EQ(r.count(Count::ended_done), 1U);
+    } else { // the pair's patience is with the backend, as ever
+      r.run(Duration::seconds(61), Duration::ms(50));
+      EXPECT_EQ(backend.why, CloseReason::Reset);
+      EXPECT_EQ(r.count(Count::ended_idle), 1U);
+    }
+    r.expect_nothing_left();
+  }
+}
+
 TEST(Splice, ResetIsCarriedThroughEachWay) {
   LbRig r(LbRig::service());
   {

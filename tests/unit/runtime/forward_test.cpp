@@ -127,5 +127,142 @@ TEST_F(Forwarding, ReopenNeverPromisesMoreThanTheBuffer) {
   EXPECT_LE(source().rcv_held, 32U * 1024);
 }
 
+// Ends the near writer's connection both ways while its text still waits for the far reader.
+struct Patient {
+  void on_accept(Connection c) {
+    if (accepted == 0) from = c;
+    if (accepted == 1) to = c;
+    ++accepted;
+  }
+  void on_data(Connection c, Payload& p) {
+    if (c == from) to.forward(p);
+  }
+  void on_returned(Connection, std::uint32_t bytes) { from.reopen(bytes); }
+  void on_writable(Connection c) {
+    if (c != to) return;
+    c.forward_unread(from);
+    pass_end();
+  }
+  void on_peer_closed(Connection c) {
+    if (c != from) return;
+    end_came = true;
+    pass_end();
+  }
+  bool on_end_unread(Connection c) {
+    ++asked;
+    return waits && c == from;
+  }
+  void on_closed(Connection c, CloseReason why) {
+    if (c != from) return;
+    EXPECT_EQ(why, CloseReason::Done);
+    ++closed;
+  }
+  void pass_end() {
+    if (end_came && from.unread() == 0) to.close();
+  }
+  Connection from, to;
+  unsigned accepted = 0, asked = 0, closed = 0;
+  bool end_came = false;
+  bool waits = true;
+};
+
+// The reader's window takes 32 KiB, the relay's buffer 8, and the rest of the text is unread when its connection ends.
+struct LastWords : testing::TestWithParam<bool> {
+  using Pair = test::CorePair<Ends, Patient>;
+  static ShardSettings settings() {
+    ShardSettings s;
+    s.tcp.receive_buffer = s.tcp.receive_buffer_max = 32 * 1024;
+    s.tcp.send_buffer = 8 * 1024;
+    return s;
+  }
+  Patient& relay() { return p.server_handler; }
+  Ends& ends() { return p.client_handler; }
+  [[nodiscard]] std::uint64_t dropped() const {
+    return p.server.shard.counters.get(CoreCounter::unread_payload_dropped);
+  }
+  void SetUp() override {
+    ASSERT_TRUE(p.server.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
+    writer = p.client.core.connect(p.key(1000)).connection;
+    p.settle();
+    reader = p.client.core.connect(p.key(1001)).connection;
+    p.settle();
+    ASSERT_EQ(relay().accepted, 2U);
+    for (int i = 0; i < 58'000; ++i) text += static_cast<char>('a' + i % 26);
+  }
+  void write_and_end() {
+    const bool relay_first = GetParam();
+    if (relay_first) relay().from.close();
+    p.settle();
+    for (std::size_t sent = 0, turns = 0; sent < text.size() && turns < 100; ++turns) {
+      sent += writer.send(std::string_view{text}.substr(sent));
+      p.run(Duration::ms(20));
+    }
+    writer.close();
+    p.run(Duration::ms(200));
+    if (!relay_first) relay().from.close();
+    p.run(Duration::ms(200));
+  }
+  Pair p{settings()};
+  Connection writer;
+  Connection reader;
+  std::string text;
+};
+
+TEST_P(LastWords, WaitForWhoPassesThemOn) {
+  write_and_end();
+  EXPECT_FALSE(relay().from.alive());
+  EXPECT_GT(relay().from.unread(), 10'000U);
+  EXPECT_EQ(relay().asked, 1U);
+  EXPECT_EQ(relay().closed, 0U);
+  EXPECT_EQ(p.server.shard.connections.used(), 2U);
+  EXPECT_EQ(p.server.shard.flows.size(), GetParam() ? 2U : 1U); // TIME-WAIT is of who closed first
+  p.run(Duration::seconds(3));                                  // no clock of ours runs
+  EXPECT_EQ(relay().closed, 0U);
+  if (GetParam()) { // whose name it was may come again
+    ASSERT_EQ(p.client.core.connect(p.key(1000)).error, ConnectError::none);
+    p.run(Duration::ms(100));
+    EXPECT_EQ(relay().accepted, 3U);
+    EXPECT_EQ(p.server.shard.connections.used(), 3U);
+  }
+  ends().reading = true;
+  reader.resume_reading();
+  p.run(Duration::seconds(3));
+  EXPECT_TRUE(ends().got == text) << ends().got.size();
+  EXPECT_EQ(ends().ended, 2); // the writer's and the reader's
+  EXPECT_EQ(relay().closed, 1U);
+  EXPECT_EQ(dropped(), 0U);
+  EXPECT_EQ(p.server.shard.dirty_count, 0U);
+}
+
+TEST_P(LastWords, AreDroppedWhereNobodyWillCome) {
+  relay().waits = false;
+  write_and_end();
+  EXPECT_EQ(relay().closed, 1U);
+  EXPECT_EQ(dropped(), 1U);
+  EXPECT_EQ(p.server.shard.connections.used(), 1U);
+}
+
+TEST_P(LastWords, AreDroppedWhenWhoWaitedParts) {
+  write_and_end();
+  ASSERT_EQ(p.server.shard.connections.used(), 2U);
+  relay().from.abort();
+  p.run(Duration::ms(10));
+  EXPECT_EQ(relay().closed, 1U);
+  EXPECT_EQ(dropped(), 1U);
+  EXPECT_EQ(p.server.shard.connections.used(), 1U);
+  EXPECT_EQ(p.server.shard.dirty_count, 0U);
+}
+
+TEST_P(LastWords, AreThrownAwayForWhoDrains) {
+  write_and_end();
+  relay().from.drain();
+  p.run(Duration::ms(10));
+  EXPECT_EQ(relay().closed, 1U);
+  EXPECT_EQ(p.server.shard.connections.used(), 1U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Closing, LastWords, testing::Bool(),
+                         [](const auto& i) { return i.param ? "First" : "Last"; });
+
 } // namespace
 } // namespace tern
