@@ -87,8 +87,9 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
 }
 
 // What an earlier packet of the burst changed makes the table's answers hints only. A connection that bears
-// the key is the key's: it loses the name with its place in the table. A TIME-WAIT record may rest behind a
-// handshake, a handshake's record may be free, and what was nobody's may be somebody's by now.
+// the key is the key's: one that has left the table is over, and sends who comes to it back there. A TIME-WAIT
+// record may rest behind a handshake, a handshake's record may be free, and what was nobody's may be somebody's
+// by now.
 template <io::PacketPort Port, class Handler>
 inline FlowRef Core<Port, Handler>::revalidated(FlowRef hint, std::uint16_t i) const {
   const bool sure = hint && hint.kind() == FlowKind::connection;

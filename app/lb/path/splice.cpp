@@ -292,8 +292,9 @@ void Splice::on_closed(Connection c, CloseReason why) {
     return backend_failed(p, why);
   if (side == Side::backend) give_back_credit(p);
   if (p.client_open == 0 && p.backend_open == 0) return free(p);
-  // A leg that ended well has had its text and its end passed on; else there was no room for them, and an end
-  // that looked like one would hide it.
+  // A leg that ended well has had its text and its end passed on, if only a moment ago; else there was no room for them,
+  // and an end that looked like one would hide it.
+  if (why == CloseReason::Done) pass_end(p, side);
   if (why == CloseReason::Done && p.ended[at(side)] == end_passed_on) return;
   end(p, side == Side::client ? Count::ended_client : Count::ended_backend);
   part(p, other(side));
