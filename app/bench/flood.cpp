@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "app/client/target.hpp"
 #include "wire/checksum.hpp"
 #include "wire/ipv4.hpp"
 #include "wire/ipv6.hpp"

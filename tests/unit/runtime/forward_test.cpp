@@ -43,6 +43,15 @@ struct Relay {
   std::uint64_t returned = 0;
 };
 
+template <class Pair>
+void open_both(Pair& p, Connection& writer, Connection& reader) {
+  ASSERT_TRUE(p.server.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
+  writer = p.client.core.connect(p.key(1000)).connection;
+  p.settle();
+  reader = p.client.core.connect(p.key(1001)).connection;
+  p.settle();
+}
+
 struct Forwarding : testing::Test {
   using Pair = test::CorePair<Ends, Relay>;
   static ShardSettings settings() {
@@ -52,11 +61,7 @@ struct Forwarding : testing::Test {
     return s;
   }
   void SetUp() override {
-    ASSERT_TRUE(p.server.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
-    writer = p.client.core.connect(p.key(1000)).connection;
-    p.settle();
-    reader = p.client.core.connect(p.key(1001)).connection;
-    p.settle();
+    ASSERT_NO_FATAL_FAILURE(open_both(p, writer, reader));
     ASSERT_TRUE(relay().to.alive());
     for (int i = 0; i < 200'000; ++i) text += static_cast<char>('a' + i % 26);
   }
@@ -181,11 +186,7 @@ struct LastWords : testing::TestWithParam<bool> {
     return p.server.shard.counters.get(CoreCounter::unread_payload_dropped);
   }
   void SetUp() override {
-    ASSERT_TRUE(p.server.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
-    writer = p.client.core.connect(p.key(1000)).connection;
-    p.settle();
-    reader = p.client.core.connect(p.key(1001)).connection;
-    p.settle();
+    ASSERT_NO_FATAL_FAILURE(open_both(p, writer, reader));
     ASSERT_EQ(relay().accepted, 2U);
     for (int i = 0; i < 58'000; ++i) text += static_cast<char>('a' + i % 26);
   }
