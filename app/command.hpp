@@ -1,7 +1,6 @@
 // A subcommand: one small file declares its options on a CLI11 app and says what to run when it was chosen.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
 #include <span>

@@ -1,6 +1,7 @@
 // tern explain STORY: the engine plays it in a simulated network, and the ladder is drawn.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>

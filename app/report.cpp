@@ -1,4 +1,5 @@
 // tern report: reads what --json wrote. One file: its summary again, or its page; several: side by side.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
 #include <memory>
@@ -16,7 +17,7 @@
 namespace tern::app {
 namespace {
 
-struct Options {
+struct ReportOptions {
   std::vector<std::string> files;
   std::string html;
   std::string csv;
@@ -39,7 +40,7 @@ void write(const std::string& option, const std::string& path, const std::string
   if (!out.flush()) throw settings::ConfigError(option, "cannot write " + path);
 }
 
-int run(const Options& o) {
+int run(const ReportOptions& o) {
   if (o.files.empty())
     throw settings::ConfigError("tern report",
                                 "no file given; name one that --json wrote, or several to compare");
@@ -65,7 +66,7 @@ int run(const Options& o) {
 } // namespace
 
 Run declare_report(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ReportOptions>();
   // None, and too many, are told by run(), as our own mistakes are.
   app.add_option("reports", options->files, "files that --json wrote; several are compared with the first")
       ->expected(0, -1);

@@ -1,4 +1,5 @@
 // tern ctl: asks a running `tern lb`, and tells it what to do.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -12,13 +13,13 @@
 namespace tern::app {
 namespace {
 
-struct Options {
+struct CtlOptions {
   std::string socket = "/run/tern-lb.sock";
   bool json = false;
   std::vector<std::string> words;
 };
 
-int run(const Options& o) {
+int run(const CtlOptions& o) {
   if (o.words.empty())
     throw settings::ConfigError("tern ctl", "no command given; 'tern ctl --help' lists them");
   std::string line = o.json ? "json" : "";
@@ -33,7 +34,7 @@ int run(const Options& o) {
 } // namespace
 
 Run declare_ctl(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CtlOptions>();
   app.add_option("--socket", options->socket, "the path that the load balancer has as control")
       ->capture_default_str();
   app.add_flag("--json", options->json, "the answer as JSON");

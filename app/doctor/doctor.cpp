@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <rte_build_config.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,7 @@
 // tern ss: who is connected to a running program.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -40,7 +41,7 @@ Examples:
   tern ss --listening                           who listens, how many are open and opening
   tern ss --json | jq '.rows[].peer')";
 
-struct Options {
+struct SsOptions {
   std::string socket = "/run/tern.sock";
   std::vector<std::string> states;
   std::string local;
@@ -52,7 +53,7 @@ struct Options {
   bool json = false;
 };
 
-int run(const Options& o) {
+int run(const SsOptions& o) {
   std::string asked;
   const auto word = [&](const std::string& w) {
     if (w.find_first_of(" \t\r\n") != std::string::npos)
@@ -78,7 +79,7 @@ int run(const Options& o) {
 } // namespace
 
 Run declare_ss(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<SsOptions>();
   app.add_option("--socket", options->socket, "the path that the program was given as control")
       ->capture_default_str();
   app.add_option("--state", options->states,

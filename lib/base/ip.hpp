@@ -20,6 +20,7 @@ class Port {
  public:
   constexpr Port() = default;
   constexpr explicit Port(std::uint16_t v) : v_(v) {}
+  [[nodiscard]] static Port at(const std::byte* p) { return Port{load_be<std::uint16_t>(p)}; } // in a packet
   [[nodiscard]] constexpr std::uint16_t raw() const { return v_; }
   constexpr auto operator<=>(const Port&) const = default;
 

@@ -6,14 +6,6 @@
 #include "wire/ipv6.hpp"
 
 namespace tern::io {
-namespace {
-
-Port port_at(const std::byte* p) {
-  return Port{load_be<std::uint16_t>(p)};
-}
-
-} // namespace
-
 // A NIC looks no further than this: it neither verifies nor walks extension headers.
 bool RssHash::of_frame(const rte_mbuf* m, std::uint32_t& hash) const {
   const std::span frame{rte_pktmbuf_mtod(m, const std::byte*), m->data_len};
@@ -25,7 +17,7 @@ bool RssHash::of_frame(const rte_mbuf* m, std::uint32_t& hash) const {
     if (wire::parse_ipv4(l3, m->pkt_len - e.header_length(), h) != wire::Verdict::ok) return false;
     const auto l4 = l3.subspan(h.header_length);
     hash = h.protocol == wire::ip_protocol::tcp && !h.is_fragment() && l4.size() >= 4
-               ? toeplitz_.hash(h.src, h.dst, port_at(l4.data()), port_at(l4.data() + 2))
+               ? toeplitz_.hash(h.src, h.dst, Port::at(l4.data()), Port::at(l4.data() + 2))
                : toeplitz_.hash(h.src, h.dst);
     return true;
   }
@@ -34,7 +26,7 @@ bool RssHash::of_frame(const rte_mbuf* m, std::uint32_t& hash) const {
     if (wire::parse_ipv6(l3, m->pkt_len - e.header_length(), h) != wire::Verdict::ok) return false;
     const auto l4 = l3.subspan(wire::ipv6_length);
     hash = h.next_header == wire::ip_protocol::tcp && l4.size() >= 4
-               ? toeplitz_.hash(h.src, h.dst, port_at(l4.data()), port_at(l4.data() + 2))
+               ? toeplitz_.hash(h.src, h.dst, Port::at(l4.data()), Port::at(l4.data() + 2))
                : toeplitz_.hash(h.src, h.dst);
     return true;
   }

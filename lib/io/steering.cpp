@@ -25,9 +25,6 @@ Ip4 ip4_at(const std::byte* p) {
 Ip ip6_at(const std::byte* p) {
   return Ip{load<Ip::Bytes>(p)};
 }
-Port port_at(const std::byte* p) {
-  return Port{load_be<std::uint16_t>(p)};
-}
 std::uint8_t byte_at(const std::byte* p) {
   return std::to_integer<std::uint8_t>(*p);
 }
@@ -92,7 +89,7 @@ CoreId Steering::owner_v4(const std::byte* ip, std::size_t n, CoreId here) const
   if (header < ipv4_bytes) return here;
   if (protocol == wire::ip_protocol::tcp) {
     if (n < header + ports_bytes) return here;
-    return owner(src, dst, port_at(ip + header), port_at(ip + header + 2));
+    return owner(src, dst, Port::at(ip + header), Port::at(ip + header + 2));
   }
   if (protocol != wire::ip_protocol::icmp || n < header + icmp_bytes + ipv4_bytes ||
       !is_error4(byte_at(ip + header)))
@@ -103,8 +100,8 @@ CoreId Steering::owner_v4(const std::byte* ip, std::size_t n, CoreId here) const
   if (byte_at(within + 9) != wire::ip_protocol::tcp || !whole || inner < ipv4_bytes ||
       n < header + icmp_bytes + inner + ports_bytes)
     return here;
-  return owner(ip4_at(within + 16), ip4_at(within + 12), port_at(within + inner + 2),
-               port_at(within + inner));
+  return owner(ip4_at(within + 16), ip4_at(within + 12), Port::at(within + inner + 2),
+               Port::at(within + inner));
 }
 
 CoreId Steering::owner_v6(const std::byte* ip, std::size_t n, CoreId here) const {
@@ -114,7 +111,7 @@ CoreId Steering::owner_v6(const std::byte* ip, std::size_t n, CoreId here) const
   const Ip dst = ip6_at(ip + 24);
   if (next == wire::ip_protocol::tcp) {
     if (n < ipv6_bytes + ports_bytes) return here;
-    return owner(src, dst, port_at(ip + ipv6_bytes), port_at(ip + ipv6_bytes + 2));
+    return owner(src, dst, Port::at(ip + ipv6_bytes), Port::at(ip + ipv6_bytes + 2));
   }
   if (next == wire::ip_protocol::fragment) return owner_of_hash(toeplitz_.hash(src, dst));
   constexpr std::size_t inner_at = ipv6_bytes + icmp_bytes;
@@ -123,8 +120,8 @@ CoreId Steering::owner_v6(const std::byte* ip, std::size_t n, CoreId here) const
     return here;
   const std::byte* within = ip + inner_at;
   if (byte_at(within + 6) != wire::ip_protocol::tcp) return here;
-  return owner(ip6_at(within + 24), ip6_at(within + 8), port_at(within + ipv6_bytes + 2),
-               port_at(within + ipv6_bytes));
+  return owner(ip6_at(within + 24), ip6_at(within + 8), Port::at(within + ipv6_bytes + 2),
+               Port::at(within + ipv6_bytes));
 }
 
 } // namespace tern::io

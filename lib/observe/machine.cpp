@@ -99,7 +99,7 @@ bool pin(unsigned cpu) {
   return pthread_setaffinity_np(pthread_self(), sizeof set, &set) == 0;
 }
 
-struct alignas(2 * cache_line) Line { // its neighbour line is prefetched with it
+struct alignas(2 * cache_line) SharedLine { // its neighbour line is prefetched with it
   std::atomic<std::uint32_t> n{0};
 };
 
@@ -108,7 +108,7 @@ constexpr std::uint32_t trips = 256;
 
 // Odd numbers are a's, even ones b's. The other may be off its core for a while: so the waiting is bounded,
 // and what an interruption stretched does not reach the median.
-bool wait_for(const Line& line, std::uint32_t n, std::uint64_t until) {
+bool wait_for(const SharedLine& line, std::uint32_t n, std::uint64_t until) {
   while (line.n.load(std::memory_order_acquire) != n) {
     if (__rdtsc() > until) return false;
     _mm_pause();
@@ -122,7 +122,7 @@ constexpr std::uint64_t patience = 2'000'000'000; // cycles, for all of it: abou
 
 double core_round_trip_cycles(unsigned cpu_a, unsigned cpu_b) {
   if (cpu_a == cpu_b) return 0;
-  Line line;
+  SharedLine line;
   std::atomic<int> pinned{0}; // -1: one could not be
   const std::uint64_t until = __rdtsc() + patience;
   const auto answer = [&] {

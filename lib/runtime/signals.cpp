@@ -6,12 +6,12 @@
 namespace tern {
 namespace {
 
-std::atomic<int> count{0};
+std::atomic<int> stops{0};
 std::atomic<int> reloads{0};
 static_assert(std::atomic<int>::is_always_lock_free); // for the handler
 
 void on_signal(int) {
-  count.fetch_add(1, std::memory_order_relaxed);
+  stops.fetch_add(1, std::memory_order_relaxed);
 }
 
 void on_reload(int) {
@@ -40,7 +40,7 @@ void catch_stop_signals() {
 }
 
 int stop_signals() {
-  return count.load(std::memory_order_relaxed);
+  return stops.load(std::memory_order_relaxed);
 }
 
 } // namespace tern

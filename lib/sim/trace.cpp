@@ -68,7 +68,7 @@ std::string options_of(const wire::TcpOptions& o) {
   if (o.has & O::mss_bit) add(fmt::format("mss {}", o.mss));
   if (o.has & O::wscale_bit) add(fmt::format("wscale {}", o.wscale));
   if (o.has & O::sack_permitted_bit) add("sackOK");
-  if (o.has & O::timestamps_bit) add(fmt::format("TS val {} ecr {}", o.ts_val, o.ts_ecr));
+  if (o.has_timestamps()) add(fmt::format("TS val {} ecr {}", o.ts_val, o.ts_ecr));
   if (o.has & O::user_timeout_bit) add(fmt::format("uto {}", o.user_timeout));
   return s;
 }

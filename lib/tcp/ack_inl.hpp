@@ -18,7 +18,7 @@ struct Echo {
   std::uint32_t ecr;
 };
 [[nodiscard]] inline Echo echo_of(const wire::Tcp& h) {
-  return {(h.options.has & wire::TcpOptions::timestamps_bit) != 0, h.options.ts_ecr};
+  return {h.options.has_timestamps(), h.options.ts_ecr};
 }
 
 // RTT by the echoed timestamp (RFC 7323 §4.1), in µs: coarse, but good after a retransmission too.

@@ -66,7 +66,7 @@ ListenVerdict ack_arrives(const Env& env, SynGate& gate, CookieMode mode, const 
   const wire::Tcp& h = s.h;
   if (h.has(flag::syn) || !gate.cookies_live(mode)) return reset(env, gate, s, now, out.reply);
 
-  const bool timestamps = env.settings.timestamps && (h.options.has & O::timestamps_bit) != 0;
+  const bool timestamps = env.settings.timestamps && h.options.has_timestamps();
   std::optional<std::uint8_t> ts_bits;
   if (timestamps) ts_bits = static_cast<std::uint8_t>(h.options.ts_ecr & CookieJar::timestamp_mask);
   const std::optional<CookieFacts> facts = gate.jar.check(tuple, h.seq - 1, h.ack - 1, ts_bits);

@@ -70,7 +70,7 @@ namespace tern::tcp::detail {
     t.rcv_scale = own_scale(s) & 15;
   }
   if (s.sack && (o.has & O::sack_permitted_bit) != 0) t.set(flag_sack);
-  if (s.timestamps && (o.has & O::timestamps_bit) != 0) {
+  if (s.timestamps && o.has_timestamps()) {
     t.set(flag_timestamps);
     t.ts_recent = o.ts_val;
   }

@@ -61,7 +61,7 @@ namespace {
 // RFC 7323 §5: a segment older than one already taken is an old duplicate. RST is exempt; so is a connection
 // that was idle for so long that the clock may have wrapped (§5.5).
 bool paws_rejects(const Tcb& t, const wire::Tcp& h, Instant now) {
-  if (!t.has(flag_timestamps) || (h.options.has & wire::TcpOptions::timestamps_bit) == 0) return false;
+  if (!t.has(flag_timestamps) || !h.options.has_timestamps()) return false;
   // Differs: RFC 7323 §3.2 would drop a segment without the option once it was agreed; Linux takes it, and so
   // do we.
   if (static_cast<std::int32_t>(h.options.ts_val - t.ts_recent) >= 0 || h.has(flag::rst)) return false;
@@ -160,8 +160,7 @@ bool fourth_check_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Out
 }
 
 void note_timestamp(Tcb& t, const wire::Tcp& h) {
-  if ((h.options.has & wire::TcpOptions::timestamps_bit) != 0)
-    detail::note_timestamp(t, h.seq, h.options.ts_val);
+  if (h.options.has_timestamps()) detail::note_timestamp(t, h.seq, h.options.ts_val);
 }
 
 // Fifth, the ACK field.

@@ -34,7 +34,7 @@ struct SynOptions {
   a.scaled = s.window_scale && (o.has & O::wscale_bit) != 0;
   if (a.scaled) a.snd_scale = std::min<std::uint8_t>(o.wscale, 14); // RFC 7323 §2.3
   a.sack = s.sack && (o.has & O::sack_permitted_bit) != 0;
-  a.timestamps = s.timestamps && (o.has & O::timestamps_bit) != 0;
+  a.timestamps = s.timestamps && o.has_timestamps();
   a.ecn = s.ecn && (syn.flags & (flag::ece | flag::cwr)) == (flag::ece | flag::cwr); // RFC 3168 §6.1.1
   return a;
 }

@@ -11,11 +11,8 @@ namespace {
 
 namespace flag = wire::tcp_flag;
 
-[[nodiscard]] bool has_timestamps(const wire::Tcp& h) {
-  return (h.options.has & wire::TcpOptions::timestamps_bit) != 0;
-}
 [[nodiscard]] bool ts_older(const SynRecord& r, const wire::Tcp& h) {
-  return r.timestamps != 0 && has_timestamps(h) &&
+  return r.timestamps != 0 && h.options.has_timestamps() &&
          static_cast<std::int32_t>(h.options.ts_val - r.ts_recent) < 0;
 }
 
@@ -56,7 +53,7 @@ SynVerdict same_syn_again(const Env& env, SynRecord& r, const Segment& s, std::u
                           wire::Tcp& reply) {
   env.count(Counter::syn_duplicate);
   if (!may_answer(env, r, now)) return SynVerdict::Drop;
-  if (r.timestamps != 0 && has_timestamps(s.h)) r.ts_recent = s.h.options.ts_val; // RFC 7323 §4.3
+  if (r.timestamps != 0 && s.h.options.has_timestamps()) r.ts_recent = s.h.options.ts_val; // RFC 7323 §4.3
   r.resent = 1;
   env.count(Counter::retransmit_syn_ack);
   reply = syn_ack(env.settings, r, mtu_mss, now);

@@ -14,15 +14,12 @@ constexpr std::uint32_t stamp_mask = 0x7fff;
 [[nodiscard]] std::uint16_t stamp(std::uint32_t ms) {
   return static_cast<std::uint16_t>(ms >> stamp_shift & stamp_mask);
 }
-[[nodiscard]] bool has_timestamps(const wire::Tcp& h) {
-  return (h.options.has & wire::TcpOptions::timestamps_bit) != 0;
-}
 
 // RFC 6191 §2, whose last case ("otherwise, silently drop") is ours to answer with an ACK, as RFC 9293
 // §3.10.7.4 has it.
 [[nodiscard]] bool honours(const Settings& settings, const TimeWaitRecord& r, const wire::Tcp& syn) {
   const bool higher = syn.seq.after(r.rcv_nxt);
-  const bool new_has = settings.timestamps && has_timestamps(syn);
+  const bool new_has = settings.timestamps && syn.options.has_timestamps();
   if (!new_has) return higher;
   if (r.timestamps == 0) return true;
   const auto newer = static_cast<std::int32_t>(syn.options.ts_val - r.ts_recent);
@@ -66,7 +63,7 @@ TimeWaitVerdict time_wait_arrives(const Env& env, TimeWaitRecord& r, const Segme
   // go on for ever, and whoever sends one has nothing that our ACK would help.
   if (s.len() == 0) return env.count(Counter::time_wait_old_segment), TimeWaitVerdict::Drop;
 
-  const bool dated = r.timestamps != 0 && has_timestamps(h);
+  const bool dated = r.timestamps != 0 && h.options.has_timestamps();
   const bool old = dated && static_cast<std::int32_t>(h.options.ts_val - r.ts_recent) < 0;
   const bool fin_again = h.has(flag::fin) && s.end() == r.rcv_nxt && !old;
   if (fin_again && dated) { // RFC 7323 §4.3

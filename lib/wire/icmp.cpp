@@ -10,7 +10,7 @@
 namespace tern::wire {
 namespace {
 
-enum Option : std::uint8_t { source_link_layer = 1, target_link_layer = 2 };
+enum NdOption : std::uint8_t { source_link_layer = 1, target_link_layer = 2 };
 
 void read_echo(std::span<const std::byte> m, IcmpMessage& out) {
   out.id = load_be<std::uint16_t>(m.data() + 4);

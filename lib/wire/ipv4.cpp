@@ -5,7 +5,12 @@
 namespace tern::wire {
 namespace {
 
-enum Option : std::uint8_t { end_of_list = 0, nop = 1, loose_source_route = 131, strict_source_route = 137 };
+enum IpOption : std::uint8_t {
+  end_of_list = 0,
+  nop = 1,
+  loose_source_route = 131,
+  strict_source_route = 137
+};
 
 } // namespace
 

@@ -126,7 +126,7 @@ std::size_t tcp_options_length(const TcpOptions& o) {
 std::size_t emit_tcp_options(const TcpOptions& o, std::byte* to) {
   std::byte* const start = to;
   if (o.has & TcpOptions::mss_bit) to = put(to, 0x02040000U | o.mss);
-  if (o.has & TcpOptions::timestamps_bit) {
+  if (o.has_timestamps()) {
     to = put(to, (o.has & TcpOptions::sack_permitted_bit) ? 0x0402080aU : nop_nop_timestamp);
     to = put(to, o.ts_val);
     to = put(to, o.ts_ecr);

@@ -46,6 +46,8 @@ struct TcpOptions {
   std::uint32_t ts_ecr = 0;
   std::array<SackBlock, 4> sack; // the first sack_count are set
 
+  [[nodiscard]] constexpr bool has_timestamps() const { return (has & timestamps_bit) != 0; }
+
   [[nodiscard]] constexpr bool operator==(const TcpOptions& o) const;
 };
 

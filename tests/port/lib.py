@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -156,8 +157,9 @@ class Program:
         return pathlib.Path(self.log.name).read_text(errors="replace")
 
     def wait_for(self, text, seconds=20):
+        """A text, or what a pattern matches."""
         def there():
-            if text in self.output():
+            if re.search(text if isinstance(text, re.Pattern) else re.escape(text), self.output()):
                 return True
             if self.process.poll() is not None:
                 raise Failed(f"ended early with {self.process.returncode}:\n{self.output()}")

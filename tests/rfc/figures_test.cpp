@@ -4,7 +4,7 @@
 #include "sim/story.hpp"
 
 namespace tern::rfc {
-namespace {
+namespace figures_test {
 
 using sim::Side;
 using sim::Stage;
@@ -175,5 +175,5 @@ TEST_P(Figure, Thirteen_SimultaneousClose) {
 INSTANTIATE_TEST_SUITE_P(Numbers, Figure, ::testing::Bool(),
                          [](const auto& i) { return i.param ? "BesideTheWrapAround" : "OfTheFigure"; });
 
-} // namespace
+} // namespace figures_test
 } // namespace tern::rfc

@@ -8,7 +8,7 @@
 #include "tcp/recovery/recovery.hpp"
 
 namespace tern::rfc {
-namespace {
+namespace hostile_test {
 
 using tcp::Counter;
 using O = wire::TcpOptions;
@@ -533,5 +533,5 @@ TEST(Opening, ASynThatWaitedToBeSentAgainIsForgottenOnceItIsAnswered) {
 INSTANTIATE_TEST_SUITE_P(Output, LastPackets, ::testing::Bool(),
                          [](const auto& i) { return i.param ? "ByTheSteps" : "AsPredicted"; });
 
-} // namespace
+} // namespace hostile_test
 } // namespace tern::rfc

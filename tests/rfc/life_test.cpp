@@ -2,7 +2,7 @@
 #include "rig.hpp"
 
 namespace tern::rfc {
-namespace {
+namespace life_test {
 
 using tcp::Counter;
 
@@ -155,5 +155,5 @@ TEST(Ecn, EchoIsAnsweredByLessAndByCwr) {
   EXPECT_LE(r.tcb.ssthresh, before * 7 / 10 + mss);
 }
 
-} // namespace
+} // namespace life_test
 } // namespace tern::rfc

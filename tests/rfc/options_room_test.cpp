@@ -2,7 +2,7 @@
 #include "rig.hpp"
 
 namespace tern::rfc {
-namespace {
+namespace options_room_test {
 
 TEST(SegmentSize, SackNeverMakesAFullSegmentTooLongForThePath) {
   tcp::Settings s;
@@ -33,5 +33,5 @@ TEST(SegmentSize, SackNeverMakesAFullSegmentTooLongForThePath) {
   EXPECT_TRUE(told); // and the peer learns of the hole all the same
 }
 
-} // namespace
+} // namespace options_room_test
 } // namespace tern::rfc

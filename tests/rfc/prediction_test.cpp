@@ -12,7 +12,7 @@
 #include "tcp/predicted_inl.hpp"
 
 namespace tern::rfc {
-namespace {
+namespace prediction_test {
 
 // The first field that differs, or "".
 std::string difference(const tcp::Tcb& a, const tcp::Tcb& b) {
@@ -153,7 +153,7 @@ class Twins {
     if (what > 0.99) return each([&](Rig& r) { r.user_reads = !r.user_reads; });
     segment();
   }
-  [[nodiscard]] std::string difference() const { return rfc::difference(fast_, slow_); }
+  [[nodiscard]] std::string difference() const { return prediction_test::difference(fast_, slow_); }
   [[nodiscard]] bool over() const {
     return fast_.tcb.state == State::Closed || fast_.tcb.state == State::TimeWait;
   }
@@ -328,7 +328,7 @@ class Proof {
       ASSERT_NE(p.append(static_cast<std::uint16_t>(text_)), nullptr);
       ASSERT_TRUE(fast.outcome.data.append(std::move(p)));
     });
-    return rfc::difference(fast, slow);
+    return prediction_test::difference(fast, slow);
   }
 
  private:
@@ -428,5 +428,5 @@ TEST(Prediction, AnswerToOurSynAndStepsAreTheSameFunction) {
   EXPECT_LT(predicted, 4500);
 }
 
-} // namespace
+} // namespace prediction_test
 } // namespace tern::rfc

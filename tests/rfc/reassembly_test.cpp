@@ -2,7 +2,7 @@
 #include "rig.hpp"
 
 namespace tern::rfc {
-namespace {
+namespace reassembly_test {
 
 // A retransmission that begins before a held range and covers it: the ranges must become one, not two that
 // overlap.
@@ -22,5 +22,5 @@ TEST(Reassembly, SegmentThatFillsAGapAndCoversWhatFollowsLeavesOneRange) {
   }
 }
 
-} // namespace
+} // namespace reassembly_test
 } // namespace tern::rfc

@@ -12,7 +12,7 @@
 #include "tcp/recovery/recovery.hpp"
 
 namespace tern::rfc {
-namespace {
+namespace table_test {
 
 // Where a segment lies in the receive window.
 Seq place(const Rig& r, const std::string& where) {
@@ -343,5 +343,5 @@ TEST(StateTable, EveryCellOfTheReadmeIsWhatTheEngineDoes) {
   if (HasFailure()) std::fputs(actual.c_str(), stderr); // as it is, to be compared by a person
 }
 
-} // namespace
+} // namespace table_test
 } // namespace tern::rfc

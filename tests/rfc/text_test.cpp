@@ -2,7 +2,7 @@
 #include "rig.hpp"
 
 namespace tern::rfc {
-namespace {
+namespace text_test {
 
 using O = wire::TcpOptions;
 using Sizes = std::vector<std::uint32_t>;
@@ -314,5 +314,5 @@ TEST(Ecn, MarksAreEchoedUntilTheSenderSaysThatItSlowedDown) { // RFC 3168 §6.1.
   EXPECT_FALSE(r.sent[0].h.has(flag::ece));
 }
 
-} // namespace
+} // namespace text_test
 } // namespace tern::rfc

@@ -2,7 +2,7 @@
 #include "rig.hpp"
 
 namespace tern::rfc {
-namespace {
+namespace window_test {
 
 TEST(SynSent, SynAckHasAnUnscaledWindow) {
   tcp::Settings s = Rig::plain_settings();
@@ -136,5 +136,5 @@ TEST_F(ShutWindow, FinBehindTextIsNotTakenBeforeIt) {
   EXPECT_EQ(r.tcb.rcv_nxt, nxt);
 }
 
-} // namespace
+} // namespace window_test
 } // namespace tern::rfc

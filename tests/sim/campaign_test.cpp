@@ -9,7 +9,7 @@
 #include "support/eal.hpp"
 
 namespace tern::campaign {
-namespace {
+namespace campaign_test {
 
 PacketPool packets() {
   test::start_eal(512); // this program's pools are many
@@ -109,5 +109,5 @@ TEST(Campaign, OneSeedIsOneRun) {
   }
 }
 
-} // namespace
+} // namespace campaign_test
 } // namespace tern::campaign

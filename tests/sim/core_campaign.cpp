@@ -13,10 +13,10 @@
 namespace tern::campaign {
 namespace {
 
-constexpr Instant patience = Instant{} + Duration::seconds(900);
-constexpr Instant patience_with_a_crowd =
+constexpr Instant core_patience = Instant{} + Duration::seconds(900);
+constexpr Instant core_patience_with_a_crowd =
     Instant{} + Duration::seconds(250); // in foul weather some never end
-constexpr Instant the_end = Instant{} + Duration::seconds(1500);
+constexpr Instant core_end = Instant{} + Duration::seconds(1500);
 
 class CoreWorld {
  public:
@@ -266,8 +266,8 @@ Result CoreWorld::run(const Watch& watch) {
   build();
   log_.emplace(net_, watch);
   net_.after_event = [this] { check_engines(); };
-  net_.at(crowd_ && !fair_ ? patience_with_a_crowd : patience, [this] { end_all(); });
-  if (!net_.run_to_rest(the_end)) stage_.say("never came to rest");
+  net_.at(crowd_ && !fair_ ? core_patience_with_a_crowd : core_patience, [this] { end_all(); });
+  if (!net_.run_to_rest(core_end)) stage_.say("never came to rest");
   r.weather = fmt::format("{} cores, {} talks, {} weather", machines_.size(), stage_.talks.size(),
                           fair_ ? "fair" : "foul");
   judge(r);

@@ -6,7 +6,7 @@
 #include "support/eal.hpp"
 
 namespace tern::campaign {
-namespace {
+namespace path_test {
 
 class Path : public ::testing::Test {
  protected:
@@ -170,5 +170,5 @@ TEST_F(Path, SmallerMtuIsTakenFromIcmp) {
   EXPECT_GT(rate_over(Duration::seconds(2)), 0.9 * 10e6 / 8);
 }
 
-} // namespace
+} // namespace path_test
 } // namespace tern::campaign

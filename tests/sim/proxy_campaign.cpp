@@ -16,8 +16,8 @@ namespace {
 
 namespace lb = app::lb;
 
-constexpr Instant patience = Instant{} + Duration::seconds(900);
-constexpr Instant the_end = Instant{} + Duration::seconds(1500);
+constexpr Instant proxy_patience = Instant{} + Duration::seconds(900);
+constexpr Instant proxy_end = Instant{} + Duration::seconds(1500);
 constexpr Ip4 balancer_ip{10, 0, 2, 1};
 constexpr std::uint16_t first_port = 2000; // of the client of conversation 0
 constexpr Ip4 backend_ip(std::size_t i) {
@@ -338,8 +338,8 @@ Result ProxyWorld::run(const Watch& watch) {
     if (watch) watch(net, s);
   };
   RunLog log{net_, own};
-  net_.at(patience, [this] { end_all(); });
-  if (!net_.run_to_rest(the_end)) say("never came to rest");
+  net_.at(proxy_patience, [this] { end_all(); });
+  if (!net_.run_to_rest(proxy_end)) say("never came to rest");
   r.weather = fmt::format("{} clients, {} backends, {} conversations, {} weather", clients_,
                           machines_.size() - clients_, conversations_.size(), fair_ ? "fair" : "foul");
   judge(r);

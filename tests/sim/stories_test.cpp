@@ -10,7 +10,7 @@
 #include "support/eal.hpp"
 
 namespace tern::sim {
-namespace {
+namespace stories_test {
 
 class Story : public ::testing::TestWithParam<sim::Story> {};
 
@@ -50,5 +50,5 @@ INSTANTIATE_TEST_SUITE_P(All, Story, ::testing::ValuesIn(stories()), [](const au
   return name;
 });
 
-} // namespace
+} // namespace stories_test
 } // namespace tern::sim

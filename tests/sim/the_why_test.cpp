@@ -10,7 +10,7 @@
 #include "wire/tcp_inl.hpp"
 
 namespace tern::sim {
-namespace {
+namespace the_why_test {
 
 namespace flag = wire::tcp_flag;
 using tcp::CloseReason;
@@ -213,5 +213,5 @@ TEST_P(TheWhy, CookiesLetAnHonestClientInUnderAFlood) {
   }
 }
 
-} // namespace
+} // namespace the_why_test
 } // namespace tern::sim

@@ -8,7 +8,7 @@
 #include "support/eal.hpp"
 
 namespace tern::campaign {
-namespace {
+namespace throughput_test {
 
 struct Path {
   sim::LinkSettings there;
@@ -98,5 +98,5 @@ INSTANTIATE_TEST_SUITE_P(Throughput, Lossy,
                            return i.param == tcp::CongestionControl::Cubic ? "Cubic" : "NewReno";
                          });
 
-} // namespace
+} // namespace throughput_test
 } // namespace tern::campaign

@@ -2,13 +2,17 @@
 // same whether it was made in a file or in a shell.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "runtime/settings/schema.hpp"
+
+namespace CLI { // its headers take seconds to compile: only who adds options of its own includes them
+class App;
+class Option;
+} // namespace CLI
 
 namespace tern::settings {
 

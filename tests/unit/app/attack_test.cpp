@@ -9,7 +9,7 @@
 #include "wire/tcp_inl.hpp"
 
 namespace tern::app {
-namespace {
+namespace attack_test {
 
 using settings::Value;
 
@@ -100,5 +100,5 @@ TEST(Forger, APoolThatIsOutStopsIt) {
   EXPECT_FALSE(forger.make(AttackKind::syn_flood, none, pool.pool()));
 }
 
-} // namespace
+} // namespace attack_test
 } // namespace tern::app

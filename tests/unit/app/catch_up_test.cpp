@@ -5,7 +5,7 @@
 #include <deque>
 
 namespace tern::app {
-namespace {
+namespace catch_up_test {
 
 constexpr Duration step = Duration::us(10);
 
@@ -124,5 +124,5 @@ TEST(CatchUp, WhatIsOnTimeIsNotBounded) {
   EXPECT_FALSE(run.late());
 }
 
-} // namespace
+} // namespace catch_up_test
 } // namespace tern::app

@@ -9,7 +9,7 @@
 #include "app/doctor/report.hpp"
 
 namespace tern::app::doctor {
-namespace {
+namespace doctor_test {
 
 namespace fs = std::filesystem;
 
@@ -171,5 +171,5 @@ TEST(DoctorReport, ThisMachineIsExaminedWhole) {
   for (const Finding& f : r) EXPECT_TRUE(f.state != State::missing || !f.fix.empty()) << f.topic;
 }
 
-} // namespace
+} // namespace doctor_test
 } // namespace tern::app::doctor

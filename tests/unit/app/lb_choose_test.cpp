@@ -14,7 +14,7 @@
 #include "app/lb/choose/turns.hpp"
 
 namespace tern::app::lb {
-namespace {
+namespace lb_choose_test {
 
 constexpr SipKey seed{1, 2};
 
@@ -285,5 +285,5 @@ TEST(SlowStart, ColdBackendGetsATenth) {
   EXPECT_NEAR(static_cast<double>(c[0]) / static_cast<double>(c[1]), 0.1, 0.001);
 }
 
-} // namespace
+} // namespace lb_choose_test
 } // namespace tern::app::lb

@@ -11,7 +11,7 @@
 #include "app/lb/config/schema.hpp"
 
 namespace tern::app::lb {
-namespace {
+namespace lb_config_test {
 
 struct Loaded {
   LbSettings v;
@@ -280,5 +280,5 @@ TEST(LbConfigExample, EveryKeyOfAServiceIsToldWhenItChanges) {
   }
 }
 
-} // namespace
+} // namespace lb_config_test
 } // namespace tern::app::lb

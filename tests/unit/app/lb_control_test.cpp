@@ -16,7 +16,7 @@
 #include "runtime/settings/error.hpp"
 
 namespace tern::app::lb {
-namespace {
+namespace lb_control_test {
 
 TEST(LbAnswer, TableIsAlignedNumbersToTheRight) {
   const Answer a{.text = "two of them",
@@ -232,5 +232,5 @@ TEST_F(Socket, WhatIsNoSocketIsNotTouched) {
   EXPECT_THROW((void)ask(folder.string() + "/nobody", "x"), settings::ConfigError);
 }
 
-} // namespace
+} // namespace lb_control_test
 } // namespace tern::app::lb

@@ -7,7 +7,7 @@
 #include "app/lb/choose/credits.hpp"
 
 namespace tern::app::lb {
-namespace {
+namespace lb_credits_test {
 
 TEST(Credits, LimitHoldsOverAllCores) {
   CreditBank bank(4);
@@ -127,5 +127,5 @@ TEST(Credits, ThreadsNeverExceedTheLimit) {
   EXPECT_GT(most.load(), limit / 2);
 }
 
-} // namespace
+} // namespace lb_credits_test
 } // namespace tern::app::lb

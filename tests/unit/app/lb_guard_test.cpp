@@ -11,7 +11,7 @@
 #include "app/lb/guard/sources.hpp"
 
 namespace tern::app::lb {
-namespace {
+namespace lb_guard_test {
 
 std::string text(std::span<const std::byte> b) {
   return {reinterpret_cast<const char*>(b.data()), b.size()};
@@ -236,5 +236,5 @@ TEST(Sources, ThreadsKeepTheCount) {
   EXPECT_EQ(t.connections(0, first), 1U);
 }
 
-} // namespace
+} // namespace lb_guard_test
 } // namespace tern::app::lb

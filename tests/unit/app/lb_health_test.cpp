@@ -2,7 +2,7 @@
 #include "support/lb_rig.hpp"
 
 namespace tern::app::lb {
-namespace {
+namespace lb_health_test {
 
 using test::End;
 using test::LbRig;
@@ -259,5 +259,5 @@ TEST(Health, PublishedPlanMovesTheChecks) {
   EXPECT_EQ(r.count(Count::checks_failed), 1U);
 }
 
-} // namespace
+} // namespace lb_health_test
 } // namespace tern::app::lb

@@ -6,7 +6,7 @@
 #include "support/lb_rig.hpp"
 
 namespace tern::app::lb {
-namespace {
+namespace lb_lossy_test {
 
 using test::End;
 using test::LbRig;
@@ -79,5 +79,5 @@ TEST(Lossy, EveryByteArrivesAndNothingIsLeft) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) campaign(seed, Duration::seconds(300));
 }
 
-} // namespace
+} // namespace lb_lossy_test
 } // namespace tern::app::lb

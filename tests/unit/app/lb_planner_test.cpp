@@ -9,7 +9,7 @@
 #include "runtime/listener.hpp"
 
 namespace tern::app::lb {
-namespace {
+namespace lb_planner_test {
 
 constexpr Instant start = Instant::at_ns(1'000'000'000'000);
 Instant after(Duration d) {
@@ -253,5 +253,5 @@ TEST(Planner, BackupsStandApart) {
   EXPECT_EQ(shares(plan->services[0].backup), (std::map<Slot, std::size_t>{{1, 1}}));
 }
 
-} // namespace
+} // namespace lb_planner_test
 } // namespace tern::app::lb

@@ -4,7 +4,7 @@
 #include "support/lb_rig.hpp"
 
 namespace tern::app::lb {
-namespace {
+namespace lb_splice_test {
 
 using test::End;
 using test::LbRig;
@@ -484,5 +484,5 @@ TEST(Splice, PortsTowardsABackendAreUsedAgainWithinTimeWait) {
   r.expect_nothing_left();
 }
 
-} // namespace
+} // namespace lb_splice_test
 } // namespace tern::app::lb

@@ -3,7 +3,7 @@
 #include "support/lb_rig.hpp"
 
 namespace tern::app::lb {
-namespace {
+namespace lb_window_test {
 
 using test::End;
 using test::LbRig;
@@ -44,5 +44,5 @@ TEST(LbWindow, ReaderThatStopsIsGivenNoMore) {
   EXPECT_EQ(client.got.size(), 8'000'000U);
 }
 
-} // namespace
+} // namespace lb_window_test
 } // namespace tern::app::lb

@@ -12,7 +12,7 @@
 #include "support/eal.hpp"
 
 namespace tern::app {
-namespace {
+namespace load_test {
 
 using settings::Value;
 
@@ -468,5 +468,5 @@ TEST(HttpReader, ABodyToTheEndOfTheConnection) {
   EXPECT_FALSE(v.has(Visit::bad));
 }
 
-} // namespace
+} // namespace load_test
 } // namespace tern::app

@@ -10,7 +10,7 @@
 #include "support/eal.hpp"
 
 namespace tern::app {
-namespace {
+namespace measure_test {
 
 // A core that only counts.
 struct StillCore {
@@ -357,5 +357,5 @@ TEST(Reports, SettingsAreToldAsPlainText) {
   EXPECT_EQ(r.config["on"], "true");
 }
 
-} // namespace
+} // namespace measure_test
 } // namespace tern::app

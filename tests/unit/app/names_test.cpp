@@ -8,7 +8,7 @@
 #include <vector>
 
 namespace tern::app {
-namespace {
+namespace names_test {
 
 // Without a period, so that ports spread over the table.
 wire::Toeplitz toeplitz() {
@@ -98,5 +98,5 @@ TYPED_TEST(NamesOf, AnEmptyDrawIsPassedByAndNoPairIsLost) {
   EXPECT_EQ(seen.size(), all);
 }
 
-} // namespace
+} // namespace names_test
 } // namespace tern::app

@@ -5,7 +5,7 @@
 #include "app/measure/ports.hpp"
 
 namespace tern::app {
-namespace {
+namespace ports_test {
 
 using settings::ConfigError;
 using settings::Given;
@@ -267,5 +267,5 @@ TEST(ClientPorts, NoTwoOpenFromOneAddress) {
       << wrong;
 }
 
-} // namespace
+} // namespace ports_test
 } // namespace tern::app

@@ -11,7 +11,7 @@
 #include "base/time.hpp"
 
 namespace tern {
-namespace {
+namespace base_test {
 
 TEST(Be, LiesInNetworkOrderWithoutAlignment) {
   const Be32 v{0x01020304};
@@ -136,5 +136,5 @@ TEST(PoolLayout, MemoryIsAlignedForTheFreeListToo) {
   static_assert(Pool<char>::bytes_for(3) == 3 * sizeof(void*));
 }
 
-} // namespace
+} // namespace base_test
 } // namespace tern

@@ -6,7 +6,7 @@
 #include <memory>
 
 namespace tern {
-namespace {
+namespace copy_test {
 
 // Every length across the steps, at every alignment, from and to blocks that end where the bytes do: what a
 // sanitizer would see read or written beyond, it sees.
@@ -33,5 +33,5 @@ TEST(CopyShort, NothingFromNowhereIsNothing) {
   EXPECT_EQ(to[0], std::byte{1});
 }
 
-} // namespace
+} // namespace copy_test
 } // namespace tern

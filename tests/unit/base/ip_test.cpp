@@ -5,7 +5,7 @@
 #include <random>
 
 namespace tern {
-namespace {
+namespace ip_test {
 
 using namespace std::string_view_literals;
 
@@ -161,5 +161,5 @@ TEST(Endpoint, HostileTextIsRefused) {
     EXPECT_FALSE(Endpoint::parse(text)) << text;
 }
 
-} // namespace
+} // namespace ip_test
 } // namespace tern

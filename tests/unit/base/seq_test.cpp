@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace tern {
-namespace {
+namespace seq_test {
 
 constexpr Seq near_wrap{0xfffffff0};
 
@@ -58,5 +58,5 @@ TEST(Seq, WindowIsHalfOpenAndMayCrossTheWrap) {
   EXPECT_TRUE((near_wrap - 2).in_window(near_wrap, 0xffffffff)); // wider than half the circle
 }
 
-} // namespace
+} // namespace seq_test
 } // namespace tern

@@ -5,7 +5,7 @@
 #include <array>
 
 namespace tern {
-namespace {
+namespace siphash_test {
 
 // The reference implementation's vectors: key 00 01 .. 0f, message i is the bytes 00 01 .. i-1.
 constexpr SipKey reference_key{0x0706050403020100, 0x0f0e0d0c0b0a0908};
@@ -64,5 +64,5 @@ TEST(SipHash, EveryBitOfTheKeyCounts) {
   }
 }
 
-} // namespace
+} // namespace siphash_test
 } // namespace tern

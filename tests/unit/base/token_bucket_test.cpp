@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace tern {
-namespace {
+namespace token_bucket_test {
 
 constexpr Instant t0 = Instant::at_ns(5);
 
@@ -54,5 +54,5 @@ TEST(TokenBucket, FirstUseMayBeBeforeTheOrigin) {
   EXPECT_TRUE(b.take(Instant::at_ns(0)));
 }
 
-} // namespace
+} // namespace token_bucket_test
 } // namespace tern

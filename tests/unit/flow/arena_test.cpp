@@ -10,7 +10,7 @@
 #include "base/pool.hpp"
 
 namespace tern {
-namespace {
+namespace arena_test {
 
 constexpr std::uint64_t mib = 1 << 20;
 
@@ -195,5 +195,5 @@ TEST(CompactList, LinksSplicesAndUnlinksRecordsOfTwoPieces) {
   heads[1].clear();
 }
 
-} // namespace
+} // namespace arena_test
 } // namespace tern

@@ -12,7 +12,7 @@
 #include "flow/arena.hpp"
 
 namespace tern {
-namespace {
+namespace expiry_stream_test {
 
 template <std::size_t N>
 struct Sized {
@@ -372,5 +372,5 @@ TEST(ExpiryStreams, RandomWalkAgreesWithLists) {
   }
 }
 
-} // namespace
+} // namespace expiry_stream_test
 } // namespace tern

@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace tern {
-namespace {
+namespace flow_hash_test {
 
 constexpr unsigned seeds = 8;
 SipKey seed(unsigned i) {
@@ -196,5 +196,5 @@ TEST(FlowKey, EitherFamilyRoundTrips) {
   EXPECT_EQ(six.remote_port.host(), 1);
 }
 
-} // namespace
+} // namespace flow_hash_test
 } // namespace tern

@@ -13,7 +13,7 @@
 #include "flow/flow_table.hpp"
 
 namespace tern {
-namespace {
+namespace flow_table_readers_test {
 
 constexpr std::uint32_t capacity = 300;
 constexpr std::uint32_t pinned = 60;  // flows 0..59 are always there, though they move and change records
@@ -237,5 +237,5 @@ TEST(FlowTableReaders, WalkSeesEveryFlowThatStaysOrSaysThatEntriesMoved) {
   EXPECT_EQ(short_of, 0U);
 }
 
-} // namespace
+} // namespace flow_table_readers_test
 } // namespace tern

@@ -13,7 +13,7 @@
 
 #if TERN_CAN_STEP
 namespace tern {
-namespace {
+namespace flow_table_steps_test {
 
 class Steps : public testing::Test {
  protected:
@@ -146,6 +146,6 @@ TEST_F(Steps, OfAnErasure) {
   }
 }
 
-} // namespace
+} // namespace flow_table_steps_test
 } // namespace tern
 #endif

@@ -13,7 +13,7 @@
 #include "unit/flow/chosen_hash.hpp"
 
 namespace tern {
-namespace {
+namespace flow_table_test {
 
 constexpr SipKey seed{0x5eed, 0xf10e};
 
@@ -547,5 +547,5 @@ TEST(FlowTable, LimitThatDoesNotFitIsRefusedAtStart) {
   EXPECT_THROW(FlowTable(arena, 10'000'000), ArenaError);
 }
 
-} // namespace
+} // namespace flow_table_test
 } // namespace tern

@@ -13,7 +13,7 @@
 #include "wire/toeplitz.hpp"
 
 namespace tern {
-namespace {
+namespace port_pool_test {
 
 using Key = wire::ToeplitzKey;
 using Owners = std::vector<std::uint16_t>;
@@ -225,5 +225,5 @@ TEST(PortPool, BadSettingsAreRefused) {
   EXPECT_EQ(s.count(), 1U);
 }
 
-} // namespace
+} // namespace port_pool_test
 } // namespace tern

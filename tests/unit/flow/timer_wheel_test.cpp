@@ -12,7 +12,7 @@
 #include "flow/arena.hpp"
 
 namespace tern {
-namespace {
+namespace timer_wheel_test {
 
 struct Entry {
   TimerHook hook;
@@ -385,5 +385,5 @@ TEST(TimerWheel, RandomWalkWithLittleWorkAPollAgreesWithAMap) {
   }
 }
 
-} // namespace
+} // namespace timer_wheel_test
 } // namespace tern

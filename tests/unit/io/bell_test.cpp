@@ -15,7 +15,7 @@
 #include <vector>
 
 namespace tern::io {
-namespace {
+namespace bell_test {
 
 TEST(Bell, RingsWhileAwakeAreNotKept) {
   Bell bell;
@@ -158,5 +158,5 @@ TEST(Bell, NoRingIsLostBetweenTwoWhoRingAndTheSleeper) {
   no_ring_is_lost(2);
 }
 
-} // namespace
+} // namespace bell_test
 } // namespace tern::io

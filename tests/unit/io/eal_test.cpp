@@ -11,7 +11,7 @@
 #include "io/error.hpp"
 
 namespace tern::io {
-namespace {
+namespace eal_test {
 
 bool has(const EalChoice& c, const std::string& word) {
   return std::find(c.arguments.begin(), c.arguments.end(), word) != c.arguments.end();
@@ -92,5 +92,5 @@ TEST(DeviceName, IsWhatDpdkCallsIt) {
   EXPECT_EQ(device_name("net_tapA,iface=x"), "net_tapA"); // others are told apart by every letter
 }
 
-} // namespace
+} // namespace eal_test
 } // namespace tern::io

@@ -13,7 +13,7 @@
 #include <vector>
 
 namespace tern::io {
-namespace {
+namespace hearing_test {
 
 // Where DPDK's words go in this process while nobody listens.
 std::FILE* meant() {
@@ -80,5 +80,5 @@ TEST(Hearing, OthersMaySpeakAsItComesAndGoes) {
   EXPECT_EQ(static_cast<unsigned>(std::count(all.begin(), all.end(), 'x')), said);
 }
 
-} // namespace
+} // namespace hearing_test
 } // namespace tern::io

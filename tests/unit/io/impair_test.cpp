@@ -6,7 +6,7 @@
 #include "support/eal.hpp"
 
 namespace tern::io {
-namespace {
+namespace impair_test {
 
 using test::TestPool;
 static_assert(PacketPort<Impaired<MemoryPort>>);
@@ -137,5 +137,5 @@ TEST(Impaired, LeavingWithPacketsUnderWayLeaksNone) {
   EXPECT_EQ(l.pool.used(), 8U);
 }
 
-} // namespace
+} // namespace impair_test
 } // namespace tern::io

@@ -12,7 +12,7 @@
 #include <vector>
 
 namespace tern::io {
-namespace {
+namespace memif_wake_test {
 
 // What net_memif leaves in a process that has a connection: a region, then an eventfd a ring. A queue each way.
 class Connection {
@@ -173,5 +173,5 @@ TEST(MemifWake, ADescriptorThatDoesNotTellIsGivenUp) {
   }
 }
 
-} // namespace
+} // namespace memif_wake_test
 } // namespace tern::io

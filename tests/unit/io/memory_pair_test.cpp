@@ -12,7 +12,7 @@
 #include "support/eal.hpp"
 
 namespace tern::io {
-namespace {
+namespace memory_pair_test {
 
 using test::TestPool;
 
@@ -248,5 +248,5 @@ TEST(MemoryPair, TwoThreadsKeepOrder) {
   echo.join();
 }
 
-} // namespace
+} // namespace memory_pair_test
 } // namespace tern::io

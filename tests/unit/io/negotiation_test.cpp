@@ -5,7 +5,7 @@
 #include "io/error.hpp"
 
 namespace tern::io {
-namespace {
+namespace negotiation_test {
 
 // A NIC that does everything.
 PortCapabilities grand() {
@@ -195,5 +195,5 @@ TEST(Negotiate, NoQueueIsAnError) {
   EXPECT_NE(error_of(c, two_queues()).find("no queue to give"), std::string::npos);
 }
 
-} // namespace
+} // namespace negotiation_test
 } // namespace tern::io

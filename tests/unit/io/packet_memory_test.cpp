@@ -10,7 +10,7 @@
 #include "support/eal.hpp"
 
 namespace tern::io {
-namespace {
+namespace packet_memory_test {
 
 TEST(PacketMemory, EveryPacketIsWholeAndItsOwn) {
   test::start_eal();
@@ -54,5 +54,5 @@ TEST(PacketMemory, WhatWasGivenBackLastIsTakenFirst) {
 }
 #endif
 
-} // namespace
+} // namespace packet_memory_test
 } // namespace tern::io

@@ -14,7 +14,7 @@
 #include "support/eal.hpp"
 
 namespace tern::io {
-namespace {
+namespace shared_port_test {
 
 using namespace test;
 using tern::test::TestPool;
@@ -265,5 +265,5 @@ TEST(Bell, APortThatHasSomethingEndsASleep) {
   close(pipe_ends[0]);
 }
 
-} // namespace
+} // namespace shared_port_test
 } // namespace tern::io

@@ -10,7 +10,7 @@
 #include "support/eal.hpp"
 
 namespace tern::io {
-namespace {
+namespace steering_test {
 
 using namespace test;
 using tern::test::TestPool;
@@ -124,5 +124,5 @@ TEST(Steering, ByThePortOnlyWhereEveryCoreHasAnEntry) {
   EXPECT_TRUE(Steering::by_port({.key = key, .reta = {1, 0}}, 2).by_port());
 }
 
-} // namespace
+} // namespace steering_test
 } // namespace tern::io

@@ -5,7 +5,7 @@
 #include "frames.hpp"
 
 namespace tern::net {
-namespace {
+namespace classify_test {
 
 using namespace test;
 using tern::test::TestPool;
@@ -250,5 +250,5 @@ TEST(Classify, VlanIsOursOrNobodys) {
   EXPECT_EQ(why(three, self(7, 100)), NetCounter::drop_vlan);
 }
 
-} // namespace
+} // namespace classify_test
 } // namespace tern::net

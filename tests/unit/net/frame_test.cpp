@@ -5,7 +5,7 @@
 #include "net/encapsulate.hpp"
 
 namespace tern::net {
-namespace {
+namespace frame_test {
 
 using namespace test;
 using tern::test::TestPool;
@@ -95,5 +95,5 @@ TEST_F(Frames, OnlyAnUntaggedNeighbourTakesThem) {
   EXPECT_FALSE(takes_frame4(L2Header::make(peer_mac, our_mac, wire::ether_type::ipv4, {&tag, 1}), {}));
 }
 
-} // namespace
+} // namespace frame_test
 } // namespace tern::net

@@ -5,7 +5,7 @@
 #include "frames.hpp"
 
 namespace tern::net {
-namespace {
+namespace network_test {
 
 using namespace test;
 using tern::test::TestPool;
@@ -374,5 +374,5 @@ TEST(NetCounters, AllHaveNames) {
   EXPECT_EQ(name_of(NetCounter::address_conflicts), "address_conflicts");
 }
 
-} // namespace
+} // namespace network_test
 } // namespace tern::net

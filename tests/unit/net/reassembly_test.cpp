@@ -10,7 +10,7 @@
 #include "net/network.hpp"
 
 namespace tern::net {
-namespace {
+namespace reassembly_test {
 
 using namespace test;
 using tern::test::TestPool;
@@ -379,5 +379,5 @@ TEST_F(ReassemblyTest, ErrorsAboutNothingOfOursAreDropped) {
   EXPECT_EQ(count(NetCounter::drop_icmp_error), 5U + 100U - 32U);
 }
 
-} // namespace
+} // namespace reassembly_test
 } // namespace tern::net

@@ -10,7 +10,7 @@
 #include "sample.hpp"
 
 namespace tern::observe {
-namespace {
+namespace compare_test {
 
 bool holds(const std::string& text, const std::string& part) {
   return text.find(part) != text.npos;
@@ -163,5 +163,5 @@ TEST(Page, EveryPlotHasItsAxesAndNoCoordinateIsMissing) {
   }
 }
 
-} // namespace
+} // namespace compare_test
 } // namespace tern::observe

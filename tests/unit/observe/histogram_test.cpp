@@ -10,7 +10,7 @@
 #include <vector>
 
 namespace tern::observe {
-namespace {
+namespace histogram_test {
 
 TEST(Buckets, EveryBucketBeginsWhereTheLastEnded) {
   std::uint64_t next = 0;
@@ -189,5 +189,5 @@ TEST(Histogram, ReaderSeesACarryWholeOrNotAtAll) {
   EXPECT_EQ(h.snapshot().count(), rounds * most);
 }
 
-} // namespace
+} // namespace histogram_test
 } // namespace tern::observe

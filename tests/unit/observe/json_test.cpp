@@ -7,7 +7,7 @@
 #include "sample.hpp"
 
 namespace tern::observe {
-namespace {
+namespace json_test {
 
 using Json = nlohmann::json;
 
@@ -143,5 +143,5 @@ TEST(ReportJson, SaysWhereWhatIsWrong) {
   EXPECT_EQ(complaint(std::string(100'000, '[')), "not JSON: wrong at byte 100001");
 }
 
-} // namespace
+} // namespace json_test
 } // namespace tern::observe

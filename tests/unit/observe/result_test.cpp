@@ -7,7 +7,7 @@
 #include "sample.hpp"
 
 namespace tern::observe {
-namespace {
+namespace result_test {
 
 std::string only(const Result& r) {
   const auto found = contradictions(r);
@@ -93,5 +93,5 @@ TEST(CoreToCore, OnlyRunsOfOneModeAreComparable) {
   EXPECT_EQ(mode_of({}), "unknown");
 }
 
-} // namespace
+} // namespace result_test
 } // namespace tern::observe

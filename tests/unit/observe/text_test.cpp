@@ -13,7 +13,7 @@
 #include "sample.hpp"
 
 namespace tern::observe {
-namespace {
+namespace text_test {
 
 bool holds(const std::string& text, const std::string& part) {
   return text.find(part) != text.npos;
@@ -295,5 +295,5 @@ TEST(CoreToCore, ARoundTripTakesMoreThanTensOfCycles) {
   EXPECT_GT(cycles, 20);   // how many more depends on who else has the cores
 }
 
-} // namespace
+} // namespace text_test
 } // namespace tern::observe

@@ -9,7 +9,7 @@
 #include "support/eal.hpp"
 
 namespace tern {
-namespace {
+namespace packet_test {
 
 using test::TestPool;
 using Bytes = std::vector<std::byte>;
@@ -430,5 +430,5 @@ TEST(PacketStash, KeepsNothingThatSomebodyElseHas) {
   EXPECT_EQ(other.pool().used(), 0U);
 }
 
-} // namespace
+} // namespace packet_test
 } // namespace tern

@@ -7,7 +7,7 @@
 #include "support/lone_core.hpp"
 
 namespace tern {
-namespace {
+namespace congestion_test {
 
 struct Echo {
   void on_data(Connection c, Payload& p) { c.send(p); }
@@ -134,5 +134,5 @@ TEST(Congestion, ThousandsThatEndAtOnceLoseNothingToAPeerThatPauses) {
   EXPECT_EQ(pair.client.shard.tcp_counters.get(tcp::Counter::retransmit_rto), 0U);
 }
 
-} // namespace
+} // namespace congestion_test
 } // namespace tern

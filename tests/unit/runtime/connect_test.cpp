@@ -7,7 +7,7 @@
 #include "support/core_pair.hpp"
 
 namespace tern {
-namespace {
+namespace connect_test {
 
 struct Client {
   void on_start(CoreHandle& c) {
@@ -241,5 +241,5 @@ TEST(Connect, RepliesComeToTheCoreThatOpensWhateverSpreadsThem) {
   }
 }
 
-} // namespace
+} // namespace connect_test
 } // namespace tern

@@ -6,7 +6,7 @@
 #include "support/core_pair.hpp"
 
 namespace tern {
-namespace {
+namespace core6_test {
 
 struct Client {
   void on_connected(Connection c) { c.send(StaticBytes{std::string_view{"GET"}}); }
@@ -165,5 +165,5 @@ TEST(Core6, AClosedPortRefuses) {
   EXPECT_EQ(p.count(tcp::Counter::listen_rst_out), 1U);
 }
 
-} // namespace
+} // namespace core6_test
 } // namespace tern

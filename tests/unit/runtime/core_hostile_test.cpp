@@ -5,7 +5,7 @@
 #include "support/core_pair.hpp"
 
 namespace tern {
-namespace {
+namespace core_hostile_test {
 
 void listen(Shard& s) {
   ASSERT_TRUE(s.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
@@ -204,5 +204,5 @@ TEST(Unread, TinySegmentsAreCoalesced) {
   p.settle();
 }
 
-} // namespace
+} // namespace core_hostile_test
 } // namespace tern

@@ -4,7 +4,7 @@
 #include <string>
 
 namespace tern {
-namespace {
+namespace core_test {
 
 struct Client {
   void on_connected(Connection c) {
@@ -250,5 +250,5 @@ TEST(Core, PeersEndIsToldThoughTheHandlerLeavesTextOfItsOwnAccord) {
   EXPECT_EQ(p.client_handler.reason, CloseReason::Done);
 }
 
-} // namespace
+} // namespace core_test
 } // namespace tern

@@ -15,7 +15,7 @@
 #include "wire/checksum.hpp"
 
 namespace tern {
-namespace {
+namespace cores_test {
 
 struct Client {
   void on_start(CoreHandle& c) { core = &c; }
@@ -264,5 +264,5 @@ TEST(CoresThreads, EachOnItsOwn) {
   }
 }
 
-} // namespace
+} // namespace cores_test
 } // namespace tern

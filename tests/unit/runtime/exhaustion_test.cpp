@@ -6,7 +6,7 @@
 #include "mixed_core.hpp"
 
 namespace tern {
-namespace {
+namespace exhaustion_test {
 
 using test::listen;
 using test::Lone;
@@ -482,5 +482,5 @@ TEST(Exhaustion, OfEverythingAtOnceIsSurvivedAndPasses) {
   }
 }
 
-} // namespace
+} // namespace exhaustion_test
 } // namespace tern

@@ -5,7 +5,7 @@
 #include "support/lone_core.hpp"
 
 namespace tern {
-namespace {
+namespace flood_test {
 
 using test::LoneCore;
 using test::Peer;
@@ -246,5 +246,5 @@ TEST_F(Flood, OfConnectionsThatNeverSpeakStopsAtTheListenersBound) {
   EXPECT_TRUE(late.connect(c));
 }
 
-} // namespace
+} // namespace flood_test
 } // namespace tern

@@ -4,7 +4,7 @@
 #include "support/core_pair.hpp"
 
 namespace tern {
-namespace {
+namespace forward_test {
 
 // Opens two connections: writes on the first, reads (or does not) on the second.
 struct Ends {
@@ -265,5 +265,5 @@ TEST_P(LastWords, AreThrownAwayForWhoDrains) {
 INSTANTIATE_TEST_SUITE_P(Closing, LastWords, testing::Bool(),
                          [](const auto& i) { return i.param ? "First" : "Last"; });
 
-} // namespace
+} // namespace forward_test
 } // namespace tern

@@ -8,7 +8,7 @@
 #include "support/eal.hpp"
 
 namespace tern {
-namespace {
+namespace hops_test {
 
 constexpr Ip4 near_router{10, 0, 0, 254};
 constexpr Ip4 far_router{10, 0, 0, 253};
@@ -132,5 +132,5 @@ TEST_F(HopsTest, SixAsFour) {
   EXPECT_EQ(hops.find(routed, afar), network.neighbours().find(router));
 }
 
-} // namespace
+} // namespace hops_test
 } // namespace tern

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace tern {
-namespace {
+namespace idleness_test {
 
 TEST(Idleness, SpinsForAWhileAfterWork) {
   Idleness i;
@@ -35,5 +35,5 @@ TEST(Idleness, NapsGrowToTheLongestAndStayThere) {
   EXPECT_LE(200'000 / (static_cast<double>(spent_us) * 1e-6), 1300) << "wakes a second";
 }
 
-} // namespace
+} // namespace idleness_test
 } // namespace tern

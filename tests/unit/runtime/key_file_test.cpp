@@ -12,7 +12,7 @@
 #include "runtime/settings/error.hpp"
 
 namespace tern {
-namespace {
+namespace key_file_test {
 
 struct KeyFile : testing::Test {
   KeyFile() : path(std::filesystem::temp_directory_path() / ("tern-key-" + std::to_string(getpid()))) {}
@@ -60,5 +60,5 @@ TEST_F(KeyFile, ThatOthersMayReadIsNoSecret) {
   }
 }
 
-} // namespace
+} // namespace key_file_test
 } // namespace tern

@@ -10,7 +10,7 @@
 #include "support/eal.hpp"
 
 namespace tern {
-namespace {
+namespace listeners_test {
 
 const Ip one{Ip4{10, 0, 0, 2}};
 const Ip two{Ip4{10, 0, 0, 3}};
@@ -188,5 +188,5 @@ TEST_F(Listening, AFullListenerDoesNotFillTheOthers) {
   EXPECT_EQ(came_by(six, 80), 1);
 }
 
-} // namespace
+} // namespace listeners_test
 } // namespace tern

@@ -10,7 +10,7 @@
 #include "support/core_pair.hpp"
 
 namespace tern {
-namespace {
+namespace mailbox_test {
 
 struct Silent {};
 
@@ -114,5 +114,5 @@ TEST(Mailbox, ManyThreadsLoseNothingAndEachKeepsItsOrder) {
   EXPECT_TRUE(box.empty());
 }
 
-} // namespace
+} // namespace mailbox_test
 } // namespace tern

@@ -4,7 +4,7 @@
 #include "support/core_pair.hpp"
 
 namespace tern {
-namespace {
+namespace packs_test {
 
 constexpr std::uint32_t size = 3'000'000;
 
@@ -65,5 +65,5 @@ TEST_P(Packs, EchoIsExactAndTheScoreboardsAgree) {
 INSTANTIATE_TEST_SUITE_P(Ports, Packs, testing::Bool(),
                          [](const auto& p) { return p.param ? "ThatCut" : "ThatDoNot"; });
 
-} // namespace
+} // namespace packs_test
 } // namespace tern

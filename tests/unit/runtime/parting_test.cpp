@@ -6,7 +6,7 @@
 #include "support/core_pair.hpp"
 
 namespace tern {
-namespace {
+namespace parting_test {
 
 constexpr Duration hour = Duration::seconds(3600);
 
@@ -338,5 +338,5 @@ TEST(PartingOfADeafHandler, CloseDrains) {
   EXPECT_EQ(p.server.shard.connections.used(), 0U);
 }
 
-} // namespace
+} // namespace parting_test
 } // namespace tern

@@ -14,7 +14,7 @@
 #include "support/stepping.hpp"
 
 namespace tern {
-namespace {
+namespace readers_test {
 
 // All parts of a name, and the state, follow from one number: a torn one shows.
 FlowKey4 name_of_life(std::uint32_t n) {
@@ -348,5 +348,5 @@ TEST(Readers, SeeWhatIsOpenUnderItsNameAndState) {
   EXPECT_FALSE(look.find(p.key(1000)));
 }
 
-} // namespace
+} // namespace readers_test
 } // namespace tern

@@ -8,7 +8,7 @@
 #include "support/lone_core.hpp"
 
 namespace tern {
-namespace {
+namespace records_test {
 
 using test::LoneCore;
 using test::Peer;
@@ -410,5 +410,5 @@ TEST(Shard, WhatDoesNotFitIsToldWhole) {
   EXPECT_EQ(arena.reserved(), 0U);
 }
 
-} // namespace
+} // namespace records_test
 } // namespace tern

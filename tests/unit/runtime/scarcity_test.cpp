@@ -5,7 +5,7 @@
 #include "mixed_core.hpp"
 
 namespace tern {
-namespace {
+namespace scarcity_test {
 
 using test::listen;
 using test::Lone;
@@ -260,5 +260,5 @@ TEST(Scarcity, KeepsTheLastForControlSegments) {
   for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(readers[i].hear(heard), texts[i].size()) << i;
 }
 
-} // namespace
+} // namespace scarcity_test
 } // namespace tern

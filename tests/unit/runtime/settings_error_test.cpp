@@ -6,7 +6,7 @@
 #include <vector>
 
 namespace tern::settings {
-namespace {
+namespace settings_error_test {
 
 const std::vector<std::string> names{"duration", "cps", "source", "time_wait"};
 
@@ -46,5 +46,5 @@ TEST(RunGuarded, ReturnsWhatTheBodyReturns) {
   EXPECT_EQ(run_guarded([] { return 7; }), 7);
 }
 
-} // namespace
+} // namespace settings_error_test
 } // namespace tern::settings

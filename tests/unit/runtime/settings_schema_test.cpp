@@ -9,7 +9,7 @@
 #include "runtime/settings/cli.hpp"
 
 namespace tern::settings {
-namespace {
+namespace settings_schema_test {
 
 enum class Cookies { automatic, always, never };
 
@@ -258,5 +258,5 @@ TEST(Schema, HelpShowsKindAndDefault) {
   EXPECT_NE(help.find("What to offer"), std::string::npos) << help;
 }
 
-} // namespace
+} // namespace settings_schema_test
 } // namespace tern::settings

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace tern::settings {
-namespace {
+namespace settings_values_test {
 
 template <class T>
 void refuses(std::initializer_list<std::string_view> texts) {
@@ -94,5 +94,5 @@ TEST(Values, PortsAddressesAndPrefixes) {
   refuses<Endpoint>({"10.0.0.1", "10.0.0.1:", "2001:db8::1:80", ":80", ""});
 }
 
-} // namespace
+} // namespace settings_values_test
 } // namespace tern::settings

@@ -5,7 +5,7 @@
 #include "support/lone_core.hpp"
 
 namespace tern {
-namespace {
+namespace six_packets_test {
 
 namespace flag = wire::tcp_flag;
 
@@ -133,5 +133,5 @@ TEST(SixPackets, AreAConnectionOfOneRequestAndOneResponseAndThisIsEach) {
   EXPECT_EQ(client.shard.connections.used() + server.shard.connections.used(), 0U);
 }
 
-} // namespace
+} // namespace six_packets_test
 } // namespace tern

@@ -8,7 +8,7 @@
 #include "support/lone_core.hpp"
 
 namespace tern {
-namespace {
+namespace turn_test {
 
 using test::Peer;
 
@@ -181,5 +181,5 @@ TEST(Turn, WhoMayHoldACookieGetsItsNumberWithTheRecord) {
   EXPECT_EQ(c.shard.syn4.slots.used(), 2U);
 }
 
-} // namespace
+} // namespace turn_test
 } // namespace tern

@@ -8,7 +8,7 @@
 #include "support/lone_core.hpp"
 
 namespace tern {
-namespace {
+namespace worker_test {
 
 struct Mute {};
 
@@ -103,5 +103,5 @@ TEST(Worker, SleepsWhileSomebodyWaitsForPackets) {
   EXPECT_TRUE(turn_until([&] { return waiting.told; }));
 }
 
-} // namespace
+} // namespace worker_test
 } // namespace tern

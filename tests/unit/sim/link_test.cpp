@@ -5,7 +5,7 @@
 #include "frames.hpp"
 
 namespace tern::sim {
-namespace {
+namespace link_test {
 
 constexpr Instant start = Instant{} + Duration::seconds(1);
 
@@ -132,5 +132,5 @@ TEST(Link, ScriptedFateWinsOverChance) {
   EXPECT_EQ(p.arrive[1], p.arrive[0] + Duration::ms(7));
 }
 
-} // namespace
+} // namespace link_test
 } // namespace tern::sim

@@ -5,7 +5,7 @@
 #include "frames.hpp"
 
 namespace tern::sim {
-namespace {
+namespace network_test {
 
 struct Probe {
   Attachment wire;
@@ -148,5 +148,5 @@ TEST(Network, InjectedPacketAppearsAtItsDestination) {
   EXPECT_EQ(p.b.got.size(), 1u);
 }
 
-} // namespace
+} // namespace network_test
 } // namespace tern::sim

@@ -7,7 +7,7 @@
 #include "sim/timeline.hpp"
 
 namespace tern::sim {
-namespace {
+namespace random_test {
 
 TEST(Random, SameSeedSameStreamOtherSeedOther) {
   Random a{7};
@@ -72,5 +72,5 @@ TEST(TimelineDeathTest, NothingIsPutIntoThePast) {
   EXPECT_DEATH(t.put(Instant{} + Duration::ms(1), 1), "at >= now_");
 }
 
-} // namespace
+} // namespace random_test
 } // namespace tern::sim

@@ -9,7 +9,7 @@
 #include "frames.hpp"
 
 namespace tern::sim {
-namespace {
+namespace trace_test {
 
 using namespace test;
 namespace flag = wire::tcp_flag;
@@ -111,5 +111,5 @@ TEST(PcapWriter, SaysWhatItCouldNotWrite) {
   EXPECT_THROW(PcapWriter{"/nonexistent/x.pcap"}, std::runtime_error);
 }
 
-} // namespace
+} // namespace trace_test
 } // namespace tern::sim

@@ -9,7 +9,7 @@
 #include "tcp/cookie.hpp"
 
 namespace tern::tcp::test {
-namespace {
+namespace cookie_chance_test {
 
 constexpr CookieFacts plain{.peer_mss = 1460, .snd_scale = 7, .scaled = true, .sack = true, .ecn = false};
 
@@ -55,5 +55,5 @@ TEST(CookieChance, ForgedTimestampPassesOnceInSixtyFour) {
   EXPECT_NEAR(passed, 1024, 4 * 32);
 }
 
-} // namespace
+} // namespace cookie_chance_test
 } // namespace tern::tcp::test

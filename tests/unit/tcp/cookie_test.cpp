@@ -8,7 +8,7 @@
 #include "machines.hpp"
 
 namespace tern::tcp::test {
-namespace {
+namespace cookie_test {
 
 constexpr CookieFacts plain{.peer_mss = 1460, .snd_scale = 7, .scaled = true, .sack = true, .ecn = false};
 
@@ -163,5 +163,5 @@ TEST(Cookie, OptionBitsAreMasked) {
   EXPECT_EQ(middles.size(), 512U);
 }
 
-} // namespace
+} // namespace cookie_test
 } // namespace tern::tcp::test

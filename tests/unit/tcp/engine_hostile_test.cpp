@@ -2,7 +2,7 @@
 #include "peer_test.hpp"
 
 namespace tern::tcp {
-namespace {
+namespace engine_hostile_test {
 
 using O = wire::TcpOptions;
 
@@ -185,5 +185,5 @@ TEST_F(HostileEcn, CongestionIsHeardWhereverTheSequenceSpaceBegins) {
   EXPECT_EQ(t.counters.get(Counter::ecn_reduced), 1U);
 }
 
-} // namespace
+} // namespace engine_hostile_test
 } // namespace tern::tcp

@@ -4,7 +4,7 @@
 #include "tcp/recovery/rtt.hpp"
 
 namespace tern::tcp {
-namespace {
+namespace engine_memory_test {
 
 constexpr std::uint16_t full = 1460;
 
@@ -176,7 +176,7 @@ wire::Tcp third_segment(const Handshake& hs) {
 
 TEST_F(Memory, RtoIsThreeSecondsWhenTheSynAckWasSentAgain) {
   for (std::uint8_t resent = 0; resent < 3; ++resent) {
-    test::Host host{pool.pool(), without_options()};
+    tern::test::Host host{pool.pool(), without_options()};
     Handshake hs{.iss = Seq{0xffff'ffff}, .irs = Seq{0xffff'fffe}, .peer_mss = full, .resent = resent};
     open_passive(host.env, host.tcb, hs, full, now);
     host.arrive(third_segment(hs), {}, now);
@@ -189,7 +189,7 @@ TEST_F(Memory, RtoIsThreeSecondsWhenTheSynAckWasSentAgain) {
 
 // All the client's ACKs but the last were lost: it echoes the first SYN-ACK, 13 s old, though it heard five.
 TEST_F(Memory, ASynAckSentAgainIsNotMeasuredByItsEcho) {
-  test::Host host{pool.pool(), {}};
+  tern::test::Host host{pool.pool(), {}};
   const Handshake hs{
       .iss = Seq{0xffff'ffff}, .irs = Seq{0xffff'fffe}, .peer_mss = full, .timestamps = true, .resent = 4};
   open_passive(host.env, host.tcb, hs, full, now);
@@ -202,5 +202,5 @@ TEST_F(Memory, ASynAckSentAgainIsNotMeasuredByItsEcho) {
   EXPECT_EQ(rtt::rto(host.tcb, host.settings), Duration::seconds(3));
 }
 
-} // namespace
+} // namespace engine_memory_test
 } // namespace tern::tcp

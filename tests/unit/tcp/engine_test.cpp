@@ -4,9 +4,9 @@
 #include "support/engine_pair.hpp"
 
 namespace tern::tcp {
-namespace {
+namespace engine_test {
 
-using test::Host;
+using tern::test::Host;
 namespace flag = wire::tcp_flag;
 
 constexpr Seq near_wrap_a{0xffff'fff0};
@@ -80,7 +80,7 @@ class Engine : public ::testing::Test {
     std::uint32_t text;
   };
 
-  test::TestPool pool;
+  tern::test::TestPool pool;
   Host a;
   Host b;
   Instant now = Instant::at_ns(0xffff'ff00LL * 1'000'000); // the millisecond clock wraps during the test
@@ -376,5 +376,5 @@ TEST_F(Engine, DelayedAckComesWithinFortyMilliseconds) {
   EXPECT_EQ(a.tcb.outstanding(), 0U);
 }
 
-} // namespace
+} // namespace engine_test
 } // namespace tern::tcp

@@ -7,7 +7,7 @@
 #include "tcp/tcb.hpp"
 
 namespace tern::tcp::test {
-namespace {
+namespace handshake_engine_test {
 
 struct IntoTheEngine : testing::Test, Host {
   SynGate gate{derive_secrets(master), epoch};
@@ -97,5 +97,5 @@ TEST_F(IntoTheEngine, TimeWaitOfAConnectionIsReusedAboveIt) {
             tw.ts_offset); // one clock for both incarnations, or PAWS would shed the second
 }
 
-} // namespace
+} // namespace handshake_engine_test
 } // namespace tern::tcp::test

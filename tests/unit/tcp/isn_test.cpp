@@ -5,7 +5,7 @@
 #include "machines.hpp"
 
 namespace tern::tcp::test {
-namespace {
+namespace isn_test {
 
 const IsnSource source{master};
 
@@ -55,5 +55,5 @@ TEST(Isn, NeighboursDifferInHalfTheirBits) {
   EXPECT_NEAR(static_cast<double>(changed), 16.0 * n, 6 * 2.83 * 100);
 }
 
-} // namespace
+} // namespace isn_test
 } // namespace tern::tcp::test

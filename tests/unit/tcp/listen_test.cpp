@@ -8,7 +8,7 @@
 #include "tcp/predicted_inl.hpp"
 
 namespace tern::tcp::test {
-namespace {
+namespace listen_test {
 
 struct Listen : testing::Test, Host {
   SynGate gate{derive_secrets(master), epoch};
@@ -423,5 +423,5 @@ TEST_F(Listen, WhatIsPredictedIsWhatTheStepsComeTo) {
   EXPECT_GT(predicted, 2'000U);
 }
 
-} // namespace
+} // namespace listen_test
 } // namespace tern::tcp::test

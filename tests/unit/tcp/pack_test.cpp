@@ -11,7 +11,7 @@
 #include "wire/tcp_inl.hpp"
 
 namespace tern::tcp::test {
-namespace {
+namespace pack_test {
 
 namespace flag = wire::tcp_flag;
 using Bytes = std::vector<std::byte>;
@@ -202,5 +202,5 @@ TEST(Pack, WhateverComesComesOutAgain) {
   }
 }
 
-} // namespace
+} // namespace pack_test
 } // namespace tern::tcp::test

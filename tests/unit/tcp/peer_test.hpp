@@ -47,8 +47,8 @@ class PeerTest : public ::testing::Test {
     return t.arrive(h, std::move(p), now);
   }
 
-  test::TestPool pool;
-  test::Host t;
+  tern::test::TestPool pool;
+  tern::test::Host t;
   Instant now = Instant::at_ns(5'000'000'000);
   Seq peer_iss{0xffff'fff8};
 };

@@ -10,7 +10,7 @@
 #include "tcp/recovery/prr.hpp"
 
 namespace tern::tcp {
-namespace {
+namespace recovery_congestion_test {
 
 constexpr std::uint32_t mss = 1460;
 
@@ -256,5 +256,5 @@ TEST(Prr, FirstRetransmissionAlwaysLeaves) {
   EXPECT_EQ(p.on_ack(0, 99 * mss, 50 * mss, mss, false), 0U);
 }
 
-} // namespace
+} // namespace recovery_congestion_test
 } // namespace tern::tcp

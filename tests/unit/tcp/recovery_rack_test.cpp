@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 namespace tern::tcp {
-namespace {
+namespace recovery_rack_test {
 
 constexpr Seq base{0xffff'fe00};
 
@@ -105,5 +105,5 @@ TEST(Rack, LeastRttIsForgottenAfterFiveMinutes) {
   EXPECT_EQ(r.min_rtt_us(), 50'000U);
 }
 
-} // namespace
+} // namespace recovery_rack_test
 } // namespace tern::tcp

@@ -6,7 +6,7 @@
 #include "tcp/recovery/rtt.hpp"
 
 namespace tern::tcp {
-namespace {
+namespace recovery_rtt_test {
 
 TEST(Rtt, NoSampleGivesInitialRto) {
   const Settings s;
@@ -95,5 +95,5 @@ TEST(Rtt, AbsurdSamplesStayInBounds) {
   EXPECT_TRUE(rtt::measured(t));
 }
 
-} // namespace
+} // namespace recovery_rtt_test
 } // namespace tern::tcp

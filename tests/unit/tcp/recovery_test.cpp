@@ -7,7 +7,7 @@
 #include "recovery_rig.hpp"
 
 namespace tern::tcp {
-namespace {
+namespace recovery_test {
 
 using test::Rig;
 using Fate = Rig::Fate;
@@ -471,5 +471,5 @@ TEST_P(RecoveryRandom, EverythingArrives) {
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, RecoveryRandom, ::testing::Range(0U, 64U));
 
-} // namespace
+} // namespace recovery_test
 } // namespace tern::tcp

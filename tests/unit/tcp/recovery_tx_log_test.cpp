@@ -9,7 +9,7 @@
 #include "tcp/side_memory.hpp"
 
 namespace tern::tcp {
-namespace {
+namespace recovery_tx_log_test {
 
 constexpr Seq start{0xffff'f000}; // the circle's end lies within every test
 constexpr std::uint16_t mss = 1000;
@@ -380,5 +380,5 @@ TEST_P(TxLogModel, AgreesWithPlainMap) {
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, TxLogModel, ::testing::Range(1U, 31U));
 
-} // namespace
+} // namespace recovery_tx_log_test
 } // namespace tern::tcp

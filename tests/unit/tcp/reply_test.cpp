@@ -10,7 +10,7 @@
 #include "wire/tcp_inl.hpp"
 
 namespace tern::tcp::test {
-namespace {
+namespace reply_test {
 
 TEST(Reply, PacketHoldsTheHeaderAndNothingElse) {
   tern::test::TestPool pool{15};
@@ -100,5 +100,5 @@ TEST(Reply, EmptyPoolIsCounted) {
   EXPECT_EQ(host.count(Counter::no_packet), 1U);
 }
 
-} // namespace
+} // namespace reply_test
 } // namespace tern::tcp::test

@@ -5,7 +5,7 @@
 #include "machines.hpp"
 
 namespace tern::tcp::test {
-namespace {
+namespace syn_received_test {
 
 struct SynReceived : testing::Test, Host {
   SynRecord record = make(full_syn());
@@ -249,5 +249,5 @@ TEST_F(SynReceived, TimerIsBoundedByTheLargestRto) {
   EXPECT_EQ(fired, 255);
 }
 
-} // namespace
+} // namespace syn_received_test
 } // namespace tern::tcp::test

@@ -5,7 +5,7 @@
 #include "machines.hpp"
 
 namespace tern::tcp::test {
-namespace {
+namespace time_wait_test {
 
 constexpr Seq snd_nxt{0xffff'8000}; // the next incarnation's ISN lies past the wrap
 constexpr Seq rcv_nxt{0x0000'0001}; // after the FIN at 0
@@ -165,5 +165,5 @@ TEST_F(TimeWait, FinAgainMakesTheTimestampYoungAgain) {
   EXPECT_FALSE(may_reuse_for_active_open(record, later + Duration::ms(900)));
 }
 
-} // namespace
+} // namespace time_wait_test
 } // namespace tern::tcp::test

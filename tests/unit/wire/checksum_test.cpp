@@ -7,7 +7,7 @@
 #include "bytes.hpp"
 
 namespace tern::wire {
-namespace {
+namespace checksum_test {
 
 using test::Bytes;
 using test::bytes;
@@ -130,5 +130,5 @@ TEST(PseudoHeader, SumsLikeItsBytes) {
   EXPECT_EQ(fold(pseudo_sum(Ip{a}, Ip{b}, 6, 0x12345)), fold(sum_bytes(six)));
 }
 
-} // namespace
+} // namespace checksum_test
 } // namespace tern::wire

@@ -5,7 +5,7 @@
 #include "bytes.hpp"
 
 namespace tern::wire {
-namespace {
+namespace ethernet_test {
 
 using test::Bytes;
 using test::bytes;
@@ -114,5 +114,5 @@ TEST(ArpBadInput, OtherHardwareProtocolOrLengths) {
   }
 }
 
-} // namespace
+} // namespace ethernet_test
 } // namespace tern::wire

@@ -8,7 +8,7 @@
 #include "wire/ipv6.hpp"
 
 namespace tern::wire {
-namespace {
+namespace icmp_test {
 
 using test::Bytes;
 using test::bytes;
@@ -221,5 +221,5 @@ TEST(QuotedTcp, Ipv6BehindItsExtensionHeaders) {
   }
 }
 
-} // namespace
+} // namespace icmp_test
 } // namespace tern::wire

@@ -5,7 +5,7 @@
 #include "bytes.hpp"
 
 namespace tern::wire {
-namespace {
+namespace ipv4_test {
 
 using test::Bytes;
 using test::bytes;
@@ -168,5 +168,5 @@ TEST(Ipv4Property, ParseOfEmitIsTheSame) {
   }
 }
 
-} // namespace
+} // namespace ipv4_test
 } // namespace tern::wire

@@ -6,7 +6,7 @@
 #include "bytes.hpp"
 
 namespace tern::wire {
-namespace {
+namespace ipv6_test {
 
 using test::Bytes;
 using test::bytes;
@@ -191,5 +191,5 @@ TEST(Ipv6Property, WhatParsesIsEmittedByteForByte) {
   EXPECT_GT(parsed, 10'000);
 }
 
-} // namespace
+} // namespace ipv6_test
 } // namespace tern::wire

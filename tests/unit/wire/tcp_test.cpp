@@ -7,7 +7,7 @@
 #include "wire/tcp_inl.hpp"
 
 namespace tern::wire {
-namespace {
+namespace tcp_test {
 
 using test::Bytes;
 using test::bytes;
@@ -329,5 +329,5 @@ TEST(TcpChecksum, OfTheLinuxSynIsSetAndHolds) {
   }
 }
 
-} // namespace
+} // namespace tcp_test
 } // namespace tern::wire

@@ -5,7 +5,7 @@
 #include "bytes.hpp"
 
 namespace tern::wire {
-namespace {
+namespace toeplitz_test {
 
 using test::Random;
 
@@ -126,5 +126,5 @@ TEST(Toeplitz, KeyOfANicIsCutOrPaddedToForty) {
   EXPECT_EQ(Toeplitz::key_from(cut)[16], 0);
 }
 
-} // namespace
+} // namespace toeplitz_test
 } // namespace tern::wire
