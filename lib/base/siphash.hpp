@@ -1,4 +1,4 @@
-// SipHash (Aumasson, Bernstein): the keyed hash behind cookies, ISNs and timestamp offsets.
+// SipHash (Aumasson, Bernstein): the keyed hash behind cookies, and what keys are derived by.
 #pragma once
 
 #include <bit>

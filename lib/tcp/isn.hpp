@@ -1,9 +1,10 @@
 // Where sequence numbers and timestamps begin (RFC 6528, RFC 7323 §7.1).
 #pragma once
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
 
+#include "base/aes.hpp"
 #include "base/seq.hpp"
 #include "base/siphash.hpp"
 #include "base/time.hpp"
@@ -16,64 +17,57 @@ struct Origins {
   std::uint32_t ts_offset;
 };
 
-// ISN = M + F(tuple, key), M a clock of 4 µs; F is SipHash-2-4. An outsider learns nothing of F from his own
+// ISN = M + F(tuple, key), M a clock of 4 µs; F is AES-128. An outsider learns nothing of F from his own
 // connections, and two incarnations of one tuple still run upwards, so old duplicates are told from new
 // segments.
 //
 // The timestamp offset is keyed by the pair of addresses alone: all connections between two hosts share one
 // clock, so RFC 7323's PAWS and RFC 6191's TIME-WAIT test hold across incarnations whatever the ports, and
-// the uptime is not told. Both are finishes of one SipHash state that has taken in the addresses: 2 or 8
-// rounds are shared, and the rest of the two chains of dependent additions overlaps in the processor.
-// Messages of different length never collide.
+// the uptime is not told.
+//
+// An IPv4 tuple is one block, with what it is for; an IPv6 tuple is four, chained (CBC), the first of them the
+// same for all. No message begins as another of another length does, so what one gives tells nothing of another's.
 class IsnSource {
  public:
-  explicit IsnSource(SipKey key) : start_(key) {}
+  explicit IsnSource(SipKey key) : aes_({key.k0, key.k1}), six_(aes_.encrypt({0, tag_six << 32})) {}
 
   template <std::size_t N>
   [[nodiscard]] Origins both(const TupleWords<N>& t, Instant now) const {
-    Sip24 s = start_;
-    for (const std::uint64_t w : t.addresses) s.word(w);
-    const std::uint32_t offset = offset_from(s, t);
-    return {iss_from(s.finish(t.ports, N * 8 + 4), now), offset};
+    const AesBlock a = taken_in(t);
+    return {iss_from(a, t, now), offset_from(a)};
   }
   template <std::size_t N>
   [[nodiscard]] Seq iss(const TupleWords<N>& t, Instant now) const {
-    Sip24 s = start_;
-    for (const std::uint64_t w : t.addresses) s.word(w);
-    return iss_from(s.finish(t.ports, N * 8 + 4), now);
+    return iss_from(taken_in(t), t, now);
   }
   template <std::size_t N>
   [[nodiscard]] std::uint32_t ts_offset(const TupleWords<N>& t) const {
-    Sip24 s = start_;
-    for (const std::uint64_t w : t.addresses) s.word(w);
-    return offset_from(s, t);
+    return offset_from(taken_in(t));
   }
 
  private:
-  // Two hosts that have one connection have more: what was last computed for an IPv4 pair is kept. `pair` has
-  // taken in the addresses.
-  struct Kept {
-    std::uint64_t addresses = 0;
-    std::uint32_t offset = 0;
-    bool filled = false;
-  };
+  static constexpr std::uint64_t tag_iss = 1;
+  static constexpr std::uint64_t tag_offset = 2;
+  static constexpr std::uint64_t tag_six = 6;
+
+  // What the last block is added to.
+  [[nodiscard]] AesBlock taken_in(const TupleWords<1>& t) const { return {t.addresses[0], 0}; }
+  [[nodiscard]] AesBlock taken_in(const TupleWords<4>& t) const {
+    const AesBlock far = aes_.encrypt(six_ ^ AesBlock{t.addresses[0], t.addresses[1]});
+    return aes_.encrypt(far ^ AesBlock{t.addresses[2], t.addresses[3]});
+  }
+  [[nodiscard]] std::uint32_t last(const AesBlock& a, std::uint64_t word) const {
+    return static_cast<std::uint32_t>(aes_.encrypt(a ^ AesBlock{0, word}).low);
+  }
+  [[nodiscard]] std::uint32_t offset_from(const AesBlock& a) const { return last(a, tag_offset << 32); }
   template <std::size_t N>
-  [[nodiscard]] std::uint32_t offset_from(Sip24 pair, const TupleWords<N>& t) const {
-    if constexpr (N == 1) {
-      Kept& k = kept_[t.addresses[0] * 0x9e3779b97f4a7c15 >> 58];
-      if (k.addresses != t.addresses[0] || !k.filled)
-        k = {t.addresses[0], static_cast<std::uint32_t>(pair.finish(0, N * 8)), true};
-      return k.offset;
-    } else {
-      return static_cast<std::uint32_t>(pair.finish(0, N * 8));
-    }
-  }
-  static Seq iss_from(std::uint64_t hash, Instant now) {
+  [[nodiscard]] Seq iss_from(const AesBlock& a, const TupleWords<N>& t, Instant now) const {
     // A shift, not a division: 4.096 µs where the RFC says "approximately 4".
-    return Seq{static_cast<std::uint32_t>(hash) + static_cast<std::uint32_t>(now.since_origin_ns() >> 12)};
+    return Seq{last(a, tag_iss << 32 | t.ports) + static_cast<std::uint32_t>(now.since_origin_ns() >> 12)};
   }
-  Sip24 start_;
-  mutable std::array<Kept, 64> kept_; // a source of a core's own: nobody else reads
+
+  Aes128 aes_;
+  AesBlock six_;
 };
 
 } // namespace tern::tcp
