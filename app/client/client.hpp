@@ -52,7 +52,7 @@ class Client {
   // When there is next something to do that no packet brings; for who wants to sleep until then.
   [[nodiscard]] Instant next_due(Instant now) const {
     Instant next = now + Duration::ms(1);
-    if (control_.cps.load(std::memory_order_relaxed) > 0) next = std::min(next, due_);
+    if (paced_) next = std::min(next, due_);
     if (plan_.think > Duration{} && line_.size() != 0)
       next = std::min(next, visits_[line_.first()].since + plan_.think);
     if (plan_.rps > 0 && line_.size() != 0) next = std::min(next, ask_due_);
@@ -159,6 +159,7 @@ class Client {
 
   void act(Instant now) {
     if (core_->congested()) return; // what waits behind the port is asked first; the clock of latencies runs
+    paced_ = false;
     if (stopping_) return wind_down();
     if (begun_ == Instant{}) begun_ = now;
     // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in
@@ -177,6 +178,7 @@ class Client {
     const double rate = plan_.share * control_.cps.load(std::memory_order_relaxed);
     std::uint32_t want = wanted(rate, now);
     if (rate <= 0 || want == 0) due_ = now;
+    paced_ = rate > 0 && want != 0 && !all_opened();
     for (; want != 0 && !all_opened(); --want) {
       if (rate <= 0) {
         if (!open(now, now)) return;
@@ -187,8 +189,12 @@ class Client {
       const std::uint64_t busy = under_way();
       if (late && !catch_up_.room(busy, stats_.load.get(Load::attempted) - busy, now)) return;
       if (!late) catch_up_.on_time(busy, now);
-      if (!open(due_, now)) return;
-      if (late) stats_.load.add(Load::late);
+      starved_ = starved_ && late;
+      if (!open(due_, now)) {
+        starved_ = true;
+        return;
+      }
+      if (late && !starved_) stats_.load.add(Load::late);
       due_ = due_ + interval(rate, now, carry_);
     }
   }
@@ -491,6 +497,9 @@ class Client {
   std::uint32_t next_looked_at_ = 0;
   Instant begun_;
   Instant due_;
+  bool paced_ = false; // that is when there is next something to open
+  bool starved_ =
+      false; // what is late waited for a port or a record: a note tells, and it is not the tester's fault
   double carry_ = 0;
   CatchUp catch_up_;
   Instant ask_due_; // --rps: the next request

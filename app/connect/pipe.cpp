@@ -20,7 +20,7 @@ bool is_file(int fd) {
   struct stat s {};
   return fstat(fd, &s) == 0 && S_ISREG(s.st_mode);
 }
-std::string_view words_of(CloseReason r) {
+std::string_view why_closed(CloseReason r) {
   switch (r) {
     case CloseReason::Reset:
       return "the peer reset the connection";
@@ -118,7 +118,7 @@ void Pipe::on_tick(Instant) {
 
 void Pipe::on_closed(Connection, CloseReason reason) {
   talk_->well = reason == CloseReason::Done && talk_->trouble.empty();
-  if (!talk_->well) fail(std::string{words_of(reason)});
+  if (!talk_->well) fail(std::string{why_closed(reason)});
   talk_->over = true;
 }
 

@@ -354,6 +354,7 @@ TEST(Tester, WasTheLimitIfItsCoreWasBusyOrOneInAHundredWasLate) {
       std::string::npos);
   EXPECT_NE(limit_of_tester({.busy = 0.96, .due = 1000}).find("96% busy"), std::string::npos);
   EXPECT_EQ(limit_of_tester({.late = 1, .due = 0}), ""); // nothing was measured
+  EXPECT_EQ(limit_of_tester({.late = 1, .due = 3}), ""); // of so few it says nothing
   EXPECT_EQ(limit_of_tester({.closed_loop = true, .busy = 0.9, .late = 500, .due = 1000}), "");
   EXPECT_NE(limit_of_tester({.closed_loop = true, .busy = 0.97}).find("97% busy"), std::string::npos);
 }
