@@ -22,7 +22,6 @@ namespace tern::app {
 namespace {
 
 using settings::ConfigError;
-constexpr std::chrono::seconds patience{1};
 
 sockaddr_un address_of(const std::string& path) {
   sockaddr_un a{};
@@ -40,7 +39,8 @@ bool connect_to(int fd, const sockaddr_un& a) {
 
 } // namespace
 
-ControlSocket::ControlSocket(const std::string& path) : path_(path) {
+ControlSocket::ControlSocket(const std::string& path, std::chrono::milliseconds patience)
+    : path_(path), patience_(patience) {
   const sockaddr_un a = address_of(path);
   Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const auto refuse = [&](const std::string& why) {
@@ -102,7 +102,7 @@ void ControlSocket::take_new(const Answers& answer) {
     if ((no_room || clients_.size() >= most_clients) && !clients_.empty())
       clients_.erase(std::ranges::min_element(clients_, {}, &Client::deadline));
     if (no_room) return std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    clients_.push_back({.fd = std::move(fd), .deadline = Clock::now() + patience});
+    clients_.push_back({.fd = std::move(fd), .deadline = Clock::now() + patience_});
     if (!serve(clients_.back(), answer)) clients_.pop_back();
   }
 }
@@ -116,7 +116,7 @@ bool ControlSocket::serve(Client& c, const Answers& answer) {
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) && Clock::now() < c.deadline;
     c.sent += static_cast<std::size_t>(n);
-    c.deadline = Clock::now() + patience; // who still reads may have it all
+    c.deadline = Clock::now() + patience_; // who still reads may have it all
   }
   return !c.answered;
 }
@@ -132,7 +132,7 @@ bool ControlSocket::read_line(Client& c, const Answers& answer) {
     const std::size_t end = c.text.find('\n');
     if (end == c.text.npos && n != 0 && c.text.size() <= longest_request) continue;
     c.answered = true;
-    c.deadline = Clock::now() + patience;
+    c.deadline = Clock::now() + patience_;
     const std::string line = c.text.substr(0, end); // an end without a newline ends the line too
     const auto refusal = [&](const std::string& why) {
       return line.starts_with("json ") ? as_json(mistake(why)) : as_text(mistake(why));

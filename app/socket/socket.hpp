@@ -41,20 +41,21 @@ class ControlSocket {
   static constexpr std::size_t most_unsent = 64U << 20;
 
   // Throws ConfigError. A socket that a dead process left behind is taken over; one that is answered is not.
-  explicit ControlSocket(const std::string& path);
+  explicit ControlSocket(const std::string& path,
+                         std::chrono::milliseconds patience = std::chrono::seconds(1));
   ~ControlSocket(); // the path goes too
   ControlSocket(const ControlSocket&) = delete;
   ControlSocket& operator=(const ControlSocket&) = delete;
 
   // Waits for at most this long (20 ms when there is an answer to send), and answers those who came. Nobody waits for
-  // another: who sends no whole line within a second, or takes nothing of the answer for so long, is hung up on.
+  // another: who sends no whole line within `patience`, or takes nothing of the answer for so long, is hung up on.
   void wait(int milliseconds, const Answers& answer);
 
  private:
   using Clock = std::chrono::steady_clock;
   struct Client {
     Fd fd{};
-    Clock::time_point deadline{}; // a second after it last moved
+    Clock::time_point deadline{}; // the patience after it last moved
     std::string text{};           // what it said so far; then what it is told
     std::size_t sent = 0;
     bool answered = false;
@@ -66,6 +67,7 @@ class ControlSocket {
   [[nodiscard]] bool read_line(Client& c, const Answers& answer);
 
   std::string path_;
+  std::chrono::milliseconds patience_;
   Fd listener_;
   std::vector<Client> clients_;
   std::vector<pollfd> polled_;

@@ -1,4 +1,4 @@
-// AES-128 (FIPS 197), a block at a time: the keyed function behind ISNs and timestamp offsets.
+// AES-128 (FIPS 197), a block at a time: the keyed function behind cookies, ISNs and timestamp offsets.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// SipHash (Aumasson, Bernstein): the keyed hash behind cookies, and what keys are derived by.
+// SipHash (Aumasson, Bernstein): a keyed hash of any bytes, and what keys are derived by.
 #pragma once
 
 #include <bit>

@@ -4,8 +4,7 @@ namespace tern::tcp {
 
 namespace {
 
-// SipHash as a pseudo-random function: (purpose, number, half) under the master key. 17 bytes, which no
-// tuple's message is long, so that a derived key never equals a cookie's hash.
+// SipHash as a pseudo-random function: (purpose, number, half) under the master key.
 SipKey derive(SipKey master, std::uint64_t purpose, std::uint64_t number) {
   const auto half = [&](std::uint64_t which) {
     Sip24 s{master};
@@ -23,7 +22,7 @@ constexpr std::uint64_t for_isn = 0x69736e;
 } // namespace
 
 CookieJar::CookieJar(SipKey master, std::uint32_t epoch)
-    : keys_{Sip24{master}, Sip24{master}, Sip24{master}, Sip24{master}},
+    : keys_{EpochKey{master}, EpochKey{master}, EpochKey{master}, EpochKey{master}},
       epoch_(epoch),
       since_(epoch - 1),
       master_(master),
@@ -43,7 +42,13 @@ void CookieJar::rotate(SipKey master) {
 void CookieJar::rekey(std::uint32_t epoch) {
   epoch_ = epoch;
   for (const std::uint32_t e : {epoch - 1, epoch, epoch + 1})
-    keys_[e & 3] = Sip24{derive(master_of(e), for_epochs, e)};
+    keys_[e & 3] = EpochKey{derive(master_of(e), for_epochs, e)};
+}
+
+CookieJar::EpochKey::EpochKey(SipKey key) : aes({key.k0, key.k1}) {
+  for (std::uint64_t family = 0; family < 2; ++family)
+    for (std::uint64_t timestamps = 0; timestamps < 2; ++timestamps)
+      start[family][timestamps] = aes.encrypt({family, timestamps});
 }
 
 Secrets derive_secrets(SipKey master) {

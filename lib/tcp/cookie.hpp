@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/aes.hpp"
 #include "base/seq.hpp"
 #include "base/siphash.hpp"
 #include "tcp/tuple.hpp"
@@ -34,7 +35,7 @@ struct Cookie {
 //   | mod4| ECN, under a mask  |                                |
 //   +-----+--------------------+--------------------------------+
 //
-// One SipHash-2-4 over tuple, the peer's ISN and whether timestamps were agreed, under the key of the epoch,
+// AES-128 of tuple, the peer's ISN and whether timestamps were agreed, under the key of the epoch,
 // gives the hash (21 bits), the mask (9), so that an outsider cannot guess the options' bits either, and what
 // goes into the timestamp (6). The options are not in the hash: who has the cookie for his tuple may claim
 // other options than he sent, which gains him nothing that his SYN could not have asked for.
@@ -104,10 +105,16 @@ class CookieJar {
   template <std::size_t N>
   [[nodiscard]] std::uint64_t hash(std::uint32_t slot, const TupleWords<N>& t, Seq irs,
                                    bool timestamps) const {
-    Sip24 s = keys_[slot];
-    for (const std::uint64_t w : t.addresses) s.word(w);
-    s.word(t.ports | static_cast<std::uint64_t>(irs.raw()) << 32);
-    return s.finish(timestamps ? 1 : 0, N * 8 + 9);
+    const EpochKey& k = keys_[slot];
+    AesBlock b = k.start[N == 1 ? 0 : 1][timestamps ? 1 : 0];
+    const std::uint64_t last = t.ports | static_cast<std::uint64_t>(irs.raw()) << 32;
+    if constexpr (N == 1) {
+      b = b ^ AesBlock { t.addresses[0], last };
+    } else {
+      b = k.aes.encrypt(b ^ AesBlock{t.addresses[0], t.addresses[1]});
+      b = k.aes.encrypt(b ^ AesBlock{t.addresses[2], t.addresses[3]}) ^ AesBlock { 0, last };
+    }
+    return k.aes.encrypt(b).low;
   }
   static std::uint8_t ts_bits_of(std::uint64_t h) { return static_cast<std::uint8_t>(h >> 58); }
   static std::uint32_t pack(const CookieFacts& f) {
@@ -128,7 +135,14 @@ class CookieJar {
   }
   void rekey(std::uint32_t epoch);
 
-  std::array<Sip24, 4> keys_; // by epoch mod 4; the one two epochs away is never read
+  // Blocks are chained (CBC). The first says of which family, and whether with timestamps: it is the same for all of its
+  // kind, so it stands here encrypted; and no message begins as one of another length does.
+  struct EpochKey {
+    explicit EpochKey(SipKey key);
+    Aes128 aes;
+    std::array<std::array<AesBlock, 2>, 2> start;
+  };
+  std::array<EpochKey, 4> keys_; // by epoch mod 4; the one two epochs away is never read
   [[nodiscard]] SipKey master_of(std::uint32_t epoch) const {
     return static_cast<std::int32_t>(epoch - since_) >= 0 ? master_ : before_;
   }

@@ -70,8 +70,8 @@ const std::string long_answer(8'000'000, 'a');
 // Serves until it goes.
 class Server {
  public:
-  explicit Server(const std::string& path)
-      : socket_(path), thread_([this] {
+  explicit Server(const std::string& path, std::chrono::milliseconds patience = std::chrono::seconds(1))
+      : socket_(path, patience), thread_([this] {
           while (!stop_)
             socket_.wait(20, [](std::string_view line) {
               return line == "long" ? long_answer : "you said " + std::string(line) + "\n";
@@ -181,13 +181,13 @@ TEST_F(Socket, WhoAsksOneThatIsStuckIsToldSo) {
 }
 
 TEST_F(Socket, SlowReaderThatGoesOnReadingGetsItAll) {
-  const Server s(path);
+  const Server s(path, std::chrono::seconds(3));
   const int fd = raw_connect(path);
   EXPECT_EQ(send(fd, "long\n", 5, MSG_NOSIGNAL), 5);
   std::string got;
   std::string piece(500'000, '\0');
   for (int i = 0; i < 6; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(250)); // a second and a half in all
+    std::this_thread::sleep_for(std::chrono::milliseconds(600)); // longer than its patience in all
     const ssize_t n = recv(fd, piece.data(), piece.size(), MSG_WAITALL);
     ASSERT_GT(n, 0);
     got.append(piece, 0, static_cast<std::size_t>(n));
