@@ -22,19 +22,41 @@ void declare(settings::Schema& s, SearchSettings& f) {
         "held: 99% of connects, and 99% of responses, take no longer than this (0: no limit)",
         Range{Duration{}, Duration::seconds(60)});
   s.add("find_from", f.first, "the first rate to try", Range{settings::Rate{1}, settings::Rate{100'000'000}});
-  s.add("find_to", f.most, "no rate above this is tried");
+  s.add("find_to", f.most, "no rate above this is tried",
+        Range{settings::Rate{1}, settings::Rate{settings::Rate::unlimited}});
   s.add("find_step", f.step,
         "how long to measure each rate; and how long a connection's step may take (1s to 5s of it), unless "
         "--timeout is given",
         Range{Duration::ms(100), Duration::seconds(3600)});
 }
 
-void prepare(const settings::Schema& s, const SearchSettings& search, LoadSettings& l) {
+void prepare(const settings::Schema& s, SearchSettings& search, LoadSettings& l) {
   if (!search.on) return;
   if (l.requests != 1) s.fail("find_max", "searches the rate of connections with one request each");
   if (l.connections != 0) s.fail("find_max", "runs until it has found the rate; leave --connections out");
   if (l.ramp > Duration{}) s.fail("find_max", "offers each rate at once; leave --ramp out");
+  if (l.warmup > Duration{}) s.fail("find_max", "measures each rate once it has settled; leave --warmup out");
+  if (s.given("duration"))
+    s.fail("find_max",
+           "runs until it has found the rate; leave --duration out, --find-step is a rate's time");
+  if (s.given("cps")) s.fail("find_max", "tries rates of its own; leave --cps out, see --find-from");
+  if (l.concurrency != 0)
+    s.fail("find_max", "wants each connection asked at once, and none held; leave --concurrency out");
+  if (!s.given("find_from")) search.first = std::min(search.first, search.most);
+  if (search.most < search.first)
+    s.fail("find_to",
+           fmt::format("below the first rate to try, which is {} (--find-from); raise this or lower that",
+                       settings::Value<settings::Rate>::print(search.first)));
   if (!s.given("timeout")) l.timeout = std::clamp(search.step, Duration::seconds(1), Duration::seconds(5));
+}
+
+// The first that were opened at this rate are over once as many are as had been opened at all before it. Half as long again,
+// for others live longer.
+bool Search::settled(const Sight& now) {
+  const double seconds = now.t - since_;
+  if (lifetime_ == 0 && now.completed + now.failed > opened_before_) lifetime_ = seconds;
+  if (lifetime_ == 0) return seconds >= most_settle_seconds;
+  return seconds >= std::max(settle_seconds, 1.5 * lifetime_);
 }
 
 void Search::judge(const Sight& now, const SlowestStage& p99) {

@@ -3,6 +3,7 @@
 //
 //   settle → measure → judge → next rate → …     a rate that failed is let drain before the next is tried
 //
+// A rate has settled when as many connections end as begin: not before its first ones are over, however long they live.
 // Rates double until one fails; then the gap between the highest held and the lowest failed is halved until
 // it is 2% of the rate.
 #pragma once
@@ -25,10 +26,10 @@ struct SearchSettings {
   Duration step = Duration::seconds(2);
 };
 void declare(settings::Schema&, SearchSettings&);
-// A load fit to be searched with; throws ConfigError where it cannot be. Who hangs must be given up before the next rate
-// is judged: without a word of the user's, after a step.
+// A load fit to be searched with, and rates to begin and to end with; throws ConfigError where there are none. Who hangs
+// must be given up before the next rate is judged: without a word of the user's, after a step.
 struct LoadSettings;
-void prepare(const settings::Schema&, const SearchSettings&, LoadSettings&);
+void prepare(const settings::Schema&, SearchSettings&, LoadSettings&);
 
 // What is seen of the run at a moment; counts since its beginning.
 struct Sight {
@@ -65,7 +66,7 @@ class Search {
       case State::start:
         return offer(now, static_cast<double>(settings_.first.per_second));
       case State::settle:
-        if (now.t - since_ < settle_seconds) return std::nullopt;
+        if (!settled(now)) return std::nullopt;
         (void)p99(true);
         begin_ = now;
         least_live_ = UINT64_MAX;
@@ -95,7 +96,8 @@ class Search {
 
  private:
   enum class State { start, settle, measure, drain, over };
-  static constexpr double settle_seconds = 0.3;
+  static constexpr double settle_seconds = 0.3;     // at least
+  static constexpr double most_settle_seconds = 30; // where none is over in that time
   static constexpr double drain_seconds = 10;
   static constexpr double resolution = 0.02; // of the rate
   static constexpr std::uint64_t drained_ = 16;
@@ -103,9 +105,12 @@ class Search {
   std::optional<double> offer(const Sight& now, double rate) {
     offered_ = rate;
     since_ = now.t;
+    opened_before_ = now.attempted;
+    lifetime_ = 0;
     state_ = State::settle;
     return rate;
   }
+  [[nodiscard]] bool settled(const Sight& now);
   void judge(const Sight& now, const SlowestStage& p99);
   std::optional<double> advance(const Sight& now);
   std::optional<double> end(std::string why);
@@ -118,6 +123,8 @@ class Search {
   double held_ = 0;   // the highest that was
   double failed_ = 0; // the lowest that was not; 0: none yet
   double since_ = 0;
+  std::uint64_t opened_before_ = 0; // at other rates
+  double lifetime_ = 0;             // of this rate's first connections; 0: none of them is over
   Sight begin_;
   std::uint64_t least_live_ = 0; // in the step's last quarter: one moment may be a pause of the machine's
 };

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/client/http_reader.hpp"
@@ -262,12 +264,15 @@ observe::Search played(SearchSettings s, System&& system) {
   return search.result();
 }
 
-// One that holds a rate up to `most`.
+// One that holds a rate up to `most`; the others are given up while nothing is offered.
 observe::Search searched(double most, double p99_us, const SearchSettings& s) {
   double completed = 0;
+  std::uint64_t failed = 0;
   return played(s, [&](Sight& now, double rate) {
     completed += std::clamp(rate, 0.0, most) * played_step;
     now.completed = static_cast<std::uint64_t>(completed);
+    if (rate < 0) failed = now.attempted - std::min(now.attempted, now.completed);
+    now.failed = failed;
     return rate > most / 2 ? p99_us : 10;
   });
 }
@@ -304,6 +309,75 @@ TEST(Search, ARateAtWhichNothingWasCompletedIsNotHeld) {
 TEST(Search, NothingAboveTheHighestAllowedIsTried) {
   const observe::Search found = searched(1e9, 20, {.most = {35'000}});
   EXPECT_EQ(found.found_cps, 35'000);
+}
+
+// Each connection lives for `life` seconds, however many there are, up to `most` a second.
+observe::Search searched_far(double life, double most, const SearchSettings& s) {
+  std::deque<std::pair<double, std::uint64_t>> opened; // when, and how many had been by then
+  double done = 0;
+  return played(s, [&](Sight& now, double) {
+    opened.emplace_back(now.t, now.attempted);
+    while (opened.front().first < now.t - life) opened.pop_front();
+    done = std::min(static_cast<double>(opened.front().second), done + most * played_step);
+    now.completed = static_cast<std::uint64_t>(done);
+    now.live = now.attempted - now.completed;
+    return 10.0;
+  });
+}
+
+TEST(Search, ALongPathIsNotHeldAgainstARate) {
+  for (const double life : {0.01, 0.6, 1.5, 3.0, 8.0}) {
+    const observe::Search found = searched_far(life, 1e9, {.first = {1000}, .most = {50'000}});
+    EXPECT_EQ(found.found_cps, 50'000) << life << ": " << found.stopped;
+    EXPECT_EQ(found.steps.size(), 7U) << life;
+  }
+}
+TEST(Search, OnALongPathTheRateThatIsHeldIsFound) {
+  for (const double life : {0.6, 1.5, 3.0}) {
+    const observe::Search found = searched_far(life, 10'000, {.first = {1000}});
+    EXPECT_NEAR(found.found_cps, 10'200, 400) << life << ": " << found.stopped;
+  }
+}
+
+// What is said of a search's settings; empty: nothing, and `search` is fit to be run.
+std::string complaint(const std::string& toml, SearchSettings& search) {
+  settings::Schema s;
+  LoadSettings load;
+  declare(s, load);
+  declare(s, search);
+  try {
+    s.load_text("[search]\nfind_max = true\n" + toml, "t");
+    prepare(s, search, load);
+  } catch (const settings::ConfigError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+TEST(Search, ItsFirstRateIsNoneAboveTheHighestAllowed) {
+  SearchSettings s;
+  EXPECT_EQ(complaint("find_to = 5000\n", s), "");
+  EXPECT_EQ(s.first.per_second, 5000U);
+  s = {};
+  EXPECT_EQ(complaint("find_to = \"5k\"\nfind_from = 5000\n", s), "");
+  s = {};
+  EXPECT_EQ(complaint("", s), "");
+  EXPECT_EQ(s.first.per_second, 10'000U);
+  s = {};
+  EXPECT_EQ(complaint("find_to = 5000\nfind_from = 6000\n", s),
+            "t:3:11: below the first rate to try, which is 6k (--find-from); raise this or lower that");
+  s = {};
+  EXPECT_EQ(complaint("find_to = 0\n", s).find("t:3:11: "), 0U);
+}
+
+// It would do nothing, or spoil the search.
+TEST(Search, WhatItCannotUseIsRefused) {
+  for (const char* load : {"concurrency = 100", "cps = 1000", "duration = \"5s\"", "warmup = \"1s\"",
+                           "ramp = \"1s\"", "connections = 5", "requests_per_connection = 3"}) {
+    SearchSettings s;
+    const std::string said = complaint(std::string{"[load]\n"} + load + "\n", s);
+    EXPECT_EQ(said.find("t:2:12: "), 0U) << load << ": " << said;
+  }
 }
 
 // Who drops a connection without a word fails it only when its time is out: by then another rate is on.
