@@ -11,6 +11,7 @@
 #include "app/client/http_reader.hpp"
 #include "app/client/load.hpp"
 #include "app/client/names.hpp"
+#include "app/client/pace.hpp"
 #include "app/client/visit.hpp"
 #include "runtime/core.hpp"
 
@@ -195,7 +196,7 @@ class Client {
         return;
       }
       if (late && !starved_) stats_.load.add(Load::late);
-      due_ = due_ + interval(rate, now, carry_);
+      due_ = due_ + interval(rate, due_, carry_);
     }
   }
 
@@ -228,10 +229,8 @@ class Client {
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(room, most_a_turn));
   }
   // Even pacing: the fraction of a nanosecond is carried, so the rate is exact.
-  [[nodiscard]] Duration interval(double rate, Instant now, double& carry) const {
-    const Duration since = now - begun_;
-    if (since < plan_.ramp) rate *= std::max(0.02, since.as_seconds() / plan_.ramp.as_seconds());
-    carry += 1e9 / rate;
+  [[nodiscard]] Duration interval(double rate, Instant due, double& carry) const {
+    carry += gap_ns(rate, due - begun_, plan_.ramp);
     const auto whole = static_cast<std::int64_t>(carry);
     carry -= static_cast<double>(whole);
     return Duration::ns(whole);
@@ -330,7 +329,7 @@ class Client {
       if (!all_busy_ && now - ask_due_ > Duration::ms(1)) stats_.load.add(Load::late);
       ask(leave_line(i), visits_[i], now);
       visits_[i].begin(ask_due_, now);
-      ask_due_ = ask_due_ + interval(rate, now, ask_carry_);
+      ask_due_ = ask_due_ + interval(rate, ask_due_, ask_carry_);
     }
     if (ask_due_ > now) all_busy_ = false;
   }

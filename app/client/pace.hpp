@@ -1,0 +1,27 @@
+// Open loop: when the next is due.
+//
+//   rate  |        ________      In a ramp of length T the rate at t is rate * t / T, and what is due by then is its
+//         |      /               integral, rate * t² / 2T. The next is due where that is one more: at a few a second
+//         |   /                  the rate of the moment would say too much or, at the beginning, nothing.
+//         |/______T_______ t
+#pragma once
+
+#include <cmath>
+
+#include "base/time.hpp"
+
+namespace tern::app {
+
+// From what is due `since` the beginning to the next, in nanoseconds.
+[[nodiscard]] inline double gap_ns(double rate, Duration since, Duration ramp) {
+  if (since >= ramp) return 1e9 / rate;
+  const double s = since.as_seconds();
+  const double all = ramp.as_seconds();
+  const double next = std::sqrt(s * s + 2 * all / rate);
+  if (next <= all) return (next - s) * 1e9;
+  const double in_ramp =
+      rate * (all * all - s * s) / (2 * all); // of the one; the rest comes at the full rate
+  return (all - s + (1 - in_ramp) / rate) * 1e9;
+}
+
+} // namespace tern::app
