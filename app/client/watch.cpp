@@ -78,6 +78,12 @@ bool Watch::all_done() const {
                      [](const LoadStation* s) { return s->done.load(std::memory_order_acquire); });
 }
 
+bool Watch::offering() const {
+  return stopped_.ns == 0 && std::any_of(clients_.begin(), clients_.end(), [](const LoadStation* s) {
+           return s->stopped_ns.load(std::memory_order_relaxed) == 0;
+         });
+}
+
 void Watch::begin_measuring() {
   measuring_ = true;
   base_ = totals_of(stations_);
@@ -124,6 +130,7 @@ void Watch::run(const std::function<std::string()>& fault) {
   began_ns_ = monotonic_ns();
   base_ = beginning(stations_, began_ns_);
   last_.totals = base_;
+  const auto awaits_measuring = [&] { return !measuring_ && offering(); };
   const double measure_at = (load_.ramp + load_.warmup).as_seconds();
   const double end = load_.connections != 0 || search_.on() ? 1e18 : measure_at + load_.duration.as_seconds();
   if (measure_at == 0) measuring_ = true;
@@ -140,12 +147,12 @@ void Watch::run(const std::function<std::string()>& fault) {
   int heeded = 0; // signals
   while (!all_done()) {
     const double t = now();
-    const double until = std::min(
-        {next, t < end ? end : 1e18, measuring_ ? 1e18 : measure_at, t + (search_.on() ? 0.02 : 0.1)});
+    const double until = std::min({next, t < end ? end : 1e18, awaits_measuring() ? measure_at : 1e18,
+                                   t + (search_.on() ? 0.02 : 0.1)});
     // Short, so that a signal or the end is soon seen; and few, for the cores are the run's.
     while (now() < until && stop_signals() == heeded && !all_done())
       std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(until - now(), 0.0, 0.01)));
-    if (!measuring_ && now() >= measure_at) begin_measuring();
+    if (awaits_measuring() && now() >= measure_at) begin_measuring();
     if (now() >= next) {
       take_interval();
       next += interval_.as_seconds();
@@ -255,11 +262,14 @@ void Watch::conclude() {
                              cycles_each(all.subspan(clients_.size()), end.completed)};
   tell_cores(s, end, between(base_, stopped_, stations_), stations_);
   latencies(s);
-  tester(s);
+  if (measuring_) tester(s);
   s.memory = memory();
   const auto note = [&](std::uint64_t n, const char* what) {
     if (n != 0) s.notes.push_back(fmt::format("{} {}", n, what));
   };
+  if (!measuring_)
+    s.notes.push_back(
+        "it ended before --ramp and --warmup did: nothing was measured, and latencies are of all that ran");
   if (s.live_peak < load_.concurrency && load_.connections == 0)
     s.notes.push_back(
         fmt::format("{} connections were to be held, {} were open at most: give them time with --ramp, "

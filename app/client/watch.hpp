@@ -39,6 +39,7 @@ class Watch {
  private:
   [[nodiscard]] double now() const;
   [[nodiscard]] bool all_done() const;
+  [[nodiscard]] bool offering() const; // some client still may open or ask; what comes after is the drain
   void stop();
   // What had been counted by then.
   struct Moment {

@@ -1,0 +1,98 @@
+// The thread that watches a run, over a client that only counts.
+#include "app/client/watch.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <thread>
+
+#include "app/client/load.hpp"
+#include "support/eal.hpp"
+
+namespace tern::app {
+namespace watch_test {
+
+// A client's core that does nothing of its own.
+struct StillClient {
+  StillClient()
+      : shard(process_arena(), {.connections = 64, .time_wait_records = 64}, pool.pool(), Instant{},
+              "still") {
+    station.gauges = &gauges;
+    station.shard = &shard;
+    station.net = &net;
+    station.port = &port;
+    station.load = &stats;
+  }
+
+  test::TestPool pool{63};
+  Shard shard;
+  Gauges gauges;
+  net::NetCounters net;
+  io::PortCounters port;
+  LoadStats stats;
+  LoadStation station;
+};
+
+// A run of 60 ms of ramp and 60 ms of warm-up, in which `at(milliseconds)` says what ends it; its drain lasts to 250 ms, and
+// counts.
+template <class At>
+observe::Result run(StillClient& client, At&& at) {
+  LoadSettings load;
+  load.cps = settings::Rate{1000};
+  load.ramp = Duration::ms(60);
+  load.warmup = Duration::ms(60);
+  OutputSettings out;
+  out.quiet = true;
+  out.interval = Duration::ms(10); // it looks as often
+  LoadControl control;
+  observe::Result result;
+  const LoadStation* const clients[] = {&client.station};
+  Watch watch("a run", load, out, {}, clients, {}, control, result);
+  const auto began = std::chrono::steady_clock::now();
+  watch.run([&] {
+    const auto now = std::chrono::steady_clock::now();
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - began).count();
+    for (const Load n : {Load::attempted, Load::established, Load::completed, Load::late})
+      client.stats.load.add(n);
+    if (ms >= 250) client.station.done = true;
+    return at(ms);
+  });
+  watch.conclude();
+  return result;
+}
+
+void expect_nothing_measured(const observe::Summary& s) {
+  EXPECT_EQ(s.seconds, 0);
+  EXPECT_EQ(s.cps, 0);
+  EXPECT_EQ(s.client_limited_reason, "");
+  ASSERT_EQ(s.notes.size(), 1U);
+  EXPECT_NE(s.notes[0].find("nothing was measured"), std::string::npos) << s.notes[0];
+}
+
+TEST(Watch, WhoIsStoppedInTheRampMeasuresNothingThoughTheDrainIsLong) {
+  StillClient client;
+  const observe::Result r =
+      run(client, [](auto ms) { return ms < 20 ? std::string{} : std::string{"enough"}; });
+  EXPECT_EQ(r.summary.interrupted_reason, "enough");
+  expect_nothing_measured(r.summary);
+}
+
+TEST(Watch, WhoHasOpenedItsLastBeforeTheWarmupEndsMeasuresNothing) {
+  StillClient client;
+  const observe::Result r = run(client, [&](auto ms) {
+    if (ms >= 20 && client.station.stopped_ns == 0) client.station.stopped_ns = 1;
+    return std::string{};
+  });
+  EXPECT_FALSE(r.summary.interrupted);
+  expect_nothing_measured(r.summary);
+}
+
+TEST(Watch, BehindTheWarmupItIsMeasured) {
+  StillClient client;
+  const observe::Result r = run(client, [](auto) { return std::string{}; });
+  EXPECT_TRUE(r.summary.notes.empty()) << r.summary.notes[0];
+  EXPECT_EQ(r.summary.client_limited_reason.find("18446744"), std::string::npos);
+}
+
+} // namespace watch_test
+} // namespace tern::app
