@@ -48,6 +48,16 @@ class Client {
     return plan_.rests || (plan_.connections != 0 && stats_.load.get(Load::attempted) >= plan_.connections);
   }
   [[nodiscard]] bool all_over() const { return all_opened() && live_ == 0; }
+  // The rate of opens is no longer offered: the last has had its time until the next would have come. Those that stay and
+  // ask again are a load for longer.
+  [[nodiscard]] bool all_offered(Instant now) const {
+    return !plan_.keeps() && control_.cps.load(std::memory_order_relaxed) > 0 && all_opened() && now >= due_;
+  }
+  // Once all are opened, when the last of them was, or was completed: who is then still waited for is never answered.
+  // Before that, or with none completed, `now`.
+  [[nodiscard]] Instant last_active(Instant now) const {
+    return all_opened() && completed_at_ != Instant{} ? std::max(opened_at_, completed_at_) : now;
+  }
   [[nodiscard]] std::uint64_t live() const { return live_ + bad_open(); }
   [[nodiscard]] bool stopping() const { return stopping_; }
   // When there is next something to do that no packet brings; for who wants to sleep until then.
@@ -133,8 +143,9 @@ class Client {
     const bool done =
         why == CloseReason::Done || (why == CloseReason::Aborted && plan_.closer == Closer::reset);
     if (v.phase == Phase::closing && done && !v.has(Visit::bad)) {
+      completed_at_ = core_->now();
       stats_.load.add(Load::completed);
-      stats_.close.record(age(v, core_->now()));
+      stats_.close.record(age(v, completed_at_));
     } else {
       stats_.load.add(cause(v, why));
       if (v.phase == Phase::connecting) stats_.connect.record(age(v, core_->now()));
@@ -151,7 +162,7 @@ class Client {
       if (bad_[i].size() > stats_.bad_open_peak[i].load(std::memory_order_relaxed))
         stats_.bad_open_peak[i].store(bad_[i].size(), std::memory_order_relaxed);
     }
-    if (bad_open() != 0) let_sip();
+    if (bad_open() != 0) let_sip(now);
     expire(now);
   }
 
@@ -251,6 +262,7 @@ class Client {
     v.begin(intended, now);
     v.left = plan_.requests == 0 ? Visit::forever : plan_.requests;
     v.phase = Phase::connecting;
+    opened_at_ = now;
     ++live_;
     ++opening_;
     stats_.load.add(Load::attempted);
@@ -371,12 +383,14 @@ class Client {
     stats_.bad.add(Bad::slow_bytes, n);
     if (n != 0 && p.empty() && plan_.keeps()) c.send(StaticBytes{plan_.request});
   }
-  // Each slow reader once a second.
-  void let_sip() {
+  // Each slow reader once a second, the first time a second after it began: who was last at it is last in line.
+  void let_sip(Instant now) {
     constexpr std::uint32_t sip_bytes = 512;
     Line& slow = bad_[static_cast<std::size_t>(Vice::slow)];
     for (std::uint32_t n = slow.size() == 0 ? 0 : slow.size() / 1000 + 1; n != 0; --n) {
       const std::uint32_t i = slow.first();
+      if (now - visits_[i].since < Duration::seconds(1)) return;
+      visits_[i].begin(now);
       slow.leave(visits_.get(), i);
       slow.join(visits_.get(), i);
       if (!visits_[i].has(Visit::connected)) continue;
@@ -495,6 +509,8 @@ class Client {
   std::uint64_t acts_ = 0; // opens, and those called out of the line, so far
   std::uint32_t next_looked_at_ = 0;
   Instant begun_;
+  Instant opened_at_; // the last of them
+  Instant completed_at_;
   Instant due_;
   bool paced_ = false; // that is when there is next something to open
   bool starved_ =

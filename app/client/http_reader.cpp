@@ -129,7 +129,8 @@ HttpReader::Step HttpReader::read_head(Visit& v, Payload& p) {
     v.set(Visit::http_chunked);
   else if (!h.has_length)
     v.set(Visit::http_to_end | Visit::http_last);
-  // Errors have other bodies, and are counted as what they are.
+  // An error is no answer, whatever its body, and teaches none.
+  if (verify_ && h.status >= 400) v.set(Visit::bad);
   if (!known_ && verify_ && teacher_ == nullptr && h.status < 400) teacher_ = &v;
   return Step::whole;
 }

@@ -21,11 +21,11 @@ struct LoadStation : Station {
   std::atomic<std::uint64_t> beside_cycles{0};
   // On the machine's monotonic clock.
   std::atomic<std::int64_t> began_ns{0};
-  std::atomic<std::int64_t> stopped_ns{0}; // opened its last
+  std::atomic<std::int64_t> stopped_ns{0}; // where what is measured ends
   std::atomic<std::uint64_t> completed_when_stopped{0};
   std::atomic<std::uint64_t> requests_when_stopped{0};
   std::atomic<std::uint64_t> bytes_when_stopped{0};
-  std::atomic<bool> done{false}; // and has seen it end
+  std::atomic<bool> done{false}; // nothing is open any more
 
   [[nodiscard]] Tally tally() const override;
   [[nodiscard]] std::uint64_t busy_cycles() const override;

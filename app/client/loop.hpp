@@ -56,21 +56,32 @@ void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl&
     station.driving_cycles.store(driving, std::memory_order_relaxed);
     station.beside_cycles.store(beside, std::memory_order_relaxed);
   };
+  const auto end_measuring = [&](Instant at) {
+    station.completed_when_stopped.store(stats.load.get(Load::completed), std::memory_order_relaxed);
+    station.requests_when_stopped.store(stats.load.get(Load::requests), std::memory_order_relaxed);
+    station.bytes_when_stopped.store(stats.load.get(Load::response_bytes), std::memory_order_relaxed);
+    station.stopped_ns.store(at.since_origin_ns(), std::memory_order_relaxed);
+  };
   Rest rest(idle == IdlePolicy::Adaptive);
   Instant now = worker.clock().now();
   station.began_ns.store(now.since_origin_ns(), std::memory_order_relaxed);
+  bool measured = false;
+  bool offered = false;
   for (std::uint32_t turns = 0; !control.stop.load(std::memory_order_relaxed) && !lost();) {
     drive(now);
     now = worker.turn();
     beside += each(now);
     rest.after_turn(worker, client, now);
     if (++turns % 256 == 0) note();
+    if (!offered && client.all_offered(now)) {
+      offered = true;
+      // Else they take longer than the load lasted: of them all, the last is waited for.
+      measured = 2 * stats.load.get(Load::completed) >= stats.load.get(Load::attempted);
+      if (measured) end_measuring(now);
+    }
     if (client.all_over()) break;
   }
-  station.completed_when_stopped.store(stats.load.get(Load::completed), std::memory_order_relaxed);
-  station.requests_when_stopped.store(stats.load.get(Load::requests), std::memory_order_relaxed);
-  station.bytes_when_stopped.store(stats.load.get(Load::response_bytes), std::memory_order_relaxed);
-  station.stopped_ns.store(now.since_origin_ns(), std::memory_order_relaxed);
+  if (!measured) end_measuring(client.last_active(now));
   client.stop();
   const Instant patience = now + timeout + timeout / 8 + Duration::seconds(1);
   for (std::uint32_t turns = 0; client.live() != 0 && stop_signals() < 2 && now < patience && !lost();) {

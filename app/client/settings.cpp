@@ -120,8 +120,10 @@ void check_sources(const settings::Schema& s, const LoadSettings& l, const NodeS
     s.fail("sources", fmt::format("{}, fewer than the {} {}asked for; {}", have, open,
                                   n.number == 0 ? "" : "of its share that are ", cure));
   if (l.cps.is_max()) return;
-  const double resting =
-      static_cast<double>(l.cps.per_second) * (rest_seconds(l, t) + thinking_seconds(l)) + l.concurrency;
+  double rest = rest_seconds(l, t);
+  if (l.connections == 0) rest = std::min(rest, seconds_of(l)); // else their number ends the run
+  double resting = static_cast<double>(l.cps.per_second) * (rest + thinking_seconds(l)) + l.concurrency;
+  if (l.connections != 0) resting = std::min(resting, static_cast<double>(l.connections));
   if (static_cast<double>(pairs.all()) < resting)
     s.fail("sources",
            fmt::format("{}, fewer than the {:.0f} that are open or rest in TIME-WAIT at {} rate; {}, or a "

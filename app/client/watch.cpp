@@ -19,11 +19,12 @@ std::int64_t monotonic_ns() {
       .count();
 }
 
-Sight sight_of(double t, const Totals& now, const observe::Interval& lately) {
+// `errors`: responses that were no answer, of connections that are completed all the same.
+Sight sight_of(double t, const Totals& now, const observe::Interval& lately, std::uint64_t errors) {
   Sight s{.t = t,
           .attempted = now.attempted,
           .completed = now.completed,
-          .failed = now.failed.total(),
+          .failed = now.failed.total() + errors,
           .late = now.late,
           .live = now.live};
   for (const observe::CoreLoad& c : lately.cores)
@@ -84,6 +85,13 @@ bool Watch::offering() const {
          });
 }
 
+std::uint64_t Watch::errors() const {
+  if (load_.verify) return 0; // such connections have failed
+  std::uint64_t n = 0;
+  for (const LoadStation* s : clients_) n += s->load->load.get(Load::bad_status);
+  return n;
+}
+
 void Watch::begin_measuring() {
   measuring_ = true;
   base_ = totals_of(stations_);
@@ -93,8 +101,22 @@ void Watch::begin_measuring() {
 
 // What is still open finishes; what is measured ends here.
 void Watch::stop() {
-  if (stopped_.ns == 0) stopped_ = totals_of(stations_);
+  end_measuring();
   control_.stop.store(true, std::memory_order_relaxed);
+}
+
+// Where so many connections are opened and no more: what waits at the end for those that are never answered is no part
+// of what is measured.
+void Watch::follow() {
+  Totals now = totals_of(stations_);
+  if (now.attempted != active_.attempted || now.completed != active_.completed) active_ = std::move(now);
+}
+void Watch::end_measuring() {
+  if (stopped_.ns != 0) return;
+  stopped_ = totals_of(stations_);
+  const bool all_open = load_.connections != 0 && stopped_.attempted >= load_.connections;
+  const bool same = active_.attempted == stopped_.attempted && active_.completed == stopped_.completed;
+  if (all_open && same && active_.completed != 0 && active_.ns > base_.ns) stopped_ = active_;
 }
 
 observe::Interval Watch::interval(const Moment& from, const Moment& to) const {
@@ -153,6 +175,7 @@ void Watch::run(const std::function<std::string()>& fault) {
     while (now() < until && stop_signals() == heeded && !all_done())
       std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(until - now(), 0.0, 0.01)));
     if (awaits_measuring() && now() >= measure_at) begin_measuring();
+    if (load_.connections != 0) follow();
     if (now() >= next) {
       take_interval();
       next += interval_.as_seconds();
@@ -161,7 +184,7 @@ void Watch::run(const std::function<std::string()>& fault) {
       const Totals totals = totals_of(stations_);
       const observe::Interval lately = between(before, totals, stations_);
       if (lately.seconds > 0.5) before = totals;
-      if (const auto rate = search_.look(sight_of(now(), totals, lately), p99))
+      if (const auto rate = search_.look(sight_of(now(), totals, lately, errors()), p99))
         control_.cps.store(*rate, std::memory_order_relaxed);
       if (search_.over()) stop();
     }
@@ -176,7 +199,7 @@ void Watch::run(const std::function<std::string()>& fault) {
     }
   }
   take_interval();
-  if (stopped_.ns == 0) stopped_ = totals_of(stations_); // the clients had opened all that was asked for
+  end_measuring(); // if the clients had opened all that was asked for
 }
 
 void Watch::rates(observe::Summary& s) const {
@@ -270,6 +293,8 @@ void Watch::conclude() {
   if (!measuring_)
     s.notes.push_back(
         "it ended before --ramp and --warmup did: nothing was measured, and latencies are of all that ran");
+  else if (s.seconds <= 0) // it began for one that was never answered
+    s.notes.emplace_back("all others were completed before --ramp and --warmup ended: nothing was measured");
   if (s.live_peak < load_.concurrency && load_.connections == 0)
     s.notes.push_back(
         fmt::format("{} connections were to be held, {} were open at most: give them time with --ramp, "

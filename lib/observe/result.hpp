@@ -238,8 +238,10 @@ struct Attack {
 };
 
 struct Summary {
-  double seconds = 0; // the measured part: without warm-up, ramp and drain
-  double cps = 0;     // completed connections a second in it; of a search the mean over all rates tried
+  // The measured part: without warm-up, ramp and drain. A number of connections at a rate ends it as the last has been
+  // opened, if most are completed by then; else the last that is completed does.
+  double seconds = 0;
+  double cps = 0; // completed connections a second in it; of a search the mean over all rates tried
   double accepted_per_second = 0; // a server's: its rate, whoever closes and however
   double requests_per_second = 0;
   double response_bytes_per_second = 0; // what reached the application

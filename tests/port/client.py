@@ -24,6 +24,7 @@ http {{
   log_format each '$connection $status $body_bytes_sent';
   {log}
   server {{ listen 80 backlog=4096; listen [::]:80 backlog=4096; root {folder}/www; default_type text/plain; }}
+  server {{ listen 82 backlog=4096; return 503; }}
   server {{ listen 127.0.0.1:8081; access_log off; location / {{ stub_status; }} }}
 }}
 """

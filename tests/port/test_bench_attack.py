@@ -38,6 +38,7 @@ def attacked(*words):
     lib.check(c["attempted"] == c["completed"] > 0, f"{words}: not every good client was served: {c}")
     lib.check("Bad clients" in out, out)
     lib.check("not given back" not in out, f"packets are missing:\n{out}")
+    s["seconds_in_all"] = r["intervals"][-1]["t"]
     return s, r["intervals"]
 
 
@@ -72,6 +73,8 @@ def held():
                     "--close", "client")
     a = kind(s, "slow-reader")
     lib.check(a["open_peak"] == a["established"] == 50 and 0 < a["response_bytes"] < 50 * 200000, f"{a}")
+    # Few are as slow as many: 512 bytes a second each, from a second after they began.
+    lib.check(a["response_bytes"] <= 50 * 512 * s["seconds_in_all"], f"{a} in {s['seconds_in_all']} s")
     ok("500 mute connections, 50 slow readers: held, and every good client served")
 
 

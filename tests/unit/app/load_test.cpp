@@ -186,6 +186,41 @@ TEST(Load, ConnectionsThatThinkAreOpenTogether) {
   EXPECT_EQ(connection_records(l), one + 1000);
 }
 
+std::string refusal(const LoadSettings& l) {
+  LoadSettings declared = l;
+  settings::Schema s;
+  declare(s, declared);
+  NodeSettings n;
+  n.tcp.timestamps = false; // a pair rests for a minute
+  try {
+    check(s, l, n, 1);
+  } catch (const settings::ConfigError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+TEST(Load, NoMoreSourcesAreAskedForThanTheRunOpens) {
+  LoadSettings l;
+  l.sources = {*Prefix::parse("10.0.0.1/32")};
+  l.closer = Closer::client;
+  l.cps = settings::Rate{100'000};
+  EXPECT_NE(refusal(l).find("1100000 that are open or rest in TIME-WAIT"), std::string::npos) << refusal(l);
+  l.connections = 64'000;
+  EXPECT_EQ(refusal(l), "");
+  l.connections = 65'000; // one address has 64,512 ports
+  EXPECT_NE(refusal(l).find("65000 that are open"), std::string::npos) << refusal(l);
+  l.connections = 0;
+  l.cps = settings::Rate{5000};
+  l.duration = Duration::seconds(10); // it ends before the first pair has rested
+  EXPECT_EQ(refusal(l), "");
+  l.duration = Duration::seconds(100);
+  EXPECT_NE(refusal(l).find("300000 that are open"), std::string::npos) << refusal(l);
+  l.connections = 1'000'000; // the duration is not what ends it
+  l.duration = Duration::seconds(10);
+  EXPECT_NE(refusal(l).find("300000 that are open"), std::string::npos) << refusal(l);
+}
+
 // Who is opened late, because the tester was, has his whole time-out from then on; his latency counts from when
 // he was due.
 TEST(Visit, IsNotTiredForHavingBegunLate) {
@@ -505,6 +540,18 @@ TEST(HttpReader, WithoutAnExpectedBodyTheFirstOneIs) {
   EXPECT_FALSE(read("fIrst"));
   EXPECT_FALSE(read("firs"));
   EXPECT_FALSE(read("first!"));
+}
+TEST(HttpReader, AnErrorIsNoAnswerWhateverItsBody) {
+  const test::TestPool pool;
+  for (const char* status : {"200 OK", "302 Found", "404 Not Found", "503 Busy"})
+    for (const char* body : {"hello", ""}) // known, or learned: an error teaches nothing
+      for (const bool verify : {true, false}) {
+        HttpReader reader(body, verify, *body == 0);
+        Visit v;
+        const std::string text = "HTTP/1.1 " + std::string{status} + "\r\nContent-Length: 5\r\n\r\nhello";
+        EXPECT_EQ(read_cut(reader, v, text, 20, pool.pool()), HttpReader::Step::whole);
+        EXPECT_EQ(v.has(Visit::bad), verify && *status >= '4') << status << " " << body << verify;
+      }
 }
 TEST(HttpReader, ABodyOfAnyLengthIsComparedToItsLastByte) {
   const test::TestPool pool{4095};
