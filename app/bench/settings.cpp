@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <set>
-#include <thread>
 
 #include "app/bench/ends.hpp"
+#include "io/eal.hpp"
 #include "runtime/key_file.hpp"
 #include "runtime/node_port.hpp"
 #include "runtime/worker.hpp"
@@ -86,8 +86,8 @@ BenchCores cores_of(const settings::Schema& s, const BenchSettings& b) {
   const auto& all = b.node.cores;
   BenchCores c;
   if (all.empty()) {
-    const unsigned other = std::thread::hardware_concurrency() > 1 ? 1 : 0;
-    return {{0}, {other}, other == 0};
+    const std::vector<unsigned> mine = io::allowed_cpus(); // a container may have any of the machine's
+    return {{mine.front()}, {mine[mine.size() > 1 ? 1 : 0]}, mine.size() == 1};
   }
   if (all.size() == 1) return {all, all, true};
   constexpr std::size_t most = 64;

@@ -22,17 +22,6 @@ std::uint64_t read_number(const std::filesystem::path& file) {
   return in >> n ? n : 0;
 }
 
-// Every CPU this thread may run on, as EAL's lcore lists say it.
-std::string allowed_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return "0";
-  std::string list;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    if (CPU_ISSET(cpu, &set)) list += (list.empty() ? "" : ",") + std::to_string(cpu);
-  return list;
-}
-
 bool hex_run(std::string_view& s, std::size_t least, std::size_t most) {
   std::size_t n = 0;
   while (n < s.size() && n < most && std::isxdigit(static_cast<unsigned char>(s[n])) != 0) ++n;
@@ -46,6 +35,16 @@ bool literal(std::string_view& s, char c) {
 }
 
 } // namespace
+
+std::vector<unsigned> allowed_cpus() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return {0};
+  std::vector<unsigned> cpus;
+  for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+  return cpus;
+}
 
 HugePageState read_huge_pages(std::string_view sys_dir) {
   HugePageState state;
@@ -90,7 +89,7 @@ EalChoice choose_eal(const EalSettings& s, const HugePageState& pages) {
   if (s.devices.empty()) c.arguments.emplace_back("--no-pci");
   for (const auto& d : s.devices) c.arguments.insert(c.arguments.end(), {"-a", d});
   if (!s.telemetry) c.arguments.emplace_back("--no-telemetry");
-  std::string lcores = "0@(" + allowed_cpus() + ")";
+  std::string lcores = fmt::format("0@({})", fmt::join(allowed_cpus(), ","));
   for (std::size_t i = 0; i < s.cores.size(); ++i) lcores += fmt::format(",{}@{}", i + 1, s.cores[i]);
   c.arguments.insert(c.arguments.end(), {"--lcores", lcores});
   c.arguments.emplace_back(s.verbose ? "--log-level=*:info" : "--log-level=*:error");

@@ -19,6 +19,9 @@ struct EalSettings {
   bool telemetry = false; // DPDK's telemetry socket (needs a writable run-time directory)
 };
 
+// Every CPU this thread may run on, in order; never none.
+[[nodiscard]] std::vector<unsigned> allowed_cpus();
+
 // What the machine offers, read from /sys: handed in, so that the choice is testable.
 struct HugePageState {
   std::uint64_t free_bytes = 0;

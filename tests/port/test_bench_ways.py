@@ -5,6 +5,7 @@
 usage: test_bench_ways.py <path of tern>
 """
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -59,6 +60,16 @@ def cores():
     ok("two cores a side, and one for both: every core has connections of its own")
 
 
+def allowed():
+    """Without --cores: the CPUs that the process may run on, whichever they are; the last alone, then all."""
+    mine = sorted(os.sched_getaffinity(0))
+    for cpus in ([mine[-1]], mine):
+        os.sched_setaffinity(0, cpus)
+        used = {c["role"]: c["core"] for c in bench("--connections", "300")["cores"]}
+        lib.check(used == {"client": cpus[0], "server": cpus[min(1, len(cpus) - 1)]}, f"on {cpus}: {used}")
+    ok("without --cores it runs on the first two CPUs that it may")
+
+
 def requests():
     s = bench("--requests-per-connection", "0", "--concurrency", "20", "--rps", "400", "--duration", "1s", "--warmup", "200ms")
     lib.check(not s["closed_loop"] and s["connections"]["attempted"] == 20, f"{s['connections']} {s['closed_loop']}")
@@ -75,6 +86,9 @@ def requests():
     s = bench("--requests-per-connection", "3", "--think", "20ms", "--connections", "200")
     lib.check(s["requests"] == 600, f"{s['requests']}")
     ok("think")
+    s = bench("--connections", "100", "--warmup", "1h")
+    lib.check(s["cps"] == s["seconds"] == 0 and len(s["notes"]) == 1 and "--warmup" in s["notes"][0], f"{s['seconds']} s {s['notes']}")
+    ok("all was over before the warm-up was: it is said")
 
 
 def cannot():
@@ -96,6 +110,7 @@ def test():
     cannot()
     ways()
     cores()
+    allowed()
     requests()
 
 
