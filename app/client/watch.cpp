@@ -293,7 +293,7 @@ void Watch::conclude() {
   if (!measuring_)
     s.notes.push_back(
         "it ended before --ramp and --warmup did: nothing was measured, and latencies are of all that ran");
-  else if (s.seconds <= 0) // it began for one that was never answered
+  else if (s.seconds <= 0 && load_.connections != 0) // it began for one that was never answered
     s.notes.emplace_back("all others were completed before --ramp and --warmup ended: nothing was measured");
   if (s.live_peak < load_.concurrency && load_.connections == 0)
     s.notes.push_back(

@@ -81,6 +81,10 @@ def straggler(far, near):
         if "--cps" in words:
             lib.check(s["seconds"] > 0.9 and s["cps"] < 101, f"{words}: {s['cps']}/s in {s['seconds']} s")
     ok("one of 100 is never answered: what was measured ends with the others")
+    with one_unanswered(near, 7000):
+        s = summary(far, "--target", f"{KERNEL}:7000", "--connections", "20", "--timeout", "7s", "--warmup", "5s", "--in-progress", "4")
+    lib.check(s["seconds"] == s["cps"] == 0 and len(s["notes"]) == 1 and "nothing was measured" in s["notes"][0], f"{s['notes']}")
+    ok("the others were completed before the warm-up was over: it is said that nothing was measured")
 
 
 def sources(far):
