@@ -40,8 +40,8 @@ def test():
         peer.finish()
     print("ok - 3 MB by SHA-256, every frame sound", flush=True)
     with over_xdp("--mode", "http", "--response-size", "500") as peer:
-        out = peer.ns.run("wrk", "-t", 1, "-c", 40, "-d", "2s", "-H", "Connection: close", f"http://{server.TERN}/",
-                          timeout=20)
+        out = peer.ns.run("wrk", "-t", 1, "-c", 40, "-d", "2s", "--timeout", "20s", "-H", "Connection: close",
+                          f"http://{server.TERN}/", timeout=40)
         counters = peer.finish()
     requests = int(re.search(r"(\d+) requests in", out).group(1))
     lib.check(requests > 50 and "Socket errors" not in out and counters["accepted"] >= requests, f"{out}\n{counters}")

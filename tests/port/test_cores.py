@@ -23,9 +23,9 @@ def per_core(out):
 
 def load(name, over, *options):
     with over("--mode", "http", "--response-size", "500", *CORES, *options, tag="cores") as peer:
-        out = peer.ns.run("wrk", "-t", 1, "-c", 40, "-d", "2s", "-H", "Connection: close",
+        out = peer.ns.run("wrk", "-t", 1, "-c", 40, "-d", "2s", "--timeout", "20s", "-H", "Connection: close",
                           f"http://{server.TERN}/", timeout=20)
-        kept = peer.ns.run("wrk", "-t", 1, "-c", 40, "-d", "1s", f"http://{server.TERN}/", timeout=20)
+        kept = peer.ns.run("wrk", "-t", 1, "-c", 40, "-d", "1s", "--timeout", "20s", f"http://{server.TERN}/", timeout=20)
         total = peer.finish(20)
         text = peer.program.output()
     for what in (out, kept):
@@ -45,10 +45,10 @@ def load(name, over, *options):
 
 def ends(over):
     """SIGTERM: whoever is served may finish; who dawdles is reset when the drain is over."""
-    with over("--mode", "echo", "--listen", "7", "--drain", "2s", *CORES, tag="drain") as peer, \
+    with over("--mode", "echo", "--listen", "7", "--drain", "5s", *CORES, tag="drain") as peer, \
             server.inside(peer.ns):
         good = [server.connect(7) for _ in range(8)]
-        idle = [server.connect(7) for _ in range(8)]
+        idle = [server.connect(7, seconds=10) for _ in range(8)]
         for s in good + idle:
             s.sendall(b"here")
             lib.check(s.recv(4) == b"here", "no echo")

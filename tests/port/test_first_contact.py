@@ -14,7 +14,8 @@ TERN6, KERNEL6 = "fd00:7e12::2", "fd00:7e12::1"
 
 
 def ping(ns, to, *options, count=5):
-    r = ns.run("ping", "-n", "-c", count, "-i", "0.05", "-W", "2", *options, to, timeout=20, ok=False)
+    # All at once: once an answer has come, -W counts no more, and ping waits as long as -i says.
+    r = ns.run("ping", "-n", "-c", count, "-l", count, "-i", "5", "-W", "10", *options, to, timeout=20, ok=False)
     got = re.search(r"(\d+) received", r.stdout)
     lib.check(got and int(got.group(1)) == count and "DUP!" not in r.stdout, f"ping {to} {options}:\n{r.stdout}")
 

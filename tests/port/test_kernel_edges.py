@@ -35,12 +35,13 @@ def edges(mode):
         ns.write("net.ipv6.conf.tern0.disable_ipv6", 1)
         lib.no_offloads(ns, "tern0")
         lib.give_addresses(ns, "tern0", [f"{KERNEL}/24"])
-        ns.run("ping", "-n", "-c", "1", "-W", "2", TERN, timeout=10)  # addresses are resolved before anything is counted
+        ns.run("ping", "-n", "-c", "1", "-W", "10", TERN, timeout=20)  # addresses are resolved before anything is counted
         yield ns, tern
         tern.process.send_signal(signal.SIGINT)
         code = tern.process.wait(10)
         out = tern.output()
         lib.check(code == 0 and "packets not given back: 0\n" in out, f"exit {code}:\n{out}")
+        tern.counters = {name: int(n) for name, n in re.findall(r"^ *(\w+) +(\d+)$", out, re.M)}
 
 
 def fields(pcap, *names):
@@ -51,20 +52,26 @@ def fields(pcap, *names):
 
 
 def frames(pcap):
-    """(who, flags, text) of each frame."""
-    rows = fields(pcap, "ip.src", "tcp.flags.syn", "tcp.flags.ack", "tcp.flags.fin", "tcp.flags.reset", "tcp.len")
+    """(who, flags, text, sequence number, acknowledgement) of each frame."""
+    rows = fields(pcap, "ip.src", "tcp.flags.syn", "tcp.flags.ack", "tcp.flags.fin", "tcp.flags.reset", "tcp.len", "tcp.seq_raw",
+                  "tcp.ack_raw")
     on = lambda v: v in ("1", "True")
-    return [("tern" if r[0] == TERN else "kernel", "".join(l for l, v in zip("SAFR", r[1:5]) if on(v)), int(r[5])) for r in rows]
+    return [("tern" if r[0] == TERN else "kernel", "".join(l for l, v in zip("SAFR", r[1:5]) if on(v)), *map(int, r[5:])) for r in rows]
+
+
+def sent_again(seen):
+    """How many frames of ours begin where one began already."""
+    ours = [seq for who, flags, n, seq, _ in seen if who == "tern" and (n or "S" in flags or "F" in flags)]
+    return len(ours) - len(set(ours))
 
 
 def four_segments(first):
     """Every FIN and every ACK of one is a segment of its own: first is who closes."""
     second = "kernel" if first == "tern" else "tern"
-    with edges("close") as (ns, _), tempfile.NamedTemporaryFile(prefix="tern-close-", suffix=".pcap") as pcap:
-        with lib.capture(ns, "tern0", pcap.name):
+    with tempfile.NamedTemporaryFile(prefix="tern-close-", suffix=".pcap") as pcap:
+        with edges("close") as (ns, tern), lib.capture(ns, "tern0", pcap.name):
             with inside(ns):
-                s = socket.create_connection((TERN, 80), timeout=5)
-            s.settimeout(5)
+                s = socket.create_connection((TERN, 80), timeout=10)
             s.sendall(b"T" if first == "tern" else b"K")
             lib.check(s.recv(100) == b"answer", "no answer")
             time.sleep(0.2)  # its ACK is out
@@ -76,8 +83,12 @@ def four_segments(first):
                 lib.check(s.recv(100) == b"", "no end")
             time.sleep(0.3)
             s.close()
-        lib.tshark_clean(pcap.name)
-        seen = frames(pcap.name)
+        lib.tshark_clean(pcap.name, allow_retransmissions=True)
+        # The kernel sends again when we are stalled. We do when a timer says so, and count it.
+        counted = sum(tern.counters.get(f"retransmit_{why}", 0) for why in ("tlp", "rto", "syn_ack"))
+        again = sent_again(frames(pcap.name))
+        lib.check("retransmit_fast" not in tern.counters and again <= counted, f"{again} sent again, {counted} counted")
+        seen = lib.once(frames(pcap.name))
         at = next(i for i, f in enumerate(seen) if "F" in f[1])
         lib.check(seen[at:] == [(first, "AF", 0), (second, "A", 0), (second, "AF", 0), (first, "A", 0)], f"{seen}")
     print(f"ok - {first} closes first: FIN, ACK, FIN, ACK, each alone on the wire")
@@ -214,7 +225,7 @@ def kernel_timestamps_wrap():
 
 def talk(s):
     """Over a connection that both sides opened: text both ways, and the end."""
-    s.settimeout(5)
+    s.settimeout(10)
     lib.check(s.recv(100) == b"hello", "no greeting")
     s.sendall(b"x" * 50_000)
     got = 0
@@ -227,6 +238,11 @@ def talk(s):
     s.close()
 
 
+def dropped(ns, chain):
+    """Packets that its one rule took."""
+    return int(ns.run("iptables", "-nvxL", chain).splitlines()[2].split()[0])
+
+
 def both_open():
     """Each side's SYN finds the other in SYN-SENT: the one that would answer it too early is held back by a rule for SYNs alone."""
     with edges("open") as (ns, tern), tempfile.NamedTemporaryFile(prefix="tern-open-", suffix=".pcap") as pcap:
@@ -234,10 +250,10 @@ def both_open():
         with lib.capture(ns, "tern0", pcap.name):
             ns.run("iptables", "-I", "INPUT", "-s", TERN, *syn_only)
             tern.process.send_signal(signal.SIGUSR1)  # its SYN gets no answer
-            time.sleep(0.3)
+            lib.wait_until(lambda: dropped(ns, "INPUT"), "Tern's SYN is held back")
             with inside(ns):
                 s = socket.socket()
-            s.settimeout(5)
+            s.settimeout(10)
             s.bind((KERNEL, 9001))
             s.connect((TERN, 7001))
             talk(s)
@@ -254,7 +270,7 @@ def both_open():
             talk(s)
             ns.run("iptables", "-F", "OUTPUT")
         lib.tshark_clean(pcap.name, allow_retransmissions=True)
-        seen = frames(pcap.name)
+        seen = lib.once(frames(pcap.name))
         lib.check(not any("R" in f[1] for f in seen), f"somebody reset: {seen}")
         opening = [f for f in seen if "S" in f[1]]
         lib.check(opening == [("tern", "S", 0), ("kernel", "S", 0), ("tern", "SA", 0), ("tern", "S", 0), ("kernel", "SA", 0)],

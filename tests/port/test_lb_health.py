@@ -22,7 +22,7 @@ def test():
             lb.wait_for_service(b.ns)
             lib.wait_until(lambda: len(spread(b.ns, 6)) == 3, "all three are up", 15, 0.2)
             lib.check(spread(b.ns) == {"b0": 10, "b1": 10, "b2": 10}, "not even with all three")
-            wrk = lb.in_thread(lambda: b.ns.run("wrk", "-t1", "-c8", "-d4s", "-H", "Connection: close",
+            wrk = lb.in_thread(lambda: b.ns.run("wrk", "-t1", "-c8", "-d4s", "--timeout", "20s", "-H", "Connection: close",
                                                 f"http://{lb.TERN}/", timeout=30))
             time.sleep(1)
             third.process.kill()  # master and, with it, the worker: connections there are reset, new ones refused

@@ -200,7 +200,7 @@ def restarts(b, ctl):
 
 def ending(folder):
     """duration ends it; drain gives connections so long, whoever asked for the end."""
-    head = '[lb]\nduration = "1s"\ndrain = "300ms"\n'
+    head = '[lb]\nduration = "4s"\ndrain = "300ms"\n'
     with contextlib.ExitStack() as stack:
         b = stack.enter_context(lb.over_veth(head + SERVICES["web"], tag="dura", drain=None))
         world = echo.World(b.ns)
@@ -214,7 +214,7 @@ def ending(folder):
                 except ConnectionResetError:
                     rest = "rst"
                 lib.check(rest == "rst" and b.program.process.wait(20) == 0, f"duration and drain: {rest!r}")
-                print(f"duration 1s and drain 300ms: reset {time.monotonic() - begin:.1f} s after the connection was there")
+                print(f"duration 4s and drain 300ms: reset {time.monotonic() - begin:.1f} s after the connection was there")
         finally:
             world.end()
     case("duration, drain")

@@ -32,10 +32,11 @@ def test():
                                       f"http://[{lb.TERN6}]/sink", timeout=60)
         lib.check(words[0] == "200", f"POST of 100 MB: {words}")
 
-        out = b.ns.run("wrk", "-t1", "-c32", "-d3s", "--latency", f"http://{lb.TERN}/", timeout=30)
+        out = b.ns.run("wrk", "-t1", "-c32", "-d3s", "--timeout", "20s", "--latency", f"http://{lb.TERN}/", timeout=30)
         print(out)
         lib.check("Socket errors" not in out and "Non-2xx" not in out, f"wrk saw errors:\n{out}")
-        out = b.ns.run("wrk", "-t1", "-c16", "-d3s", "-H", "Connection: close", f"http://{lb.TERN}/", timeout=30)
+        out = b.ns.run("wrk", "-t1", "-c16", "-d3s", "--timeout", "20s", "-H", "Connection: close",
+                       f"http://{lb.TERN}/", timeout=30)
         print(out)
         lib.check("Socket errors" not in out or "connect 0" in out and "timeout 0" in out, f"wrk:\n{out}")
         lib.check(int(re.search(r"(\d+) requests in", out).group(1)) > 100, "hardly any new connections")

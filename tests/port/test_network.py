@@ -90,7 +90,7 @@ def strangers():
         peer.ns.write("net.ipv6.conf.tern0.disable_ipv6", 0)
         peer.ns.ip("addr", "add", f"{server.KERNEL6}/64", "dev", "tern0", "nodad")
         for to in (server.TERN, server.TERN6):
-            out = peer.ns.run("ping", "-n", "-c", "3", "-i", "0.2", "-W", "3", "-s", "6000", to, timeout=15)
+            out = peer.ns.run("ping", "-n", "-c", "3", "-l", "3", "-i", "5", "-W", "10", "-s", "6000", to, timeout=20)
             lib.check("3 received" in out and "truncated" not in out, out)
         with server.inside(peer.ns):
             for family, to in ((socket.AF_INET, server.TERN), (socket.AF_INET6, server.TERN6)):

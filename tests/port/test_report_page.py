@@ -3,6 +3,7 @@
 
 usage: test_report_page.py <path of the report_page program>
 """
+# limit: 240
 import html.parser
 import json
 import os
@@ -120,4 +121,4 @@ def test():
 
 
 if __name__ == "__main__":
-    lib.main(test, limit=110)
+    lib.main(test, limit=235)

@@ -11,7 +11,7 @@ import server
 
 def load(name, *words, options=()):
     with server.over_veth("--mode", "http", "--response-size", "1000", *options, tag="wrk") as peer:
-        out = peer.ns.run("wrk", "-t", 1, "-c", 50, "-d", "3s", *words, f"http://{server.TERN}/", timeout=20)
+        out = peer.ns.run("wrk", "-t", 1, "-c", 50, "-d", "3s", "--timeout", "20s", *words, f"http://{server.TERN}/", timeout=20)
         counters = peer.finish(15)
     requests = int(re.search(r"(\d+) requests in", out).group(1))
     # wrk counts as a read error the end of a connection between two answers, so none may be.

@@ -56,7 +56,8 @@ def test():
             with tagged(driver, vlans, options) as peer:
                 lib.check(f"vlan {'hardware' if by_port else 'software'}" in peer.program.output(), peer.program.output())
                 for to in (server.TERN, server.TERN6):
-                    out = peer.ns.run("ping", "-n", "-c", "2", "-i", "0.2", "-W", "3", "-s", "1472" if "." in to else "1452", to)
+                    out = peer.ns.run("ping", "-n", "-c", "2", "-l", "2", "-i", "5", "-W", "10", "-s",
+                                      "1472" if "." in to else "1452", to, timeout=20)  # -l, -i: as in test_first_contact
                     lib.check("2 received" in out, out)
                     _, data, (code, *_) = server.curl(peer.ns, "-g", f"[{to}]" if ":" in to else to)
                     lib.check(code == "200" and server.sha(data) == server.sha(server.body(SIZE)), f"{code}, {len(data)} bytes")
