@@ -72,6 +72,7 @@ double rest_seconds(const LoadSettings& l, const tcp::Settings& t) {
 }
 
 double seconds_of(const LoadSettings& l) {
+  if (l.connections != 0) return 1e18; // their number ends the run, whenever that is
   return (l.duration + l.ramp + l.warmup).as_seconds() + 1;
 }
 
@@ -120,8 +121,7 @@ void check_sources(const settings::Schema& s, const LoadSettings& l, const NodeS
     s.fail("sources", fmt::format("{}, fewer than the {} {}asked for; {}", have, open,
                                   n.number == 0 ? "" : "of its share that are ", cure));
   if (l.cps.is_max()) return;
-  double rest = rest_seconds(l, t);
-  if (l.connections == 0) rest = std::min(rest, seconds_of(l)); // else their number ends the run
+  const double rest = std::min(rest_seconds(l, t), seconds_of(l));
   double resting = static_cast<double>(l.cps.per_second) * (rest + thinking_seconds(l)) + l.concurrency;
   if (l.connections != 0) resting = std::min(resting, static_cast<double>(l.connections));
   if (static_cast<double>(pairs.all()) < resting)

@@ -107,6 +107,10 @@ TEST(Load, TimeWaitRecordsFitIntoWhatMemoryLeaves) {
   l.connections = 299'000;
   n.memory = {};
   EXPECT_EQ(time_wait_records(l, n), 300'000U);
+  // A number of connections runs for as long as it takes: --duration is no bound.
+  l.connections = 1'000'000;
+  l.cps = settings::Rate{10'000};
+  EXPECT_EQ(time_wait_records(l, n), 660'000U); // 60 s of it, and a tenth
 }
 
 using Why = ArenaError::Why;
