@@ -37,18 +37,19 @@ struct Edges {
     const bool we_first = p.front()[0] == std::byte{'T'};
     p.drop_all();
     c.send(StaticBytes{std::string_view{"answer"}});
-    if (we_first) due.push_back({now + pause, c});
+    if (we_first) due.push_back({c, {}});
   }
   void on_writable(Connection c) { c.resume_reading(); }
   void on_peer_closed(Connection c) {
     if (closes)
-      due.push_back({now + pause, c});
+      due.push_back({c, {}});
     else
       c.close();
   }
-  void on_tick(Instant at) {
-    now = at;
+  void on_tick(Instant now) {
     for (std::size_t i = 0; i < due.size();) {
+      // From a tick on: who was stalled has the time of long ago.
+      if (due[i].at == Instant{}) due[i].at = now + pause;
       if (due[i].at > now) {
         ++i;
         continue;
@@ -59,11 +60,10 @@ struct Edges {
   }
 
   struct Due {
-    Instant at;
     Connection connection;
+    Instant at;
   };
   bool closes = false;
-  Instant now;
   std::vector<Due> due;
 };
 

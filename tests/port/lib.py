@@ -227,15 +227,20 @@ def send_mark(ns, device, mark):
 
 def once(rows):
     """Of (who, flags, bytes, seq, ack), who of two: (who, flags, bytes), but for what a stalled machine adds: a frame sent again
-    as it was, and an ACK of nothing new for each that the other side sent again."""
-    out, seen, acked, again = [], set(), {}, collections.Counter()
+    as it was; an ACK of nothing new for each that the other side sent again; the RST of who was closed by the ACK before."""
+    out, seen, acked, again, needless = [], set(), {}, collections.Counter(), []
     for who, flags, n, seq, ack in rows:
         takes_numbers = n > 0 or "S" in flags or "F" in flags
         if takes_numbers and (who, flags, n, seq, ack) in seen:
             again[who] += 1
             continue
         if flags == "A" and not takes_numbers and acked.get(who) == ack and again.total() > again[who]:
-            again[next(w for w in again if w != who and again[w])] -= 1
+            other = next(w for w in again if w != who and again[w])
+            again[other] -= 1
+            needless.append((other, ack))
+            continue
+        if flags == "R" and (who, seq) in needless:
+            needless.remove((who, seq))
             continue
         seen.add((who, flags, n, seq, ack))
         acked[who] = ack
