@@ -53,10 +53,10 @@ class Client {
   [[nodiscard]] bool all_offered(Instant now) const {
     return !plan_.keeps() && control_.cps.load(std::memory_order_relaxed) > 0 && all_opened() && now >= due_;
   }
-  // Once all are opened, when the last of them was, or was completed: who is then still waited for is never answered.
-  // Before that, or with none completed, `now`.
+  // Once all are opened and one is completed, when last one was opened, or heard of: who is then still waited for is never
+  // answered. Before that, `now`.
   [[nodiscard]] Instant last_active(Instant now) const {
-    return all_opened() && completed_at_ != Instant{} ? std::max(opened_at_, completed_at_) : now;
+    return all_opened() && stats_.load.get(Load::completed) != 0 ? active_at_ : now;
   }
   [[nodiscard]] std::uint64_t live() const { return live_ + bad_open(); }
   [[nodiscard]] bool stopping() const { return stopping_; }
@@ -107,7 +107,7 @@ class Client {
       v.set(Visit::bad); // text that nobody asked for
       return p.drop_all();
     }
-    const Instant now = core_->now();
+    const Instant now = active_at_ = core_->now();
     if (!v.has(Visit::first_seen)) {
       v.set(Visit::first_seen);
       stats_.first_byte.record(age(v, now));
@@ -143,9 +143,9 @@ class Client {
     const bool done =
         why == CloseReason::Done || (why == CloseReason::Aborted && plan_.closer == Closer::reset);
     if (v.phase == Phase::closing && done && !v.has(Visit::bad)) {
-      completed_at_ = core_->now();
+      active_at_ = core_->now();
       stats_.load.add(Load::completed);
-      stats_.close.record(age(v, completed_at_));
+      stats_.close.record(age(v, active_at_));
     } else {
       stats_.load.add(cause(v, why));
       if (v.phase == Phase::connecting) stats_.connect.record(age(v, core_->now()));
@@ -201,12 +201,11 @@ class Client {
       const std::uint64_t busy = under_way();
       if (late && !catch_up_.room(busy, stats_.load.get(Load::attempted) - busy, now)) return;
       if (!late) catch_up_.on_time(busy, now);
-      starved_ = starved_ && late;
       if (!open(due_, now)) {
-        starved_ = true;
+        starved_at_ = now;
         return;
       }
-      if (late && !starved_) stats_.load.add(Load::late);
+      if (late && due_ > starved_at_) stats_.load.add(Load::late);
       due_ = due_ + interval(rate, due_, carry_);
     }
   }
@@ -262,7 +261,7 @@ class Client {
     v.begin(intended, now);
     v.left = plan_.requests == 0 ? Visit::forever : plan_.requests;
     v.phase = Phase::connecting;
-    opened_at_ = now;
+    active_at_ = now;
     ++live_;
     ++opening_;
     stats_.load.add(Load::attempted);
@@ -509,12 +508,11 @@ class Client {
   std::uint64_t acts_ = 0; // opens, and those called out of the line, so far
   std::uint32_t next_looked_at_ = 0;
   Instant begun_;
-  Instant opened_at_; // the last of them
-  Instant completed_at_;
+  Instant active_at_; // one was opened, sent text, or was completed
   Instant due_;
   bool paced_ = false; // that is when there is next something to open
-  bool starved_ =
-      false; // what is late waited for a port or a record: a note tells, and it is not the tester's fault
+  Instant
+      starved_at_; // what was due by then waited for a port or a record: a note tells, and it is not the tester's fault
   double carry_ = 0;
   CatchUp catch_up_;
   Instant ask_due_; // --rps: the next request

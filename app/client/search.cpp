@@ -36,13 +36,13 @@ void prepare(const settings::Schema& s, SearchSettings& search, LoadSettings& l)
   if (l.connections != 0) s.fail("find_max", "runs until it has found the rate; leave --connections out");
   if (l.ramp > Duration{}) s.fail("find_max", "offers each rate at once; leave --ramp out");
   if (l.warmup > Duration{}) s.fail("find_max", "measures each rate once it has settled; leave --warmup out");
-  if (s.given("duration"))
+  if (l.duration != LoadSettings{}.duration)
     s.fail("find_max",
            "runs until it has found the rate; leave --duration out, --find-step is a rate's time");
-  if (s.given("cps")) s.fail("find_max", "tries rates of its own; leave --cps out, see --find-from");
+  if (!l.cps.is_max()) s.fail("find_max", "tries rates of its own; leave --cps out, see --find-from");
   if (l.concurrency != 0)
     s.fail("find_max", "wants each connection asked at once, and none held; leave --concurrency out");
-  if (!s.given("find_from")) search.first = std::min(search.first, search.most);
+  if (search.first == SearchSettings{}.first) search.first = std::min(search.first, search.most);
   if (search.most < search.first)
     s.fail("find_to",
            fmt::format("below the first rate to try, which is {} (--find-from); raise this or lower that",
@@ -62,7 +62,7 @@ bool Search::settled(const Sight& now) {
 void Search::judge(const Sight& now, const SlowestStage& p99) {
   const double seconds = now.t - begin_.t;
   const auto attempted = static_cast<double>(now.attempted - begin_.attempted);
-  const auto failed = static_cast<double>(now.failed - begin_.failed);
+  const auto failed = static_cast<double>(now.failed - begin_.failed + now.errors - begin_.errors);
   // Who hangs has not failed yet: what is live beyond what that number varies by anyway.
   const auto live = static_cast<double>(std::min(least_live_, now.live));
   const auto was_live = static_cast<double>(begin_.live);

@@ -3,7 +3,7 @@
 //
 //   settle → measure → judge → next rate → …     a rate that failed is let drain before the next is tried
 //
-// A rate has settled when as many connections end as begin: not before its first ones are over, however long they live.
+// A rate has settled when as many connections end as begin: not before its first ones are over, or half a minute.
 // Rates double until one fails; then the gap between the highest held and the lowest failed is halved until
 // it is 2% of the rate.
 #pragma once
@@ -37,6 +37,7 @@ struct Sight {
   std::uint64_t attempted = 0;
   std::uint64_t completed = 0;
   std::uint64_t failed = 0;
+  std::uint64_t errors = 0; // of the completed, those whose response was no answer
   std::uint64_t late = 0;
   std::uint64_t live = 0;
   double client_busy = 0; // 0 … 1, of the busiest client's core, lately

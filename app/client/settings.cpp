@@ -229,8 +229,10 @@ namespace {
 // Open loop: what comes in two seconds may be under way at once, for a server that is slow to answer.
 std::uint64_t flowing(const LoadSettings& l) {
   if (l.cps.is_max()) return 0;
-  return std::min<std::uint64_t>(2 * l.cps.per_second, 2'000'000) +
-         static_cast<std::uint64_t>(static_cast<double>(l.cps.per_second) * thinking_seconds(l));
+  const auto rate = static_cast<double>(l.cps.per_second);
+  const double all = std::min(2 * rate, 2e6) + rate * thinking_seconds(l);
+  return static_cast<std::uint64_t>(
+      std::min(all, l.connections != 0 ? static_cast<double>(l.connections) : 1e18));
 }
 
 } // namespace

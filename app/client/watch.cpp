@@ -19,12 +19,12 @@ std::int64_t monotonic_ns() {
       .count();
 }
 
-// `errors`: responses that were no answer, of connections that are completed all the same.
 Sight sight_of(double t, const Totals& now, const observe::Interval& lately, std::uint64_t errors) {
   Sight s{.t = t,
           .attempted = now.attempted,
           .completed = now.completed,
-          .failed = now.failed.total() + errors,
+          .failed = now.failed.total(),
+          .errors = errors,
           .late = now.late,
           .live = now.live};
   for (const observe::CoreLoad& c : lately.cores)

@@ -33,14 +33,14 @@ struct StillClient {
   LoadStation station;
 };
 
-// A run of 60 ms of ramp and 60 ms of warm-up, in which `at(milliseconds)` says what ends it; its drain lasts to 250 ms, and
+// A run of 400 ms of ramp and 400 ms of warm-up, in which `at(milliseconds)` says what ends it; its drain lasts to 1,200 ms, and
 // counts.
 template <class At>
 observe::Result run(StillClient& client, At&& at) {
   LoadSettings load;
   load.cps = settings::Rate{1000};
-  load.ramp = Duration::ms(60);
-  load.warmup = Duration::ms(60);
+  load.ramp = Duration::ms(400);
+  load.warmup = Duration::ms(400);
   OutputSettings out;
   out.quiet = true;
   out.interval = Duration::ms(10); // it looks as often
@@ -54,7 +54,7 @@ observe::Result run(StillClient& client, At&& at) {
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - began).count();
     for (const Load n : {Load::attempted, Load::established, Load::completed, Load::late})
       client.stats.load.add(n);
-    if (ms >= 250) client.station.done = true;
+    if (ms >= 1200) client.station.done = true;
     return at(ms);
   });
   watch.conclude();

@@ -1,0 +1,175 @@
+#include "app/client/search.hpp"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <string>
+#include <utility>
+
+#include "app/client/settings.hpp"
+
+namespace tern::app {
+namespace search_test {
+
+// Plays a system against the search: `system(sight, rate)` fills in what is seen after 20 ms more at that rate, and says
+// what p99 of responses is.
+constexpr double played_step = 0.02;
+template <class System>
+observe::Search played(SearchSettings s, System&& system) {
+  s.on = true;
+  Search search(s);
+  double rate = 0;
+  double attempted = 0;
+  for (double t = 0; t < 1000 && !search.over(); t += played_step) {
+    attempted += std::max(rate, 0.0) * played_step;
+    Sight now{.t = t, .attempted = static_cast<std::uint64_t>(attempted)};
+    const double p99_us = system(now, rate);
+    if (const auto next = search.look(now, [&](bool) { return slowest(0, p99_us); })) rate = *next;
+  }
+  EXPECT_TRUE(search.over());
+  return search.result();
+}
+
+// One that holds a rate up to `most`; the others are given up while nothing is offered.
+observe::Search searched(double most, double p99_us, const SearchSettings& s) {
+  double completed = 0;
+  std::uint64_t failed = 0;
+  return played(s, [&](Sight& now, double rate) {
+    completed += std::clamp(rate, 0.0, most) * played_step;
+    now.completed = static_cast<std::uint64_t>(completed);
+    if (rate < 0) failed = now.attempted - std::min(now.attempted, now.completed);
+    now.failed = failed;
+    return rate > most / 2 ? p99_us : 10;
+  });
+}
+
+TEST(Search, FindsTheHighestRateThatIsHeldAndSaysWhyNoMore) {
+  const observe::Search found = searched(123'000, 20, {});
+  EXPECT_NEAR(found.found_cps, 126'000, 5'000); // 95% of what is offered suffices
+  EXPECT_NE(found.stopped.find("completed"), std::string::npos) << found.stopped;
+  EXPECT_LT(found.steps.size(), 16U);
+}
+TEST(Search, ALimitOfLatencyStopsIt) {
+  const observe::Search found = searched(100'000, 5000, {.max_p99 = Duration::ms(1)});
+  EXPECT_NEAR(found.found_cps, 50'000, 2'000);
+  EXPECT_NE(found.stopped.find("p99 of response was 5.00 ms"), std::string::npos) << found.stopped;
+}
+TEST(Search, ItSaysWhichStageWasTooSlow) {
+  EXPECT_STREQ(slowest(3, 2).stage, "connect");
+  EXPECT_EQ(slowest(3, 2).p99_us, 3);
+  EXPECT_STREQ(slowest(2, 3).stage, "response");
+  EXPECT_EQ(slowest(2, 3).p99_us, 3);
+}
+
+TEST(Search, WhatHoldsNoRateIsSaidSo) {
+  const observe::Search found = searched(0, 20, {.first = {100}, .step = Duration::seconds(20)});
+  EXPECT_EQ(found.found_cps, 0);
+  EXPECT_NE(found.stopped.find("not even"), std::string::npos) << found.stopped;
+}
+// A step may be too short for its rate to be seen to fall short.
+TEST(Search, ARateAtWhichNothingWasCompletedIsNotHeld) {
+  const observe::Search found = searched(0, 20, {.first = {2}, .step = Duration::ms(300)});
+  EXPECT_EQ(found.found_cps, 0);
+  EXPECT_NE(found.stopped.find("none was completed"), std::string::npos) << found.stopped;
+}
+TEST(Search, NothingAboveTheHighestAllowedIsTried) {
+  const observe::Search found = searched(1e9, 20, {.most = {35'000}});
+  EXPECT_EQ(found.found_cps, 35'000);
+}
+
+// Each connection lives for `life` seconds, however many there are, up to `most` a second; beyond `answered` a second
+// responses are errors.
+observe::Search searched_far(double life, double most, const SearchSettings& s, double answered = 1e12) {
+  std::deque<std::pair<double, std::uint64_t>> opened; // when, and how many had been by then
+  double done = 0;
+  double errors = 0;
+  return played(s, [&](Sight& now, double rate) {
+    opened.emplace_back(now.t, now.attempted);
+    while (opened.front().first < now.t - life) opened.pop_front();
+    done = std::min(static_cast<double>(opened.front().second), done + most * played_step);
+    now.completed = static_cast<std::uint64_t>(done);
+    now.live = now.attempted - now.completed;
+    errors += std::max(0.0, rate - answered) * played_step;
+    now.errors = static_cast<std::uint64_t>(errors);
+    return 10.0;
+  });
+}
+
+TEST(Search, ALongPathIsNotHeldAgainstARate) {
+  for (const double life : {0.01, 0.6, 1.5, 3.0, 8.0}) {
+    const observe::Search found = searched_far(life, 1e9, {.first = {1000}, .most = {50'000}});
+    EXPECT_EQ(found.found_cps, 50'000) << life << ": " << found.stopped;
+    EXPECT_EQ(found.steps.size(), 7U) << life;
+  }
+}
+TEST(Search, OnALongPathTheRateThatIsHeldIsFound) {
+  for (const double life : {0.6, 1.5, 3.0}) {
+    const observe::Search found = searched_far(life, 10'000, {.first = {1000}});
+    EXPECT_NEAR(found.found_cps, 10'200, 400) << life << ": " << found.stopped;
+  }
+}
+// What was answered by an error is over once, not twice: later rates settle as the first ones did.
+TEST(Search, OnALongPathErrorsHoldNoRateAndHurryNone) {
+  for (const double life : {0.6, 1.5, 3.0}) {
+    const observe::Search found = searched_far(life, 1e9, {.first = {1000}}, 10'000);
+    EXPECT_NEAR(found.found_cps, 10'000, 400) << life << ": " << found.stopped;
+  }
+}
+
+// What is said of a search's settings; empty: nothing, and `search` is fit to be run.
+std::string complaint(const std::string& toml, SearchSettings& search) {
+  settings::Schema s;
+  LoadSettings load;
+  declare(s, load);
+  declare(s, search);
+  try {
+    s.load_text("[search]\nfind_max = true\n" + toml, "t");
+    prepare(s, search, load);
+  } catch (const settings::ConfigError& e) {
+    return e.what();
+  }
+  return {};
+}
+
+TEST(Search, ItsFirstRateIsNoneAboveTheHighestAllowed) {
+  SearchSettings s;
+  EXPECT_EQ(complaint("find_to = 5000\n", s), "");
+  EXPECT_EQ(s.first.per_second, 5000U);
+  s = {};
+  EXPECT_EQ(complaint("find_to = \"5k\"\nfind_from = 5000\n", s), "");
+  s = {};
+  EXPECT_EQ(complaint("", s), "");
+  EXPECT_EQ(s.first.per_second, 10'000U);
+  s = {};
+  EXPECT_EQ(complaint("find_to = 5000\nfind_from = 6000\n", s),
+            "t:3:11: below the first rate to try, which is 6k (--find-from); raise this or lower that");
+  s = {};
+  EXPECT_EQ(complaint("find_to = 0\n", s).find("t:3:11: "), 0U);
+}
+
+// It would do nothing, or spoil the search.
+TEST(Search, WhatItCannotUseIsRefused) {
+  for (const char* load : {"concurrency = 100", "cps = 1000", "duration = \"5s\"", "warmup = \"1s\"",
+                           "ramp = \"1s\"", "connections = 5", "requests_per_connection = 3"}) {
+    SearchSettings s;
+    const std::string said = complaint(std::string{"[load]\n"} + load + "\n", s);
+    EXPECT_EQ(said.find("t:2:12: "), 0U) << load << ": " << said;
+  }
+}
+
+// Who drops a connection without a word fails it only when its time is out: by then another rate is on.
+TEST(Search, ConnectionsThatHangAreHeldAgainstTheRateThatTheyHangAt) {
+  double hanging = 0;
+  const observe::Search found = played({}, [&](Sight& now, double rate) {
+    if (rate > 100'000) hanging += rate * played_step * 0.02; // two in a hundred
+    if (rate < 0) hanging = 0;                                // they are given up while nothing is offered
+    now.completed = now.attempted - std::min(now.attempted, static_cast<std::uint64_t>(hanging));
+    now.live = static_cast<std::uint64_t>(hanging + std::max(rate, 0.0) * 0.001);
+    return 10.0;
+  });
+  EXPECT_NEAR(found.found_cps, 100'000, 2'000);
+  EXPECT_NE(found.stopped.find("left unanswered"), std::string::npos) << found.stopped;
+}
+
+} // namespace search_test
+} // namespace tern::app
