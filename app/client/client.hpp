@@ -53,7 +53,7 @@ class Client {
   [[nodiscard]] bool all_offered(Instant now) const {
     return !plan_.keeps() && control_.cps.load(std::memory_order_relaxed) > 0 && all_opened() && now >= due_;
   }
-  // Once all are opened and one is completed, when last one was opened, or heard of: who is then still waited for is never
+  // Once all are opened and one is completed: when one was last opened, or heard of; who is then still waited for is never
   // answered. Before that, `now`.
   [[nodiscard]] Instant last_active(Instant now) const {
     return all_opened() && stats_.load.get(Load::completed) != 0 ? active_at_ : now;
@@ -511,8 +511,8 @@ class Client {
   Instant active_at_; // one was opened, sent text, or was completed
   Instant due_;
   bool paced_ = false; // that is when there is next something to open
-  Instant
-      starved_at_; // what was due by then waited for a port or a record: a note tells, and it is not the tester's fault
+  // What was due by then waited for a port or a record: a note tells, and it is not the tester's fault.
+  Instant starved_at_;
   double carry_ = 0;
   CatchUp catch_up_;
   Instant ask_due_; // --rps: the next request

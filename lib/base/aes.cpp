@@ -7,8 +7,8 @@ namespace {
 
 using Bytes = std::array<std::uint8_t, 16>; // a column of four after the other
 
-constexpr std::uint8_t doubled(
-    std::uint8_t v) { // in the field of 2^8 elements, modulo x^8 + x^4 + x^3 + x + 1
+// In the field of 2^8 elements, modulo x^8 + x^4 + x^3 + x + 1.
+constexpr std::uint8_t doubled(std::uint8_t v) {
   return static_cast<std::uint8_t>(v << 1 ^ (v >> 7) * 0x1b);
 }
 

@@ -108,12 +108,11 @@ class CookieJar {
     const EpochKey& k = keys_[slot];
     AesBlock b = k.start[N == 1 ? 0 : 1][timestamps ? 1 : 0];
     const std::uint64_t last = t.ports | static_cast<std::uint64_t>(irs.raw()) << 32;
-    if constexpr (N == 1) {
-      b = b ^ AesBlock { t.addresses[0], last };
-    } else {
-      b = k.aes.encrypt(b ^ AesBlock{t.addresses[0], t.addresses[1]});
-      b = k.aes.encrypt(b ^ AesBlock{t.addresses[2], t.addresses[3]}) ^ AesBlock { 0, last };
-    }
+    if constexpr (N == 1)
+      b.low ^= t.addresses[0];
+    else
+      b = chained(k.aes, b, t);
+    b.high ^= last;
     return k.aes.encrypt(b).low;
   }
   static std::uint8_t ts_bits_of(std::uint64_t h) { return static_cast<std::uint8_t>(h >> 58); }

@@ -52,10 +52,7 @@ class IsnSource {
 
   // What the last block is added to.
   [[nodiscard]] AesBlock taken_in(const TupleWords<1>& t) const { return {t.addresses[0], 0}; }
-  [[nodiscard]] AesBlock taken_in(const TupleWords<4>& t) const {
-    const AesBlock far = aes_.encrypt(six_ ^ AesBlock{t.addresses[0], t.addresses[1]});
-    return aes_.encrypt(far ^ AesBlock{t.addresses[2], t.addresses[3]});
-  }
+  [[nodiscard]] AesBlock taken_in(const TupleWords<4>& t) const { return chained(aes_, six_, t); }
   [[nodiscard]] std::uint32_t last(const AesBlock& a, std::uint64_t word) const {
     return static_cast<std::uint32_t>(aes_.encrypt(a ^ AesBlock{0, word}).low);
   }

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "base/aes.hpp"
+
 namespace tern::tcp {
 
 // The bytes of a flow key as they lie: remote address, local address, remote port, local port, all in network
@@ -26,5 +28,11 @@ struct TupleWords {
 };
 using Tuple4 = TupleWords<1>; // of 12 bytes
 using Tuple6 = TupleWords<4>; // of 36 bytes
+
+// The two blocks of a pair of IPv6 addresses, chained (CBC) behind `before`.
+[[nodiscard]] inline AesBlock chained(const Aes128& aes, const AesBlock& before, const Tuple6& t) {
+  const AesBlock far = aes.encrypt(before ^ AesBlock{t.addresses[0], t.addresses[1]});
+  return aes.encrypt(far ^ AesBlock{t.addresses[2], t.addresses[3]});
+}
 
 } // namespace tern::tcp
