@@ -252,12 +252,12 @@ class Client {
     return Names<FlowKey6>(pool, plan.targets, plan.sources, plan.seed);
   }
   bool open(Instant intended, Instant now) {
-    const std::optional<std::uint32_t> made = dial();
-    if (!made) {
+    const std::uint32_t made = dial();
+    if (made == nobody) {
       stats_.load.add(Load::no_port);
       return false;
     }
-    Visit& v = visits_[*made];
+    Visit& v = visits_[made];
     v.begin(intended, now);
     v.left = plan_.requests == 0 ? Visit::forever : plan_.requests;
     v.phase = Phase::connecting;
@@ -267,16 +267,17 @@ class Client {
     stats_.load.add(Load::attempted);
     return true;
   }
-  // A SYN to the next target; the fresh visit that stands for it. None: no port is free, or no record.
-  [[nodiscard]] std::optional<std::uint32_t> dial() {
+  // A SYN to the next target; the fresh visit that stands for it. Nobody: no port is free, or no record.
+  static constexpr std::uint32_t nobody = UINT32_MAX;
+  [[nodiscard]] std::uint32_t dial() {
     return std::visit([this](auto& names) { return this->dial(names); }, names_);
   }
   template <class Key>
-  [[nodiscard]] std::optional<std::uint32_t> dial(Names<Key>& names) {
+  [[nodiscard]] std::uint32_t dial(Names<Key>& names) {
     Shard& shard = core_->shard();
     for (unsigned tries = 16; tries != 0; --tries) {
-      const auto next = names.take(shard.hasher, [&](FlowHash later) { shard.flows.prefetch(later); });
-      if (!next) continue;
+      const auto* const next = names.take(shard.hasher, [&](FlowHash later) { shard.flows.prefetch(later); });
+      if (next == nullptr) continue;
       const Connecting made = core_->handle().open(next->key, next->hash);
       if (made.error == ConnectError::port_taken) continue;
       if (made.error != ConnectError::none) break;
@@ -284,7 +285,7 @@ class Client {
       visits_[made.connection.index()] = Visit{};
       return made.connection.index();
     }
-    return std::nullopt;
+    return nobody;
   }
   void stand_in_line(std::uint32_t i, Visit& v, Instant now) {
     v.phase = Phase::waiting;
@@ -357,13 +358,13 @@ class Client {
     unsigned most = most_a_turn / 4; // a turn: the good ones open too
     for (std::size_t i = 0; i < vices; ++i)
       for (; bad_[i].size() < plan_.bad[i] && most != 0; --most) {
-        const std::optional<std::uint32_t> made = dial();
-        if (!made) return;
-        Visit& v = visits_[*made];
+        const std::uint32_t made = dial();
+        if (made == nobody) return;
+        Visit& v = visits_[made];
         v.phase = Phase::hostile;
         v.begin(now);
         v.left = static_cast<std::uint32_t>(i);
-        bad_[i].join(visits_.get(), *made);
+        bad_[i].join(visits_.get(), made);
         stats_.bad.add(counter_of(static_cast<Vice>(i), Bad::mute_opened));
       }
   }

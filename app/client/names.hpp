@@ -18,6 +18,7 @@ class Names {
  public:
   struct Name {
     Key key;
+    bool drawn = false; // a port was found for it
     FlowHash hash;
   };
   static constexpr std::uint32_t ahead = 16; // opens
@@ -27,15 +28,14 @@ class Names {
     for (const Endpoint& t : targets_) cursors_.push_back(pool_.cursor(t, seed));
   }
 
-  // The name of the next open, and `aim(hash)` at the one that takes its place in the line. None where the draw
-  // found no port for its target: the next may.
+  // The name of the next open, until the next is asked for; and `aim(hash)` at the one that joins the line. Null where
+  // the draw found no port for its target: the next may.
   template <class Aim>
-  [[nodiscard]] std::optional<Name> take(const FlowHasher& hasher, Aim&& aim) {
-    while (filled_ < ahead) put(filled_++, hasher, aim);
-    const std::optional<Name> next = line_[at_];
-    put(at_, hasher, aim);
-    at_ = (at_ + 1) % ahead;
-    return next;
+  [[nodiscard]] const Name* take(const FlowHasher& hasher, Aim&& aim) {
+    do put(last_++ % places, hasher, aim);
+    while (last_ - next_ <= ahead);
+    const Name& next = line_[next_++ % places];
+    return next.drawn ? &next : nullptr;
   }
 
  private:
@@ -44,12 +44,13 @@ class Names {
     const std::size_t t = next_target_;
     if (++next_target_ == targets_.size()) next_target_ = 0;
     const std::optional<PortDraw> draw = pool_.next(cursors_[t], sources_);
-    if (!draw) return line_[place].reset();
+    Name& n = line_[place];
+    n.drawn = draw.has_value();
+    if (!draw) return;
     const Endpoint& to = targets_[t];
     const Endpoint from = draw->local();
     const Be16 there{to.port.raw()};
     const Be16 here{from.port.raw()};
-    Name n;
     if constexpr (std::is_same_v<Key, FlowKey4>) {
       n.key = {to.ip.v4(), from.ip.v4(), there, here};
       n.hash = hasher.of(n.key.remote.be().raw(), n.key.local.be().raw(),
@@ -59,16 +60,16 @@ class Names {
       n.hash = hasher(n.key);
     }
     aim(n.hash);
-    line_[place] = n;
   }
 
   const PortPool& pool_;
   std::span<const Endpoint> targets_;
   const Sources& sources_;
-  std::vector<PortCursor> cursors_; // one a target
-  std::array<std::optional<Name>, ahead> line_;
-  std::uint32_t filled_ = 0;
-  std::uint32_t at_ = 0;
+  std::vector<PortCursor> cursors_;                  // one a target
+  static constexpr std::uint32_t places = 2 * ahead; // a power of two
+  std::array<Name, places> line_;
+  std::uint32_t last_ = 0; // where the line ends
+  std::uint32_t next_ = 0; // who is taken next
   std::size_t next_target_ = 0;
 };
 

@@ -25,9 +25,10 @@ class Aes128 {
   [[nodiscard]] AesBlock encrypt(const AesBlock& b) const {
 #ifdef __AES__
     if (in_hardware_) [[likely]] {
-      __m128i x = _mm_xor_si128(of(b), of(keys_[0]));
-      for (int i = 1; i < 10; ++i) x = _mm_aesenc_si128(x, of(keys_[static_cast<unsigned>(i)]));
-      x = _mm_aesenclast_si128(x, of(keys_[10]));
+      __m128i x = _mm_set_epi64x(static_cast<std::int64_t>(b.high), static_cast<std::int64_t>(b.low));
+      x = _mm_xor_si128(x, key(0)); // not loaded: it would wait for the stores of its two halves
+      for (unsigned i = 1; i < 10; ++i) x = _mm_aesenc_si128(x, key(i));
+      x = _mm_aesenclast_si128(x, key(10));
       return {static_cast<std::uint64_t>(_mm_cvtsi128_si64(x)),
               static_cast<std::uint64_t>(_mm_extract_epi64(x, 1))};
     }
@@ -38,8 +39,8 @@ class Aes128 {
 
  private:
 #ifdef __AES__
-  static __m128i of(const AesBlock& b) {
-    return _mm_load_si128(reinterpret_cast<const __m128i*>(&b));
+  [[nodiscard]] __m128i key(unsigned round) const {
+    return _mm_load_si128(reinterpret_cast<const __m128i*>(&keys_[round]));
   }
 #endif
   std::array<AesBlock, 11> keys_; // one before the first round, then one a round

@@ -30,18 +30,23 @@ class MemoryPair;
 class MemoryPort {
  public:
   std::uint16_t rx_burst(QueueId q, rte_mbuf** out, std::uint16_t n) {
+    const std::uint16_t got = rx_ahead(q, out, n);
+    for (std::uint16_t i = 0; i < got; ++i) rx_comes(out[i]);
+    return got;
+  }
+  // For who has other work to do meanwhile: none of these packets is to be looked at before rx_comes() asked for it. A
+  // core has some sixteen lines under way at a time; who asks for a whole burst's at once waits for most of them.
+  std::uint16_t rx_ahead(QueueId q, rte_mbuf** out, std::uint16_t n) {
     Queue& queue = queues_[q];
     const std::uint16_t got = plan_.queues == 1 ? queue.in[0]->pop(out, n) : receive_from_all(queue, out, n);
-    if (got != 0) {
-      // All lines were last written on another core: they are asked for before the first is looked at, and to be
-      // written, since what is freed here is used here. Where frames begin is known of those that Tern makes.
-      for (std::uint16_t i = 0; i < got; ++i) {
-        const auto* const m = reinterpret_cast<const std::byte*>(out[i]);
-        PacketStash::to_be_written(m, m + sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM);
-      }
-      queue.counters.add(PortCounter::rx_packets, got);
-    }
+    if (got != 0) queue.counters.add(PortCounter::rx_packets, got);
     return got;
+  }
+  // Its lines were last written on another core: they are asked for to be written, since what is freed here is used here.
+  // Where frames begin is known of those that Tern makes.
+  static void rx_comes(const rte_mbuf* packet) {
+    const auto* const m = reinterpret_cast<const std::byte*>(packet);
+    PacketStash::to_be_written(m, m + sizeof(rte_mbuf) + RTE_PKTMBUF_HEADROOM);
   }
   std::uint16_t tx_burst(QueueId q, rte_mbuf** m, std::uint16_t n) {
     Queue& queue = queues_[q];

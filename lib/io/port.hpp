@@ -56,6 +56,16 @@ concept PacketPort = requires(P p, const P c, QueueId q, rte_mbuf** m, std::uint
   { c.counters(q) } -> std::same_as<const PortCounters&>;
 };
 
+// Another core writes what is received: lines are far away, and asked for ahead of time.
+template <class P>
+concept FarPort = PacketPort<P> && requires(P p, QueueId q, rte_mbuf** m, std::uint16_t n) {
+  {
+    p.rx_ahead(q, m, n)
+    } -> std::same_as<std::uint16_t>;       // rx_burst(), but that each packet waits for its rx_comes()
+  { p.rx_comes(*m) } -> std::same_as<void>; // this packet will be looked at soon
+  { p.tx_comes(q) } -> std::same_as<void>;  // a burst will be sent soon
+};
+
 // What a transmit ring refused, in order, up to a fixed number.
 class Backlog {
  public:

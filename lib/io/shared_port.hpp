@@ -76,8 +76,13 @@ class SharedPort {
     ring_bell(host_of(core));
     return sent;
   }
-  void tx_comes(CoreId core) requires requires(P& port) { port.tx_comes(core); }
-  {
+  std::uint16_t rx_ahead(CoreId core, rte_mbuf** out, std::uint16_t n) requires FarPort<P> {
+    if (cores_ == 1) [[likely]]
+      return port_.rx_ahead(core, out, n);
+    return receive(core, out, n);
+  }
+  static void rx_comes(const rte_mbuf* packet) requires FarPort<P> { P::rx_comes(packet); }
+  void tx_comes(CoreId core) requires FarPort<P> {
     if (core < queues_) port_.tx_comes(core);
   }
   void tx_flush(CoreId core) {

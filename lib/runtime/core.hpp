@@ -94,7 +94,8 @@ class Core {
   void look_ahead();
   static void ask_for(const rte_mbuf* m);
   // Another core writes what this one receives.
-  static constexpr bool far_packets = requires(Port & port) { port.tx_comes(io::QueueId{}); };
+  static constexpr bool far_packets = io::FarPort<Port>;
+  void ask_ahead();
   void receive(std::uint16_t count);
   [[nodiscard, gnu::always_inline]] bool receive_lean(Arrived& a);
   [[nodiscard, gnu::noinline]] bool receive_other(Arrived& a, std::uint16_t& l3);
@@ -148,9 +149,8 @@ class Core {
     return shard_.listeners.find(key.local, Port16(key.local_port));
   }
   static tern::Port Port16(Be16 p) { return tern::Port{p.host()}; }
-  template <class Key>
-  void keep_syn(const Key& key, FlowHash hash, std::uint8_t listener, const tcp::SynRecord&,
-                FlowRef replaces);
+  template <class Key, class Make>
+  void keep_syn(const Key& key, FlowHash hash, std::uint8_t listener, FlowRef replaces, Make&& make);
   template <class Key>
   void complete(const Key& key, FlowHash hash, FlowRef from, std::uint8_t listener, std::uint16_t hop,
                 const tcp::Handshake&, const tcp::Segment&);
@@ -258,6 +258,7 @@ class Core {
   std::uint16_t shared_this_tick_ = 0;
   std::array<rte_mbuf*, burst> tx_;
   std::uint16_t ahead_count_ = 0;
+  std::uint16_t ahead_asked_ = 0; // of which so many were asked for, where packets are far
   std::array<rte_mbuf*, burst> rx_;
   std::array<rte_mbuf*, burst> ahead_; // received while rx_ was worked on: its lines are on their way
   wire::Tcp header_;                   // of the segment in hand

@@ -35,23 +35,23 @@ void Core<Port, Handler>::arrive_at_listener(const tcp::Segment& s, const Key& k
     case tcp::ListenVerdict::Reply:
       return reply(out.reply, key, hops_.towards(key.remote));
     case tcp::ListenVerdict::Record:
-      return keep_syn(key, hash, id, out.record, FlowRef{});
+      return keep_syn(key, hash, id, FlowRef{}, [&] { return out.record; });
     case tcp::ListenVerdict::Complete:
       return complete(key, hash, FlowRef{}, id, hops_.towards(key.remote), out.handshake, s);
   }
 }
 
-// Keeps the record and sends its SYN-ACK. `replaces`: a TIME-WAIT record that lends its place to this
-// handshake: it lives on, and comes back if the handshake is never done.
+// Keeps the record that `make` gives, where it is to lie, and sends its SYN-ACK. `replaces`: a TIME-WAIT record that
+// lends its place to this handshake: it lives on, and comes back if the handshake is never done.
 template <io::PacketPort Port, class Handler>
-template <class Key>
-void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t listener,
-                                   const tcp::SynRecord& facts, FlowRef replaces) {
+template <class Key, class Make>
+void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t listener, FlowRef replaces,
+                                   Make&& make) {
   auto& table = shard_.template syns<Key>();
   SynSlot<Key>* slot = table.slots.take();
   if (slot == nullptr) return shard_.tcp_counters.add(tcp::Counter::drop_no_memory);
   name_slot(*slot, key);
-  slot->facts = facts;
+  ::new (&slot->facts) tcp::SynRecord(make()); // a copy would wait for the stores of its parts
   slot->listener = listener;
   const FlowRef ref = shard_.ref_of(*slot);
   if (!(replaces ? shard_.flows.replace(hash, replaces, ref) : shard_.flows.insert(hash, ref))) {
@@ -192,7 +192,7 @@ void Core<Port, Handler>::arrive_at_time_wait(std::uint32_t index, const tcp::Se
   // sequence space, which begins beyond the old connection's.
   if (tcp::listen_reuses(shard_.env, shard_.gate, room_of<Key>(shard_.listeners[id]), Tuple<Key>::from(&key),
                          slot.facts.next_iss(), s, shard_.now, listen_out_) == tcp::ListenVerdict::Record)
-    keep_syn(key, hash, id, listen_out_.record, ref);
+    keep_syn(key, hash, id, ref, [&] { return listen_out_.record; });
 }
 
 template <io::PacketPort Port, class Handler>

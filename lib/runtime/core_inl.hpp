@@ -39,6 +39,7 @@ bool Core<Port, Handler>::poll(Instant now) {
     }
   }
   if (shard_.dirty_count != 0) busy = flush() || busy;
+  while (ahead_asked_ != ahead_count_ && far_packets) ask_ahead();
   net::Outbox& box = net_.outbox();
   while (box.size() != 0) {
     transmit();
@@ -196,8 +197,10 @@ bool Core<Port, Handler>::flush() {
   const std::uint64_t sent_before = scarce ? sent() : 0;
   if (scarce) n = std::min(n, 256U);
   // While the port takes no more, output waits here, where it is not lost, in the order of its turns.
-  for (; n != 0 && !congested_; --n)
+  for (; n != 0 && !congested_; --n) {
+    ask_ahead();
     if (R* r = shard_.take_dirty()) flush_one(*r);
+  }
   return !scarce || congested_ || shard_.dirty_count != waiting || sent() != sent_before;
 }
 
@@ -348,7 +351,8 @@ void Core<Port, Handler>::leave_table(R& r, const Key& key) {
     if (index != streams.none) {
       TimeWaitSlot<Key>& slot = streams.at(index);
       name_slot(slot, key);
-      slot.facts = tcp::make_time_wait(shard_.env, tcp::time_wait_facts(r.tcb, shard_.now));
+      ::new (&slot.facts)
+          tcp::TimeWaitRecord(tcp::make_time_wait(shard_.env, tcp::time_wait_facts(r.tcb, shard_.now)));
       replaced = shard_.flows.replace(hash, ref, {Shard::time_wait_kind<Key>(), index});
     }
   }

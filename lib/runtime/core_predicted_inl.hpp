@@ -98,8 +98,9 @@ bool Core<Port, Handler>::listen_predicted(const Arrived& a, const Key& key, Flo
   if (!tcp::predicts_record(shard_.env, shard_.gate, l.settings.cookies, room_of<Key>(l), h,
                             a.l4_length - h.length(), shard_.now)) [[unlikely]]
     return false;
-  keep_syn(key, hash, id,
-           tcp::record_predicted(shard_.env, shard_.gate, Tuple<Key>::from(&key), h, shard_.now), FlowRef{});
+  keep_syn(key, hash, id, FlowRef{}, [&] {
+    return tcp::record_predicted(shard_.env, shard_.gate, Tuple<Key>::from(&key), h, shard_.now);
+  });
   return true;
 }
 

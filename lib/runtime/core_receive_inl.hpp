@@ -26,8 +26,19 @@ std::uint16_t Core<Port, Handler>::receive_burst() {
 template <io::PacketPort Port, class Handler>
 inline void Core<Port, Handler>::look_ahead() {
   const std::uint64_t start = rte_rdtsc();
-  ahead_count_ = port_.rx_burst(queue_, ahead_.data(), burst);
+  if constexpr (far_packets)
+    ahead_count_ = port_.rx_ahead(queue_, ahead_.data(), burst);
+  else
+    ahead_count_ = port_.rx_burst(queue_, ahead_.data(), burst);
+  ahead_asked_ = 0;
   if (ahead_count_ != 0) port_cycles_ += rte_rdtsc() - start;
+}
+
+// The next of them, between two pieces of other work.
+template <io::PacketPort Port, class Handler>
+inline void Core<Port, Handler>::ask_ahead() {
+  if constexpr (far_packets)
+    if (ahead_asked_ != ahead_count_) port_.rx_comes(ahead_[ahead_asked_++]);
 }
 
 // Headers, and a short text behind them: it may end on a third line.
@@ -82,8 +93,10 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
   if constexpr (!far_packets) // those have not come yet
     for (std::uint16_t i = 0; i < ahead_count_; ++i) ask_for(ahead_[i]);
   // Stage 3: each to its end.
-  for (std::uint16_t i = 0; i < n; ++i)
+  for (std::uint16_t i = 0; i < n; ++i) {
+    ask_ahead();
     arrive(arrived_[i], keys_[i], lookup_.hash[i], revalidated(lookup_.found[i], i));
+  }
 }
 
 // What an earlier packet of the burst changed makes the table's answers hints only. A connection that bears

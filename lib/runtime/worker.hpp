@@ -76,10 +76,10 @@ class Worker {
 
   // One turn; the time it began.
   Instant turn() {
-    const Instant now = clock_.now();
+    const std::uint64_t start = rte_rdtsc();
+    const Instant now = clock_.at(start);
     if (const std::uint32_t ms = now.ms32(); ms != last_ms_) [[unlikely]]
       each_millisecond(ms);
-    const std::uint64_t start = rte_rdtsc();
     if (core_.poll(now)) {
       gauges_.busy_cycles.store(busy_cycles() + rte_rdtsc() - start, std::memory_order_relaxed);
       idleness_.found();

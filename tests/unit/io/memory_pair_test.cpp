@@ -90,6 +90,24 @@ TEST(MemoryPair, WhatOneEndSendsTheOtherReceivesUncopied) {
   rte_pktmbuf_free(m);
 }
 
+TEST(MemoryPair, WhatIsReceivedAheadIsWhatWouldBeReceived) {
+  TestPool t;
+  MemoryPair pair({});
+  rte_mbuf* sent[5];
+  for (std::uint32_t i = 0; i < 5; ++i) sent[i] = numbered(t.pool(), i);
+  EXPECT_EQ(pair.a().tx_burst(0, sent, 5), 5);
+  rte_mbuf* got[32];
+  ASSERT_EQ(pair.b().rx_ahead(0, got, 3), 3);
+  ASSERT_EQ(pair.b().rx_burst(0, got + 3, 29), 2);
+  EXPECT_EQ(pair.b().rx_ahead(0, got + 5, 27), 0);
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    pair.b().rx_comes(got[i]);
+    EXPECT_EQ(number_of(got[i]), i);
+    rte_pktmbuf_free(got[i]);
+  }
+  EXPECT_EQ(pair.b().counters(0).get(PortCounter::rx_packets), 5U);
+}
+
 TEST(MemoryPair, ChecksumsLeftToTheNicArriveAsGood) {
   TestPool t;
   MemoryPair pair({});

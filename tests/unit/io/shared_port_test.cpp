@@ -48,12 +48,16 @@ struct Rig {
     const Way w = way(source - 1024U);
     return steering.owner(w.src.v4(), w.dst.v4(), test::Port{w.src_port}, test::Port{w.dst_port});
   }
-  // What a core receives in one poll.
+  // What a core receives in one poll, every other time ahead of time.
   std::vector<std::uint16_t> poll(CoreId core) {
     rte_mbuf* m[burst_size];
-    const std::uint16_t n = port.rx_burst(core, m, burst_size);
+    ahead = !ahead;
+    const std::uint16_t n = ahead ? port.rx_ahead(core, m, burst_size) : port.rx_burst(core, m, burst_size);
     std::vector<std::uint16_t> got;
-    for (std::uint16_t i = 0; i < n; ++i) got.push_back(source_port(m[i]));
+    for (std::uint16_t i = 0; i < n; ++i) {
+      if (ahead) port.rx_comes(m[i]);
+      got.push_back(source_port(m[i]));
+    }
     if (n != 0) rte_pktmbuf_free_bulk(m, n);
     return got;
   }
@@ -63,6 +67,7 @@ struct Rig {
   MemoryPair pair;
   Steering steering;
   SharedPort<MemoryPort> port;
+  bool ahead = false;
 };
 
 TEST(SharedPort, WithoutRssEachCoreGetsWhatItOwnsAndHandOffsAreCounted) {
