@@ -135,6 +135,16 @@ class ExpiryStreams {
   // Brings its bookkeeping into the cache; `at` is the caller's to prefetch.
   void prefetch(std::uint32_t index) const { __builtin_prefetch(&chunks_[index / chunk_slots], 1); }
 
+  // Who came some `n` records behind this one in its queue: a guess, for who wants its line, that may be of a record
+  // that is dead by now. At most a chunk.
+  [[nodiscard]] const R& behind(std::uint32_t index, std::uint32_t n) const {
+    TERN_DCHECK(n <= chunk_slots);
+    const std::uint32_t slot = index % chunk_slots + n;
+    if (slot < chunk_slots) return records_[index + n];
+    const std::uint32_t next = chunks_[index / chunk_slots].next;
+    return records_[(next == none ? 0 : next) * std::size_t{chunk_slots} + slot - chunk_slots];
+  }
+
   // Takes a record out from anywhere: it was used again, or its time is cut short.
   void kill(std::uint32_t index) {
     TERN_DCHECK(live(index));

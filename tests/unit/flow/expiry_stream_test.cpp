@@ -191,6 +191,24 @@ TEST(ExpiryStreams, EvictsTheOldestOfAllQueues) {
   EXPECT_EQ(f.evicted(1), Ids{});
 }
 
+// What comes soon is known while nothing died early: within a chunk, over its end, and along reused chunks.
+TEST(ExpiryStreams, WhoCameBehindIsSeenAheadOfItsEviction) {
+  Fixture f(1000, {60000, 2000}, 0);
+  for (std::uint32_t i = 0; i < 1000; ++i) ASSERT_NE(f.add(i, i), Streams::none);
+  for (std::uint32_t i = 1000; i < 5000; ++i) {
+    f.streams.evict_oldest(1, [&](std::uint32_t index, Record& r) {
+      EXPECT_EQ(r.id, i - 1000);
+      for (const std::uint32_t n : {1U, 16U, 32U, 64U}) EXPECT_EQ(f.streams.behind(index, n).id, r.id + n);
+    });
+    ASSERT_NE(f.add(i, i), Streams::none);
+  }
+  Ids last = f.evicted(999);
+  EXPECT_EQ(last.back(), 4998U);
+  f.streams.evict_oldest(1, [&](std::uint32_t index, Record&) { // nobody is behind it: whatever lies there
+    EXPECT_LT(&f.streams.behind(index, 64) - &f.streams.peek(0), f.streams.index_end());
+  });
+}
+
 TEST(ExpiryStreams, LongPauseExpiresAllAndAStepBackNothing) {
   Fixture f(10, {60000}, 1000);
   ASSERT_NE(f.add(1000, 1), Streams::none);
