@@ -26,7 +26,7 @@ bool Core<Port, Handler>::poll(Instant now) {
   if (now.ms32() != last_tick_) {
     last_tick_ = now.ms32();
     shared_this_tick_ = 0;
-    shard_.watch_packets();
+    shard_.begin_tick();
     busy = run_timers(true) || busy;
     handler::tick(handler_, now);
   } else if (timers_left_) [[unlikely]] {

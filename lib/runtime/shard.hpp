@@ -134,6 +134,11 @@ class Shard {
       env.scarcity = now_is;
     }
   }
+  // Once a tick.
+  void begin_tick() {
+    env.text_at_last = watch.text_at_last();
+    watch_packets();
+  }
   // Whether this connection may be given text that it might keep.
   [[nodiscard]] bool takes_text(const ConnectionRecord& r) const {
     if (env.scarcity == tcp::Scarcity::none) [[likely]]

@@ -31,11 +31,12 @@ struct SidePools {
 // How many packets are left of the pool, by its reserve (runtime/packet_watch.hpp). Control segments may take
 // the last one; text stops before, the longer it would be kept the earlier:
 //
-//   low       below the reserve   what comes out of order is not kept, nor what comes for a user who does not
-//                                 read
-//   critical  below half of it    users' text is not copied into packets; text is taken only for connections
-//                                 that hold no packet
-//   last      below a quarter     no text, in or out
+//   low       below the reserve    what comes out of order is not kept, nor what comes for a user who does not
+//                                  read
+//   critical  below half of it     users' text is not copied into packets; text is taken only for connections
+//                                  that hold no packet
+//   last      below a quarter      no text in; out of the queues, which hold packets until it is acknowledged, a
+//                                  little
 enum class Scarcity : std::uint8_t { none, low, critical, last };
 
 struct Env {
@@ -44,6 +45,8 @@ struct Env {
   PacketPool packets; // for segments on their way out
   SidePools side;
   Scarcity scarcity = Scarcity::none;
+  // Segments with text that may leave yet at the last; who looks at what is left allows some now and then.
+  mutable std::uint32_t text_at_last = 0;
 
   void count(Counter c, std::uint64_t n = 1) const { counters.add(c, n); }
 };

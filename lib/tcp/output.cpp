@@ -44,9 +44,19 @@ void fill_header(Tcb& t, wire::Tcp& h, Seq seq, std::uint8_t flags, bool with_sa
   if (t.has(flag_ece)) h.flags |= flag::ece;
 }
 
+// The last packets are for control segments. Some text leaves all the same, new or again: what its queue holds comes
+// back only when it is acknowledged.
+bool may_leave(const Env& env, std::uint32_t text) {
+  if (text == 0 || env.scarcity != Scarcity::last) [[likely]]
+    return true;
+  if (env.text_at_last == 0) return false;
+  --env.text_at_last;
+  return true;
+}
+
 bool push(const Env& env, Tcb& t, const wire::Tcp& h, std::uint32_t text, bool ect, TxBurst& burst) {
-  const bool withheld = text != 0 && env.scarcity == Scarcity::last; // what is left is for control segments
-  Packet p = withheld ? Packet{} : env.packets.alloc(static_cast<std::uint32_t>(wire::emitted_length(h)));
+  Packet p = may_leave(env, text) ? env.packets.alloc(static_cast<std::uint32_t>(wire::emitted_length(h)))
+                                  : Packet{};
   if (!p) return env.count(Counter::no_packet), false;
   wire::SummedFront front;
   wire::emit_tcp(h, p.data(), front);
@@ -59,7 +69,7 @@ bool push(const Env& env, Tcb& t, const wire::Tcp& h, std::uint32_t text, bool e
 // of which is written once.
 bool push_lean(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t flags, bool ect, Instant now,
                TxBurst& burst) {
-  if (text != 0 && env.scarcity == Scarcity::last) return env.count(Counter::no_packet), false; // as push()
+  if (!may_leave(env, text)) return env.count(Counter::no_packet), false;
   const bool stamped = t.has(flag_timestamps);
   const std::uint32_t header = lean_length(t, 0);
   const std::byte* run = text == 0 ? nullptr : send_queue::in_one_run(t, seq, text);

@@ -511,6 +511,27 @@ TEST_P(LastPackets, CarryNoText) {
   EXPECT_EQ(r.tcb.unsent(), 0u) << text;
 }
 
+// But as much as is allowed leaves, and leaves again: it holds packets until it is acknowledged.
+TEST_P(LastPackets, CarryTheTextThatIsAllowed) {
+  Rig r;
+  r.by_rfc = GetParam();
+  open(r);
+  r.scarcity = tcp::Scarcity::last;
+  r.text_at_last = 2;
+  say(r, 3U * r.tcb.mss);
+  EXPECT_EQ(r.sent.size(), 2u);
+  EXPECT_EQ(r.tcb.unsent(), r.tcb.mss);
+  r.text_at_last = 1;
+  const std::uint64_t before = r.counters.get(Counter::retransmit_rto);
+  while (r.counters.get(Counter::retransmit_rto) == before) {
+    r.sent.clear();
+    ASSERT_TRUE(r.timer_fires());
+  }
+  ASSERT_EQ(r.sent.size(), 1u);
+  EXPECT_EQ(r.sent[0].h.seq, our_iss + 1);
+  EXPECT_EQ(r.sent[0].text, r.tcb.mss);
+}
+
 TEST_P(LastPackets, CarryTheSyn) {
   Rig r;
   r.by_rfc = GetParam();

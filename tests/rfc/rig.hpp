@@ -61,7 +61,9 @@ class Rig {
     return s;
   }
 
-  [[nodiscard]] tcp::Env env() { return {settings, counters, packets(), records_.pools(), scarcity}; }
+  [[nodiscard]] tcp::Env env() {
+    return {settings, counters, packets(), records_.pools(), scarcity, text_at_last};
+  }
 
   // A segment arrives. `text` bytes are those of the peer's stream at that place.
   void arrives(Seq seq, std::uint8_t flags, Seq ack, std::uint32_t text = 0, std::uint16_t window = 5000) {
@@ -119,6 +121,7 @@ class Rig {
   bool marked = false;    // arrives with CE
   std::byte twist{};      // what arrives is not the stream's text but this away from it
   tcp::Scarcity scarcity = tcp::Scarcity::none;
+  std::uint32_t text_at_last = 0; // of each event
   // Of the last event:
   tcp::Outcome outcome;
   std::vector<Sent> sent;
@@ -146,9 +149,10 @@ class Rig {
       if (user_reads && tcb.rcv_held >= delivered) tcp::release_received(env(), tcb, delivered, release);
     }
     tcp::TxBurst burst;
+    const tcp::Env e = env();
     bool more = true;
     while (more) {
-      more = by_rfc ? tcp::output_by_steps(env(), tcb, now, burst) : tcp::output(env(), tcb, now, burst);
+      more = by_rfc ? tcp::output_by_steps(e, tcb, now, burst) : tcp::output(e, tcb, now, burst);
       if (burst.size() == 0) break;
       for (std::size_t i = 0; i < burst.size(); ++i) {
         Sent s;

@@ -213,8 +213,8 @@ TEST(Scarcity, LetsTheCoreRestFromTickToTickWhileSomebodyWaits) {
   EXPECT_EQ(c.shard.dirty_count, 0U);
 }
 
-// The last quarter of the reserve is for what makes room: text waits, of whatever length and in whatever form, what ends
-// a connection or acknowledges leaves, and when there are packets again so does the text.
+// The last quarter of the reserve is for what makes room: of text, of whatever length and in whatever form, little leaves in a
+// tick, for it frees what its queue holds; what ends a connection or acknowledges leaves at once.
 TEST(Scarcity, KeepsTheLastForControlSegments) {
   ShardSettings s;
   s.packet_reserve = 256;
@@ -223,28 +223,30 @@ TEST(Scarcity, KeepsTheLastForControlSegments) {
   listen(c);
   static const std::string long_text(2 * 1460, 'l');
   const std::string_view texts[] = {"short", long_text};
-  Peer readers[] = {peer(0), peer(1)}, quitter = peer(2);
+  Peer readers[40], quitter = peer(100);
   const auto record = [&](const Peer& p) -> ConnectionRecord& {
     return c.shard.connections.at(place_of(c, p.key).index());
   };
-  for (Peer* p : {&readers[0], &readers[1], &quitter}) ASSERT_TRUE(p->connect(c));
+  for (std::uint32_t i = 0; i < 40; ++i) {
+    readers[i] = peer(i);
+    ASSERT_TRUE(readers[i].connect(c));
+  }
+  ASSERT_TRUE(quitter.connect(c));
   std::vector<Packet> taken;
-  while (c.pool.pool().free() > 256 / 4 - 10) taken.push_back(c.pool.pool().alloc());
-  c.now = c.now + Duration::ms(1);
-  c.turns(1);
-  ASSERT_EQ(c.shard.env.scarcity, tcp::Scarcity::last);
-  for (std::size_t i = 0; i < 2; ++i)
-    EXPECT_EQ(c.shard.handle(record(readers[i])).send(StaticBytes{texts[i]}), texts[i].size());
+  ASSERT_EQ(take_until(c, 256 / 4 - 10, taken), tcp::Scarcity::last);
+  for (std::size_t i = 0; i < 40; ++i)
+    EXPECT_EQ(c.shard.handle(record(readers[i])).send(StaticBytes{texts[i % 2]}), texts[i % 2].size());
   c.turns(10);
-  EXPECT_EQ(c.take_sent().size(), 0U);
-  EXPECT_GE(c.count(tcp::Counter::no_packet), 2U);
+  std::vector<test::Sent> heard = c.take_sent();
+  EXPECT_EQ(heard.size(), 256U / 16);
+  EXPECT_GE(c.count(tcp::Counter::no_packet), 24U);
   c.shard.handle(record(quitter)).close();
   c.turns(10);
   auto sent = c.take_sent();
   ASSERT_EQ(sent.size(), 1U);
   EXPECT_TRUE(sent[0].h.has(flag::fin));
   EXPECT_EQ(sent[0].key.local_port, quitter.key.remote_port);
-  Peer probing = readers[0]; // asks whether we are still there
+  Peer probing = readers[39]; // asks whether we are still there
   probing.snd_nxt = probing.snd_nxt - 1;
   ASSERT_TRUE(probing.say(c, {}));
   c.turns(10);
@@ -252,12 +254,65 @@ TEST(Scarcity, KeepsTheLastForControlSegments) {
   ASSERT_EQ(sent.size(), 1U);
   EXPECT_EQ(sent[0].h.flags, flag::ack);
   EXPECT_EQ(sent[0].text, 0U);
-  EXPECT_EQ(sent[0].h.ack, readers[0].snd_nxt);
-  taken.clear();
-  c.run(Duration::ms(2));
+  EXPECT_EQ(sent[0].h.ack, readers[39].snd_nxt);
+  c.run(Duration::ms(4)); // tick by tick the text, too
+  EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::last);
+  for (test::Sent& one : c.take_sent()) heard.push_back(std::move(one));
+  for (std::size_t i = 0; i < 40; ++i) EXPECT_EQ(readers[i].hear(heard), texts[i % 2].size()) << i;
+}
+
+// As Peer::say(), with a window of its own: 0 shuts it.
+template <class H>
+bool say_with(LoneCore<H>& c, Peer& p, std::string_view text, std::uint16_t window) {
+  wire::Tcp h;
+  h.flags = flag::ack;
+  h.seq = p.snd_nxt;
+  h.ack = p.rcv_nxt;
+  h.window = window;
+  if (!c.arrives(p.key, h, text)) return false;
+  p.snd_nxt += static_cast<std::uint32_t>(text.size());
+  c.turn();
+  return true;
+}
+
+// Queues of text that nobody wanted hold the packets. What frees them is that the text leaves and is acknowledged: it may
+// not wait for packets to come from elsewhere.
+TEST(Scarcity, EndsWhenThoseWhoShutTheirWindowsOpenThem) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  Lone c(s, 2047);
+  listen(c);
+  std::vector<Peer> readers;
+  while (c.shard.env.scarcity < tcp::Scarcity::critical) {
+    readers.push_back(peer(static_cast<std::uint32_t>(readers.size()), 82));
+    ASSERT_TRUE(readers.back().connect(c));
+    ASSERT_TRUE(say_with(c, readers.back(), "speak", 0));
+    c.run(Duration::ms(1));
+    ASSERT_LT(readers.size(), 100U);
+  }
+  std::vector<Packet> taken; // by another core
+  ASSERT_EQ(take_until(c, 60, taken), tcp::Scarcity::last);
+  ASSERT_LT(taken.size(), 100U);
+  (void)c.take_sent();
+  c.run(Duration::seconds(2), Duration::ms(10));
+  for (const test::Sent& one : c.take_sent()) ASSERT_EQ(one.text, 0U); // the windows are shut
+  std::vector<std::uint32_t> queued;
+  for (const Peer& p : readers)
+    queued.push_back(c.shard.handle(c.shard.connections.at(place_of(c, p.key).index())).unacknowledged());
+  for (Peer& p : readers) ASSERT_TRUE(say_with(c, p, {}, 500));
+  std::vector<std::uint32_t> heard(readers.size());
+  for (int ms = 0; ms < 2000; ++ms) {
+    c.run(Duration::ms(1));
+    const auto sent = c.take_sent();
+    for (const test::Sent& one : sent) ASSERT_FALSE(one.h.has(flag::rst));
+    for (std::size_t i = 0; !sent.empty() && i < readers.size(); ++i)
+      if (const std::uint32_t n = readers[i].hear(sent)) {
+        heard[i] += n;
+        ASSERT_TRUE(say_with(c, readers[i], {}, 500));
+      }
+  }
+  EXPECT_EQ(heard, queued);
   EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
-  const auto heard = c.take_sent();
-  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(readers[i].hear(heard), texts[i].size()) << i;
 }
 
 } // namespace scarcity_test
