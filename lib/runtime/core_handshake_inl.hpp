@@ -121,7 +121,7 @@ void Core<Port, Handler>::complete(const Key& key, FlowHash hash, FlowRef from, 
                                    std::uint16_t hop, const tcp::Handshake& hs, const tcp::Segment& s) {
   // Its text would not be taken, and what is left of it lies before the window and proves nothing any more: the
   // connection would wait for its handshake's end without a timer. The handshake that has one goes on instead.
-  if (s.text != 0 && s.h.seq.before(hs.irs + 1) && shard_.env.scarcity == tcp::Scarcity::last) [[unlikely]]
+  if (s.text != 0 && s.h.seq.before(hs.irs + 1) && shard_.env.scarcity >= tcp::Scarcity::dire) [[unlikely]]
     return shard_.tcp_counters.add(tcp::Counter::drop_text_scarce);
   R* r = take_place(key, hash, from);
   if (r == nullptr) return;

@@ -70,6 +70,7 @@ void Core<Port, Handler>::arrive_at_connection(R& r, const tcp::Segment& s) {
   }
   tcp::Outcome out;
   tcp::segment_arrives(shard_.env, r.tcb, s, shard_.now, out);
+  if (out.has(tcp::event_data)) shard_.note_given(r);
   tell(r, out);
 }
 

@@ -29,7 +29,8 @@ class PacketWatch {
     if (n >= reserve_) [[likely]]
       return tcp::Scarcity::none;
     if (n >= reserve_ / 2) return tcp::Scarcity::low;
-    return n >= reserve_ / 4 ? tcp::Scarcity::critical : tcp::Scarcity::last;
+    if (n >= reserve_ * 3 / 8) return tcp::Scarcity::critical;
+    return n >= reserve_ / 4 ? tcp::Scarcity::dire : tcp::Scarcity::last;
   }
   // How many segments with text a tick may send at the last: they take two packets, and half of those in a tick at most.
   [[nodiscard]] std::uint32_t text_at_last() const { return std::min(reserve_ / 16, 32U); }

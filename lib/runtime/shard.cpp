@@ -42,6 +42,7 @@ Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant a
       env{settings.tcp, tcp_counters, PacketPool{packets.raw(), &stash}, side.pools()},
       watch(packets, s.packet_reserve),
       gate(tcp::derive_secrets(s.secret), s.cookie_epoch),
+      given_(s.connections),
       connection_memory_(arena.take(connections_of(s, who))),
       wheel_memory_(arena.take({who + " timers", 1, sizeof(TimerWheel<ConnectionTimer>::Heads)})),
       connections(connection_memory_.data(), s.connections),
@@ -63,6 +64,23 @@ Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant a
 Shard::~Shard() {
   for (std::uint32_t i = 0; i < connections.fresh(); ++i)
     if (connections.at(i).has(ConnectionRecord::in_use)) free_connection(connections.at(i));
+}
+
+void Shard::scarcity_becomes(tcp::Scarcity level) {
+  if (level > env.scarcity) counters.add(CoreCounter::packets_scarce);
+  if (env.scarcity == tcp::Scarcity::none) std::fill(given_.begin(), given_.end(), false);
+  env.scarcity = level;
+}
+
+// What it holds is text that it has not read or that it passed on (rcv_held), and text that it sends.
+bool Shard::takes_scarce_text(const ConnectionRecord& r) const {
+  using tcp::Scarcity;
+  if (env.scarcity == Scarcity::last || r.unread != nullptr || r.tcb.has(tcp::flag_reading_paused))
+    return false;
+  constexpr std::uint32_t a_little = 4; // segments
+  if (env.scarcity == Scarcity::low) return r.tcb.rcv_held < a_little * r.tcb.rcv_mss;
+  if (r.tcb.rcv_held != 0 || r.tcb.first.length != 0) return false;
+  return env.scarcity == Scarcity::critical || given_[connections.index_of(r)];
 }
 
 bool Shard::matches(FlowRef ref, const FlowKey6& key) const {
@@ -127,6 +145,8 @@ void Shard::free_connection(ConnectionRecord& r) {
     r.unread = nullptr;
   }
   if (r.listener != ConnectionRecord::no_listener) --listeners[r.listener].open;
+  if (env.scarcity != tcp::Scarcity::none) [[unlikely]]
+    given_[connections.index_of(r)] = false;
   connections.give_back(r);
 }
 

@@ -129,10 +129,8 @@ class Shard {
   // ---- Packets that are left.
   void watch_packets() {
     const tcp::Scarcity now_is = watch.look();
-    if (now_is != env.scarcity) [[unlikely]] {
-      if (now_is > env.scarcity) counters.add(CoreCounter::packets_scarce);
-      env.scarcity = now_is;
-    }
+    if (now_is != env.scarcity) [[unlikely]]
+      scarcity_becomes(now_is);
   }
   // Once a tick.
   void begin_tick() {
@@ -143,9 +141,11 @@ class Shard {
   [[nodiscard]] bool takes_text(const ConnectionRecord& r) const {
     if (env.scarcity == tcp::Scarcity::none) [[likely]]
       return true;
-    if (env.scarcity == tcp::Scarcity::last || r.unread != nullptr || r.tcb.has(tcp::flag_reading_paused))
-      return false;
-    return env.scarcity == tcp::Scarcity::low || r.tcb.first.length == 0;
+    return takes_scarce_text(r);
+  }
+  void note_given(const ConnectionRecord& r) {
+    if (env.scarcity != tcp::Scarcity::none) [[unlikely]]
+      given_[connections.index_of(r)] = true;
   }
 
   // ---- FlowRecords (flow_table.hpp): does a record bear this name?
@@ -263,6 +263,10 @@ class Shard {
   Listeners listeners;
 
  private:
+  void scarcity_becomes(tcp::Scarcity);
+  [[nodiscard]] bool takes_scarce_text(const ConnectionRecord& r) const;
+
+  std::vector<bool> given_;      // who was given text since packets became scarce, by record
   ArenaPiece connection_memory_;
   ArenaPiece wheel_memory_;
 

@@ -32,12 +32,14 @@ struct SidePools {
 // the last one; text stops before, the longer it would be kept the earlier:
 //
 //   low       below the reserve    what comes out of order is not kept, nor what comes for a user who does not
-//                                  read
+//                                  read, or who passed on more than a little that is not acknowledged
 //   critical  below half of it     users' text is not copied into packets; text is taken only for connections
 //                                  that hold no packet
+//   dire      below three eighths  and of these only for who was given some since packets became scarce: he let
+//                                  go of it
 //   last      below a quarter      no text in; out of the queues, which hold packets until it is acknowledged, a
 //                                  little
-enum class Scarcity : std::uint8_t { none, low, critical, last };
+enum class Scarcity : std::uint8_t { none, low, critical, dire, last };
 
 struct Env {
   const Settings& settings;

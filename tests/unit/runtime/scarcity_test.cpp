@@ -315,5 +315,104 @@ TEST(Scarcity, EndsWhenThoseWhoShutTheirWindowsOpenThem) {
   EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
 }
 
+// Passes on what comes on one connection of a pair to the other: the first two that were accepted, the next two, ...
+struct Relays {
+  void on_accept(Connection c) {
+    c.set_user(all.size());
+    all.push_back(c);
+  }
+  void on_data(Connection c, Payload& p) { beside(c).forward(p); }
+  void on_returned(Connection c, std::uint32_t bytes) { beside(c).reopen(bytes); }
+  void on_writable(Connection c) { c.forward_unread(beside(c)); }
+  [[nodiscard]] Connection beside(Connection c) const { return all[c.user() ^ 1]; }
+  std::vector<Connection> all;
+};
+
+// Text that was passed on lies in another's queue, and holds packets all the same: readers who do not read it may not take
+// the packets that the others live from.
+TEST(Scarcity, CountsTextThatWasPassedOn) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  LoneCore<Relays> c(s, 2047);
+  c.listen();
+  std::uint32_t n = 0;
+  Peer well[] = {peer(n++), peer(n++)};
+  for (Peer& p : well) ASSERT_TRUE(p.connect(c));
+  std::vector<Peer> writers;
+  for (int i = 0; i < 200; ++i) {
+    writers.push_back(peer(n++));
+    Peer shut = peer(n++);
+    ASSERT_TRUE(writers.back().connect(c));
+    ASSERT_TRUE(shut.connect(c));
+    ASSERT_TRUE(say_with(c, shut, {}, 0));
+  }
+  const auto press = [&](std::span<Peer> from) {
+    for (int round = 0; round < 40; ++round)
+      for (Peer& p : from) {
+        Peer once = p; // what is not taken would come again
+        ASSERT_TRUE(once.say(c, std::string(1000, 'd')));
+        c.turn();
+        if (c.shard.connections.at(place_of(c, p.key).index()).tcb.rcv_nxt == once.snd_nxt) p = once;
+      }
+  };
+  const auto goes_on = [&] {
+    for (int i = 0; i < 50; ++i) {
+      (void)c.take_sent();
+      ASSERT_TRUE(well[0].say(c, "ping"));
+      c.turn();
+      ASSERT_EQ(well[1].hear(c.take_sent()), 4U) << i;
+      ASSERT_TRUE(well[1].say(c, {}));
+      c.turn();
+    }
+  };
+  press(std::span{writers}.first(100));
+  c.run(Duration::ms(1));
+  EXPECT_LE(c.shard.watch.left(), 256U);
+  EXPECT_GE(c.shard.watch.left(), 256U / 2);
+  goes_on();
+  press(std::span{writers}.subspan(100)); // who waited until packets were scarce
+  c.run(Duration::ms(1));
+  EXPECT_LE(c.shard.watch.left(), 256U / 2);
+  EXPECT_GE(c.shard.watch.left(), 256U / 4);
+  goes_on();
+}
+
+// A connection that holds nothing may be given text, and leave it unread: many of them leave many packets. When few are
+// left, text is for those who were seen to let go of theirs.
+TEST(Scarcity, StopsTheManyWhoLeaveOneSegmentEach) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  Lone c(s, 2047);
+  listen(c);
+  Peer reader = peer(0), stranger = peer(1);
+  ASSERT_TRUE(reader.connect(c));
+  ASSERT_TRUE(stranger.connect(c));
+  std::vector<Peer> quiet;
+  for (std::uint32_t n = 0; n < 500; ++n) {
+    quiet.push_back(peer(10 + n, 81));
+    ASSERT_TRUE(quiet.back().connect(c));
+  }
+  std::vector<Packet> taken;
+  ASSERT_EQ(take_until(c, 250, taken), tcp::Scarcity::low);
+  EXPECT_TRUE(answers(c, reader));
+  for (Peer& p : quiet) {
+    Peer once = p;
+    ASSERT_TRUE(once.say(c, "text"));
+    c.turn();
+  }
+  c.run(Duration::ms(1));
+  EXPECT_LT(c.shard.watch.left(), 256U / 2);
+  EXPECT_GE(c.shard.watch.left(), 256U / 4);
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(answers(c, reader)) << i;
+  Peer once = stranger;
+  EXPECT_FALSE(answers(c, once));
+  Peer fresh = peer(2); // who is not connected yet may be, and speaks later
+  EXPECT_TRUE(fresh.connect(c));
+  taken.resize(taken.size() - 20);
+  c.run(Duration::ms(1));
+  EXPECT_TRUE(answers(c, stranger));
+  EXPECT_TRUE(answers(c, fresh));
+}
+
 } // namespace scarcity_test
 } // namespace tern
