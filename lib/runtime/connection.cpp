@@ -39,6 +39,19 @@ std::uint32_t sending(Shard* shard, std::uint32_t index, std::uint32_t generatio
   });
 }
 
+// What is copied takes packets at once: between pieces it is asked how many are left, whoever sends how often.
+std::uint32_t send_copy(Shard& s, ConnectionRecord& r, std::span<const std::byte> bytes) {
+  constexpr std::size_t least = 1024; // a packet holds at least so much
+  std::uint32_t taken = 0;
+  for (;;) {
+    const auto piece = bytes.subspan(taken, std::min(bytes.size() - taken, Shard::most_unseen * least));
+    s.takes_packets(1 + piece.size() / least);
+    const std::uint32_t n = tcp::send_copy(s.env, r.tcb, piece, s.now);
+    taken += n;
+    if (n != piece.size() || taken == bytes.size()) return taken;
+  }
+}
+
 } // namespace
 
 bool Connection::alive() const {
@@ -105,7 +118,7 @@ std::uint32_t Connection::send(StaticBytes bytes) {
 }
 std::uint32_t Connection::send(std::span<const std::byte> bytes) {
   return sending(shard_, index_, generation_,
-                 [&](Shard& s, ConnectionRecord& r) { return tcp::send_copy(s.env, r.tcb, bytes, s.now); });
+                 [&](Shard& s, ConnectionRecord& r) { return send_copy(s, r, bytes); });
 }
 std::uint32_t Connection::send_space() const {
   return with(shard_, index_, generation_, 0U,

@@ -200,6 +200,7 @@ bool Core<Port, Handler>::flush() {
   // While the port takes no more, output waits here, where it is not lost, in the order of its turns.
   for (; n != 0 && !congested_; --n) {
     ask_ahead();
+    if (n % Shard::most_unseen == 0) shard_.watch_packets();
     if (R* r = shard_.take_dirty()) flush_one(*r);
   }
   return !scarce || congested_ || shard_.dirty_count != waiting || sent() != sent_before;
@@ -256,6 +257,7 @@ bool Core<Port, Handler>::send_by_steps(R& r) {
     if (out_.size() > 1 && packing_.most_bytes != 0) [[unlikely]]
       pack(r);
     const std::size_t n = out_.size();
+    shard_.takes_packets(2 * n); // text lies beside its header
     for (std::size_t i = 0; i < n; ++i) {
       if (r.has(R::v6))
         send(std::move(out_[i]), shard_.key6(r), out_.ect(i), r.hop, out_.front(i));

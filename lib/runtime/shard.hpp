@@ -128,6 +128,7 @@ class Shard {
 
   // ---- Packets that are left.
   void watch_packets() {
+    taken_unseen_ = 0;
     const tcp::Scarcity now_is = watch.look();
     if (now_is != env.scarcity) [[unlikely]]
       scarcity_becomes(now_is);
@@ -137,6 +138,11 @@ class Shard {
     env.text_at_last = watch.text_at_last();
     watch_packets();
   }
+  // A turn took about so many packets, or is about to: one may take more than there are.
+  void takes_packets(std::size_t n) {
+    if ((taken_unseen_ += n) >= most_unseen) watch_packets();
+  }
+  static constexpr std::size_t most_unseen = 32;
   // Whether this connection may be given text that it might keep.
   [[nodiscard]] bool takes_text(const ConnectionRecord& r) const {
     if (env.scarcity == tcp::Scarcity::none) [[likely]]
@@ -266,6 +272,7 @@ class Shard {
   void scarcity_becomes(tcp::Scarcity);
   [[nodiscard]] bool takes_scarce_text(const ConnectionRecord& r) const;
 
+  std::size_t taken_unseen_ = 0; // packets, since the last look
   std::vector<bool> given_;      // who was given text since packets became scarce, by record
   ArenaPiece connection_memory_;
   ArenaPiece wheel_memory_;

@@ -37,6 +37,7 @@ class WirePort {
         sent.push_back(*s);
       else
         answer(p);
+      if (keeps) kept.push_back(p.same());
     }
     return n;
   }
@@ -58,6 +59,9 @@ class WirePort {
   bool full = false;
   bool down = false;
   unsigned lost = 0;
+  // As one that is slow to send what it took.
+  bool keeps = false;
+  std::vector<Packet> kept;
   void counted(unsigned n) { counters_.add(io::PortCounter::tx_packets, n); }
 
  private:

@@ -414,5 +414,87 @@ TEST(Scarcity, StopsTheManyWhoLeaveOneSegmentEach) {
   EXPECT_TRUE(answers(c, fresh));
 }
 
+// What is left is looked at within a turn, too: one turn may ask for more than there is.
+TEST(Scarcity, IsSeenWhileATurnTakesPackets) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  s.tcp.send_buffer = 1 << 20;
+  struct Generous {
+    void on_data(Connection c, Payload& p) {
+      p.drop_all();
+      (void)c.send(std::string(256 * 1024, 'x'));
+    }
+  };
+  LoneCore<Generous> c(s, 2047);
+  c.listen();
+  std::vector<Peer> crowd;
+  for (std::uint32_t n = 0; n < 32; ++n) {
+    crowd.push_back(peer(n));
+    ASSERT_TRUE(crowd.back().connect(c));
+  }
+  for (Peer& p : crowd) ASSERT_TRUE(p.say(c, "more"));
+  c.turns(1);
+  EXPECT_LT(c.shard.watch.left(), 256U);
+  EXPECT_GE(c.shard.watch.left(), 256U / 4);
+}
+
+// The same of many small ones, from no packet's arrival.
+TEST(Scarcity, IsSeenWhileATickSendsToMany) {
+  ShardSettings s;
+  s.packet_reserve = 256;
+  struct Ticking {
+    void on_accept(Connection c) { all.push_back(c); }
+    void on_tick(Instant) {
+      if (speaks)
+        for (Connection c : all) (void)c.send("tick");
+    }
+    std::vector<Connection> all;
+    bool speaks = false;
+  };
+  LoneCore<Ticking> c(s, 1023);
+  c.listen();
+  for (std::uint32_t n = 0; n < 1000; ++n) {
+    Peer p = peer(n);
+    ASSERT_TRUE(p.connect(c));
+  }
+  c.handler.speaks = true;
+  c.now = c.now + Duration::ms(1);
+  c.turns(1);
+  c.handler.speaks = false;
+  EXPECT_LT(c.shard.watch.left(), 256U);
+  EXPECT_GE(c.shard.watch.left(), 256U / 4);
+}
+
+// And of text on its way out, which a port keeps until it has sent it.
+TEST(Scarcity, IsSeenWhileATurnSends) {
+  ShardSettings s;
+  s.packet_reserve = 512;
+  Lone c(s, 2047);
+  listen(c);
+  static const std::string text(14'000, 't');
+  std::vector<Peer> crowd;
+  for (std::uint32_t n = 0; n < 300; ++n) {
+    crowd.push_back(peer(n, 81));
+    ASSERT_TRUE(crowd.back().connect(c));
+  }
+  c.port.keeps = true;
+  for (const Peer& p : crowd)
+    (void)c.shard.handle(c.shard.connections.at(place_of(c, p.key).index())).send(StaticBytes{text});
+  c.turns(20);
+  EXPECT_LT(c.shard.watch.left(), 512U / 4);
+  EXPECT_GE(c.shard.watch.left(), 512U / 16);
+  Peer asks = crowd[0]; // whether we are there
+  asks.snd_nxt = asks.snd_nxt - 1;
+  ASSERT_TRUE(asks.say(c, {}));
+  (void)c.take_sent();
+  c.turns(2);
+  ASSERT_FALSE(c.take_sent().empty());
+  EXPECT_EQ(c.count(CoreCounter::drop_control_no_packet), 0U);
+  c.port.kept.clear();
+  c.port.keeps = false;
+  c.run(Duration::ms(2));
+  EXPECT_EQ(c.shard.env.scarcity, tcp::Scarcity::none);
+}
+
 } // namespace scarcity_test
 } // namespace tern
