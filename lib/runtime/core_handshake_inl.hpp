@@ -86,6 +86,8 @@ template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& s, FlowHash hash) {
   const Listener& l = shard_.listeners[slot.listener];
+  tcp::heed_cookie(shard_.env, shard_.gate, l.settings.cookies, Tuple<Key>::from(&slot.key), s, shard_.now,
+                   slot.facts);
   wire::Tcp h;
   switch (tcp::syn_received_arrives(shard_.env, slot.facts, s, shard_.template mtu_mss<Key>(),
                                     room_of<Key>(l).accept, shard_.now, h)) {

@@ -111,6 +111,7 @@ void EngineHost::believe(const Tuple& t, const tcp::SynRecord& r) {
 
 void EngineHost::half_open_arrives(const Tuple& t, HalfOpen& h, const TcpView& tcp, bool ce) {
   wire::Tcp reply;
+  tcp::heed_cookie(env(), gate_, settings_.cookies, words(t), bare(tcp), now(), h.record);
   switch (tcp::syn_received_arrives(env(), h.record, bare(tcp), mtu_mss(), true, now(), reply)) {
     case tcp::SynVerdict::Drop:
       return;

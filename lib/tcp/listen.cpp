@@ -59,30 +59,19 @@ std::uint32_t timestamp_offset(const SynGate& gate, const TupleWords<N>& tuple, 
   return ours || !gate.shared_keys ? offset : ts_ecr - now.ms32();
 }
 
-// Second step: any ACK is for something we never sent, unless it brings a cookie back.
+// What the handshake agreed on, if this ACK brings back a cookie that answered the SYN `irs`.
 template <std::size_t N>
-ListenVerdict ack_arrives(const Env& env, SynGate& gate, CookieMode mode, const ListenRoom& room,
-                          const TupleWords<N>& tuple, const Segment& s, Instant now, ListenOutcome& out) {
-  const wire::Tcp& h = s.h;
-  if (h.has(flag::syn) || !gate.cookies_live(mode)) return reset(env, gate, s, now, out.reply);
-
-  const bool timestamps = env.settings.timestamps && h.options.has_timestamps();
+std::optional<Handshake> by_cookie(const Env& env, const SynGate& gate, const TupleWords<N>& tuple, Seq irs,
+                                   const wire::Tcp& h, Instant now) {
+  const Settings& set = env.settings;
+  const bool timestamps = set.timestamps && h.options.has_timestamps();
   std::optional<std::uint8_t> ts_bits;
   if (timestamps) ts_bits = static_cast<std::uint8_t>(h.options.ts_ecr & CookieJar::timestamp_mask);
-  const std::optional<CookieFacts> facts = gate.jar.check(tuple, h.seq - 1, h.ack - 1, ts_bits);
-  if (!facts) {
-    env.count(Counter::syn_cookie_invalid);
-    // It may be text that overtook the ACK which proves the cookie, or a bare ACK behind text that was lost:
-    // a reset would end what is about to begin (found by campaigns: a path whose MTU ate the first flight).
-    if (s.len() != 0) env.count(Counter::listen_text_dropped);
-    return ListenVerdict::Drop;
-  }
-  env.count(Counter::syn_cookie_valid);
-  if (!room.accept) return drop(env, Counter::accept_queue_full);
-  const Settings& set = env.settings;
+  const std::optional<CookieFacts> facts = gate.jar.check(tuple, irs, h.ack - 1, ts_bits);
+  if (!facts) return std::nullopt;
   const bool scaled = facts->scaled && set.window_scale;
-  out.handshake = {.iss = h.ack - 1,
-                   .irs = h.seq - 1,
+  return Handshake{.iss = h.ack - 1,
+                   .irs = irs,
                    .peer_mss = facts->peer_mss,
                    .snd_scale = scaled ? facts->snd_scale : std::uint8_t{0},
                    .rcv_scale = scaled ? own_scale(set) : std::uint8_t{0},
@@ -92,6 +81,26 @@ ListenVerdict ack_arrives(const Env& env, SynGate& gate, CookieMode mode, const 
                    .ecn = facts->ecn && set.ecn,
                    .ts_recent = timestamps ? h.options.ts_val : 0,
                    .ts_offset = timestamps ? timestamp_offset(gate, tuple, h.options.ts_ecr, now) : 0};
+}
+
+// Second step: any ACK is for something we never sent, unless it brings a cookie back.
+template <std::size_t N>
+ListenVerdict ack_arrives(const Env& env, SynGate& gate, CookieMode mode, const ListenRoom& room,
+                          const TupleWords<N>& tuple, const Segment& s, Instant now, ListenOutcome& out) {
+  const wire::Tcp& h = s.h;
+  if (h.has(flag::syn) || !gate.cookies_live(mode)) return reset(env, gate, s, now, out.reply);
+
+  const std::optional<Handshake> agreed = by_cookie(env, gate, tuple, h.seq - 1, h, now);
+  if (!agreed) {
+    env.count(Counter::syn_cookie_invalid);
+    // It may be text that overtook the ACK which proves the cookie, or a bare ACK behind text that was lost:
+    // a reset would end what is about to begin (found by campaigns: a path whose MTU ate the first flight).
+    if (s.len() != 0) env.count(Counter::listen_text_dropped);
+    return ListenVerdict::Drop;
+  }
+  env.count(Counter::syn_cookie_valid);
+  if (!room.accept) return drop(env, Counter::accept_queue_full);
+  out.handshake = *agreed;
   env.count(Counter::handshake_done);
   return ListenVerdict::Complete;
 }
@@ -122,12 +131,33 @@ ListenVerdict listen_arrives(const Env& env, SynGate& gate, CookieMode mode, con
     // The client may hold a cookie from before there was room, and this be its SYN again: with the cookie as
     // our number either SYN-ACK may be answered (found by campaigns: the answer to the first met the second's
     // record, and RST).
-    if (gate.cookies_out && gate.cookies_live(mode)) [[unlikely]]
+    if (mode != CookieMode::Never && gate.cookies_held()) [[unlikely]]
       origins.iss = cookie_for(gate, tuple, h.seq, agree(env.settings, h)).iss;
     return make_record(env, s, origins, now, out);
   }
   if (mode == CookieMode::Never) return drop(env, Counter::syn_limit_drop);
   return send_cookie(env, gate, room, tuple, s, now, out);
+}
+
+template <std::size_t N>
+void heed_cookie(const Env& env, const SynGate& gate, CookieMode mode, const TupleWords<N>& tuple,
+                 const Segment& s, Instant now, SynRecord& r) {
+  const wire::Tcp& h = s.h;
+  const bool proof = (h.flags & (flag::syn | flag::rst | flag::ack)) == flag::ack;
+  if (h.ack == r.iss + 1 || !proof || !gate.cookies_live(mode)) [[likely]]
+    return;
+  const std::optional<Handshake> agreed = by_cookie(env, gate, tuple, r.irs, h, now);
+  if (!agreed) return;
+  env.count(Counter::syn_cookie_valid);
+  r.iss = agreed->iss;
+  r.peer_mss = agreed->peer_mss;
+  r.snd_scale = agreed->snd_scale & 15;
+  r.scaled = agreed->scaled;
+  r.sack = agreed->sack;
+  r.timestamps = agreed->timestamps;
+  r.ecn = agreed->ecn;
+  r.ts_offset = agreed->ts_offset;
+  r.resent = 1; // when that SYN-ACK left, nobody knows
 }
 
 template <std::size_t N>
@@ -149,6 +179,10 @@ template ListenVerdict listen_arrives(const Env&, SynGate&, CookieMode, const Li
                                       const Segment&, Instant, ListenOutcome&);
 template ListenVerdict listen_arrives(const Env&, SynGate&, CookieMode, const ListenRoom&, const Tuple6&,
                                       const Segment&, Instant, ListenOutcome&);
+template void heed_cookie(const Env&, const SynGate&, CookieMode, const Tuple4&, const Segment&, Instant,
+                          SynRecord&);
+template void heed_cookie(const Env&, const SynGate&, CookieMode, const Tuple6&, const Segment&, Instant,
+                          SynRecord&);
 template ListenVerdict listen_reuses(const Env&, SynGate&, const ListenRoom&, const Tuple4&, Seq,
                                      const Segment&, Instant, ListenOutcome&);
 template ListenVerdict listen_reuses(const Env&, SynGate&, const ListenRoom&, const Tuple6&, Seq,

@@ -40,15 +40,14 @@ struct SynGate {
 
   SynGate(const Secrets& secrets, std::uint32_t epoch) : isn(secrets.isn), jar(secrets.cookie, epoch) {}
 
-  // Whether an ACK may be a cookie's: none that we sent is good for more than the present and the next epoch, nor, where
-  // the clock was set back, for more than the one before.
-  // Without this a forged ACK would cost a hash at any time, and pass one time in three million.
+  // Whether a client may hold a cookie of ours: none that we sent is good for more than the present and the next epoch,
+  // nor, where the clock was set back, for more than the one before.
+  [[nodiscard]] bool cookies_held() const { return cookies_out && jar.epoch() - last_cookie_epoch + 1 <= 2; }
+  // Whether an ACK may be a cookie's: ours, or, where keys are shared, at any time another machine's. Else a forged ACK
+  // would cost a hash at any time, and pass one time in three million.
   [[nodiscard]] bool cookies_live(CookieMode mode) const {
-    if (mode == CookieMode::Never) return false;
-    return shared_keys || (cookies_out && jar.epoch() - last_cookie_epoch + 1 <= 2);
+    return mode != CookieMode::Never && (shared_keys || cookies_held());
   }
-  // Whether a client whose SYN comes may hold one of ours, whatever the listener's mode.
-  [[nodiscard]] bool cookies_held() const { return cookies_out && cookies_live(CookieMode::Auto); }
 };
 
 enum class ListenVerdict : std::uint8_t {
@@ -73,6 +72,13 @@ struct ListenOutcome {
 template <std::size_t N>
 [[nodiscard]] ListenVerdict listen_arrives(const Env&, SynGate&, CookieMode, const ListenRoom&,
                                            const TupleWords<N>&, const Segment&, Instant now, ListenOutcome&);
+
+// Who is in SYN-RECEIVED may answer another SYN-ACK than his record's: a cookie that he was sent before there was room for
+// the record, an epoch ago or by a machine that shares our keys. The record is then of that one. To be asked before
+// syn_received_arrives().
+template <std::size_t N>
+void heed_cookie(const Env&, const SynGate&, CookieMode, const TupleWords<N>&, const Segment&, Instant now,
+                 SynRecord&);
 
 // The SYN that TIME-WAIT let pass (TimeWaitVerdict::Reuse): a record with TIME-WAIT's next ISN, or dropped.
 // Never a cookie, whose ISN may lie behind the old connection's.

@@ -143,6 +143,9 @@ void at_listen(World& w, const Segment& s, Input& in) {
 }
 
 void at_syn_received(World& w, const Segment& s, Input& in) {
+  const Seq iss = w.syn.iss;
+  heed_cookie(w.env, w.gate, w.mode, tuple, s, w.now, w.syn);
+  TERN_CHECK(w.syn.iss == iss || (w.gate.cookies_live(w.mode) && w.syn.iss + 1 == s.h.ack));
   const SynRecord before = w.syn;
   const SynVerdict v =
       syn_received_arrives(w.env, w.syn, s, w.room.mtu_mss, w.room.accept, w.now, w.out.reply);

@@ -181,5 +181,51 @@ TEST(Turn, WhoMayHoldACookieGetsItsNumberWithTheRecord) {
   EXPECT_EQ(c.shard.syn4.slots.used(), 2U);
 }
 
+// The same, and an epoch turns in between: the record's number is the next epoch's. Whichever of the two SYN-ACKs came
+// first, its answer opens the connection, and what the client then says is heard.
+TEST(Turn, WhoAnswersACookieOfTheEpochBeforeIsLetInByTheRecordThatFollowedIt) {
+  for (const bool first : {true, false})
+    for (const std::string_view text : {"", "ping"}) {
+      test::LoneCore<Sink> c;
+      c.listen({.backlog = 1});
+      Peer busy = peer<Sink>(5000);
+      ASSERT_TRUE(c.arrives(busy.key, test::linux_syn(Seq{7}, 1))); // the one record
+      c.turn();
+      Peer p = peer<Sink>(5001);
+      std::vector<test::Sent> answers;
+      for (const std::uint32_t backlog : {1U, 2U}) {
+        c.shard.listeners[0].settings.backlog = backlog;
+        (void)c.take_sent();
+        ASSERT_TRUE(c.arrives(p.key, test::linux_syn(Seq{7}, 1)));
+        c.turn();
+        for (const test::Sent& s : c.take_sent())
+          if (s.key.local_port == p.key.remote_port) answers.push_back(s);
+        c.now = c.now + Duration::seconds(1);
+        c.shard.gate.jar.turn_to(1); // from 0
+      }
+      ASSERT_EQ(answers.size(), 2U);
+      ASSERT_NE(answers[0].h.seq, answers[1].h.seq);
+      const wire::Tcp& heard = answers[first ? 0 : 1].h;
+      wire::Tcp ack;
+      ack.flags = wire::tcp_flag::ack;
+      ack.seq = Seq{8};
+      ack.ack = heard.seq + 1;
+      ack.window = 500;
+      ack.options = test::linux_syn(Seq{7}, 2).options;
+      ack.options.has = wire::TcpOptions::timestamps_bit;
+      ack.options.ts_ecr = heard.options.ts_val;
+      ASSERT_TRUE(c.arrives(p.key, ack, text));
+      c.turn();
+      for (const test::Sent& s : c.take_sent()) EXPECT_FALSE(s.h.has(wire::tcp_flag::rst)) << first;
+      ASSERT_EQ(c.shard.connections.used(), 1U) << first;
+      EXPECT_EQ(c.handler.bytes, text.size());
+      EXPECT_EQ(c.shard.syn4.slots.used(), 1U);
+      ack.seq += static_cast<std::uint32_t>(text.size());
+      ASSERT_TRUE(c.arrives(p.key, ack, "more"));
+      c.turn();
+      EXPECT_EQ(c.handler.bytes, text.size() + 4);
+    }
+}
+
 } // namespace turn_test
 } // namespace tern

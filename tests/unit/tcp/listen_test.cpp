@@ -294,6 +294,24 @@ TEST_F(Listen, NoCookieIsLiveBeforeOneWasSentWhateverTheEpoch) {
   }
 }
 
+// A key file says that others may have sent one, not that we have: which of ours are out, we know alone.
+TEST_F(Listen, CookiesOfOursAreOutOnlyAsLongAsTheyAreGoodSharedKeysOrNot) {
+  for (const bool shared : {false, true}) {
+    gate = SynGate{derive_secrets(master), epoch};
+    gate.shared_keys = shared;
+    EXPECT_FALSE(gate.cookies_held());
+    room.record = false;
+    ASSERT_EQ(arrives(full_syn()), ListenVerdict::Reply);
+    EXPECT_TRUE(gate.cookies_held());
+    room.record = true;
+    gate.jar.turn_to(epoch + 2);
+    EXPECT_FALSE(gate.cookies_held());
+    EXPECT_EQ(gate.cookies_live(mode), shared); // another machine's may come
+    ASSERT_EQ(arrives(full_syn()), ListenVerdict::Record);
+    EXPECT_EQ(out.record.iss, gate.isn.both(tuple4(), t0).iss) << shared; // RFC 6528's again
+  }
+}
+
 TEST_F(Listen, SharedKeysFinishWhatAnotherMachineBegan) {
   mode = CookieMode::Always;
   const wire::Tcp ack = cookie_ack();
