@@ -104,11 +104,14 @@ SynVerdict syn_received_arrives(const Env& env, SynRecord& r, const Segment& s, 
   const wire::Tcp& h = s.h;
   const Seq rcv_nxt = r.irs + 1;
 
-  // First, the sequence number, and with it PAWS (RFC 7323 §5.3), from which RST is exempt.
+  // First, the sequence number, and with it PAWS (RFC 7323 §5.3), from which RST is exempt. The SYN that we know lies left
+  // of the window, but for its text, if it has some, which was not taken.
   const bool old = ts_older(r, h) && !h.has(flag::rst);
+  const bool same_syn =
+      h.seq == r.irs && (h.flags & (flag::syn | flag::ack | flag::rst | flag::fin)) == flag::syn;
+  if (same_syn && !old) [[unlikely]]
+    return same_syn_again(env, r, s, mtu_mss, now, reply);
   if (old || !acceptable(rcv_nxt, first_window(env.settings), s)) [[unlikely]] {
-    if (!old && h.seq == r.irs && (h.flags & (flag::syn | flag::ack | flag::rst | flag::fin)) == flag::syn)
-      return same_syn_again(env, r, s, mtu_mss, now, reply);
     env.count(old ? Counter::drop_paws : Counter::drop_out_of_window);
     return h.has(flag::rst) ? SynVerdict::Drop : challenge(env, r, now, reply);
   }

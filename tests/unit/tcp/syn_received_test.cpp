@@ -143,6 +143,22 @@ TEST_F(SynReceived, SameSynAgainResendsTheSynAck) {
   EXPECT_EQ(count(Counter::syn_duplicate), 1U);
 }
 
+// Its text was not taken, so it comes with the SYN each time; the bare ACK of a challenge would say nothing to SYN-SENT.
+TEST_F(SynReceived, SameSynAgainWithTextResendsTheSynAck) {
+  for (const std::uint32_t text : {1U, 1000U, 65'534U, 65'535U}) {
+    EXPECT_EQ(arrives(full_syn(irs, 5), text), SynVerdict::Reply) << text;
+    EXPECT_EQ(reply.flags, flag::syn | flag::ack) << text;
+    EXPECT_EQ(reply.seq, iss);
+    EXPECT_EQ(reply.ack, irs + 1);
+  }
+  EXPECT_EQ(count(Counter::syn_duplicate), 4U);
+  EXPECT_EQ(count(Counter::challenge_ack), 0U);
+  // An older copy with text is none of that.
+  EXPECT_EQ(arrives(full_syn(irs, 0xffff'ffef), 1000), SynVerdict::Reply);
+  EXPECT_EQ(reply.flags, flag::ack);
+  EXPECT_EQ(count(Counter::drop_paws), 1U);
+}
+
 TEST_F(SynReceived, OlderCopyOfTheSynIsChallenged) {
   EXPECT_EQ(arrives(full_syn(irs, 0xffff'ffef)), SynVerdict::Reply);
   EXPECT_EQ(reply.flags, flag::ack);
