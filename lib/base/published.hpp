@@ -43,12 +43,16 @@ using Word [[gnu::may_alias]] = std::uint32_t;
   }
 }
 
-// A field all of whose stores publish.
+// For a constructor in memory that others look at: it leaves the field as it is, and its owner publishes what comes next.
+struct Untouched {};
+
+// A field all of whose stores publish, but for the first in memory that nobody knows yet.
 template <class T>
 class Published {
  public:
-  constexpr Published() = default;
+  constexpr Published() : v_{} {}
   constexpr Published(T v) : v_(v) {} // NOLINT: it is one
+  explicit Published(Untouched) {}    // NOLINT: there is a value
   constexpr Published(const Published& o) = default;
   Published& operator=(const Published& o) { return *this = o.v_; }
   Published& operator=(T v) {
@@ -59,7 +63,7 @@ class Published {
   [[nodiscard]] T observe() const { return read_published(v_); }
 
  private:
-  T v_{};
+  T v_;
 };
 
 } // namespace tern

@@ -1,6 +1,7 @@
 // How a connection begins, and how its handshake ends: inline, for where one follows the other (predicted_inl.hpp) the
-// compiler writes the new Tcb once, as it will stand. So the state is the caller's to set: others look at it, and what is
-// written before them can not be written once with what comes behind.
+// compiler writes the new Tcb once, as it will stand. So the state is the caller's to set: others look at it, who may still
+// hold the record's last generation, so that it may only be published, and what is written before that can not be written
+// once with what comes behind.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +15,7 @@ namespace tern::tcp::detail {
 
 [[gnu::always_inline]] inline void begin(const Env& env, Tcb& t, Seq iss, std::uint16_t mtu_mss) {
   // In place: assigned, it would be made beside and copied, in words of another width than it is written in.
-  ::new (static_cast<void*>(&t)) Tcb;
+  ::new (static_cast<void*>(&t)) Tcb(Untouched{});
   t.iss = t.snd_una = iss;
   t.snd_nxt = t.snd_end = iss + 1; // the SYN occupies iss; text follows it
   t.path_mss = mtu_mss;

@@ -154,6 +154,10 @@ struct Tcb {
   std::uint16_t tune_at = 0;
   std::uint16_t tune_from = 0;
 
+  Tcb() = default;
+  explicit Tcb(Untouched leave)
+      : state(leave) {} // in a record that is used again: its state is published later
+
   [[nodiscard]] bool has(std::uint32_t f) const { return (flags & f) != 0; }
   void set(std::uint32_t f) { flags |= f; }
   void clear(std::uint32_t f) { flags &= ~f; }

@@ -90,7 +90,7 @@ TEST(Readers, NeverTakeATornOrReusedRecordForAGoodOne) {
       ASSERT_NE(r, nullptr);
       shard.name(*r, key);
       ASSERT_TRUE(shard.flows.insert(shard.hasher(key), shard.ref_of(*r)));
-      r->tcb = tcp::Tcb{};
+      tcp::open_passive(shard.env, r->tcb, {}, 1460, shard.now);
       r->tcb.state = state_of_life(key);
       shard.connections.show(*r);
     }
@@ -112,7 +112,7 @@ struct OneRecord {
   void begin() {
     r = shard.connections.take();
     shard.name(*r, name_of_life(++life));
-    r->tcb = tcp::Tcb{};
+    tcp::open_passive(shard.env, r->tcb, {}, 1460, shard.now);
     r->tcb.state = state_of_life(FlowKey{name_of_life(life)});
     shard.connections.show(*r);
   }
@@ -214,7 +214,7 @@ class Lives {
     ASSERT_NE(r, nullptr);
     s_.name(*r, key);
     ASSERT_TRUE(s_.flows.replace(hash, s_.ref_of(*syn), s_.ref_of(*r)));
-    r->tcb = tcp::Tcb{};
+    tcp::open_passive(s_.env, r->tcb, {}, 1460, s_.now);
     r->tcb.state = state_of_life(key);
     s_.connections.show(*r);
     give_back(*syn);
@@ -294,6 +294,56 @@ TEST(Readers, SeeEveryKindOfRecordWhole) {
 struct Quiet {
   void on_peer_closed(Connection) {}
 };
+struct Closing {
+  void on_peer_closed(Connection c) { c.close(); }
+};
+
+// Two Cores as they are, both ways of opening, both families: each record under the eyes of a reader, and used again at
+// once. ThreadSanitizer knows whether a Core writes past them what they look at.
+TEST(Readers, LookAtCoresOnWhichConnectionsComeAndGo) {
+  ShardSettings s;
+  s.connections = s.syn_records = s.long_connections = 16;
+  s.time_wait_records = 128;
+  test::CorePair<Quiet, Closing> p(s, 0, {}, {}, {}, true);
+  ASSERT_TRUE(p.server.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
+  std::atomic<bool> done = false;
+  std::atomic<std::uint64_t> bad = 0;
+  std::array<std::atomic<std::uint64_t>, 16> seen{};
+  const auto reader = [&] {
+    while (!done.load(std::memory_order_relaxed))
+      for (const Shard* shard : {&p.client.shard, &p.server.shard})
+        ConnectionReader(*shard).each_flow([&](const FlowSeen& f) {
+          seen[static_cast<std::size_t>(f.state)].fetch_add(1, std::memory_order_relaxed);
+          const Be16 port = shard == &p.client.shard ? f.key.remote_port : f.key.local_port;
+          if (port.host() != 80) bad.fetch_add(1, std::memory_order_relaxed);
+        });
+  };
+  std::array<std::thread, 2> readers{std::thread{reader}, std::thread{reader}};
+  const auto enough = [&] {
+    const auto many = [&](tcp::State state) { return seen[static_cast<std::size_t>(state)].load() > 100; };
+    return many(tcp::State::Established) && many(tcp::State::TimeWait);
+  };
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  std::uint16_t port = 1024;
+  for (unsigned round = 0; round < 300 || !enough(); ++round) {
+    if (std::chrono::steady_clock::now() > end) break;
+    std::array<Connection, 16> all;
+    for (Connection& c : all) {
+      port = static_cast<std::uint16_t>(port == 60'000 ? 1024 : port + 1);
+      c = (port % 2 == 0 ? p.client.core.connect(p.key(port)) : p.client.core.connect(p.key6(port)))
+              .connection;
+    }
+    p.settle();
+    for (Connection& c : all) c.close();
+    p.settle();
+    p.now = p.now + Duration::ms(1);
+    ASSERT_EQ(p.client.shard.connections.used(), 0U);
+  }
+  done = true;
+  for (std::thread& t : readers) t.join();
+  EXPECT_EQ(bad.load(), 0U);
+  EXPECT_TRUE(enough());
+}
 
 TEST(Readers, SeeHandshakesAndTimeWaitOfAWholeCore) {
   test::LoneCore<Quiet> c;
