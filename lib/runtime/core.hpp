@@ -118,7 +118,13 @@ class Core {
   template <class Key>
   void arrive_at_listener(const tcp::Segment& s, const Key& key, FlowHash hash);
   template <class Key>
+  void refuse(const tcp::Segment& s, const Key& key);
+  template <class Key>
   void arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& s, FlowHash hash);
+  template <class Key>
+  [[nodiscard]] bool abandoned(const SynSlot<Key>& slot);
+  template <class Key>
+  void arrive_at_abandoned(SynSlot<Key>& slot, const tcp::Segment& s, FlowHash hash);
   template <class Key>
   void arrive_at_time_wait(std::uint32_t index, const tcp::Segment& s, const Key& key, FlowHash hash);
   void arrive_at_connection(R& r, const tcp::Segment& s);

@@ -11,8 +11,8 @@ tcp::ListenRoom Core<Port, Handler>::room_of(const Listener& l) {
   const ListenerSettings& s = l.settings;
   return {.mtu_mss = shard_.template mtu_mss<Key>(),
           .record = l.opening < s.backlog && shard_.template syns<Key>().slots.left() != 0,
-          .accept =
-              !l.full && l.open < s.connections && shard_.connections.used() < shard_.connections.capacity()};
+          .accept = !l.closed && !l.full && l.open < s.connections &&
+                    shard_.connections.used() < shard_.connections.capacity()};
 }
 
 template <io::PacketPort Port, class Handler>
@@ -21,10 +21,7 @@ void Core<Port, Handler>::arrive_at_listener(const tcp::Segment& s, const Key& k
   const std::uint8_t id = listener_for(key);
   if (id == Listeners::none) {
     shard_.counters.add(CoreCounter::drop_no_listener);
-    wire::Tcp h;
-    if (tcp::closed_arrives(shard_.env, shard_.gate, s, shard_.now, h) == tcp::ListenVerdict::Reply)
-      reply(h, key, hops_.towards(key.remote));
-    return;
+    return refuse(s, key);
   }
   const Listener& l = shard_.listeners[id];
   tcp::ListenOutcome& out = listen_out_;
@@ -39,6 +36,15 @@ void Core<Port, Handler>::arrive_at_listener(const tcp::Segment& s, const Key& k
     case tcp::ListenVerdict::Complete:
       return complete(key, hash, FlowRef{}, id, hops_.towards(key.remote), out.handshake, s);
   }
+}
+
+// Nobody listens: RST, but to a RST.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::refuse(const tcp::Segment& s, const Key& key) {
+  wire::Tcp h;
+  if (tcp::closed_arrives(shard_.env, shard_.gate, s, shard_.now, h) == tcp::ListenVerdict::Reply)
+    reply(h, key, hops_.towards(key.remote));
 }
 
 // Keeps the record that `make` gives, where it is to lie, and sends its SYN-ACK. `replaces`: a TIME-WAIT record that
@@ -70,6 +76,8 @@ void Core<Port, Handler>::keep_syn(const Key& key, FlowHash hash, std::uint8_t l
 template <io::PacketPort Port, class Handler>
 template <class Key>
 std::optional<Duration> Core<Port, Handler>::next_syn_ack(SynSlot<Key>& slot) {
+  if (abandoned(slot)) [[unlikely]]
+    return std::nullopt;
   if (congested_) return Duration::ms(syn_acks_wait); // it would only be lost
   std::optional<Duration> next;
   if (std::exchange(slot.unanswered, false)) {
@@ -85,6 +93,8 @@ std::optional<Duration> Core<Port, Handler>::next_syn_ack(SynSlot<Key>& slot) {
 template <io::PacketPort Port, class Handler>
 template <class Key>
 void Core<Port, Handler>::arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& s, FlowHash hash) {
+  if (abandoned(slot)) [[unlikely]]
+    return arrive_at_abandoned(slot, s, hash);
   const Listener& l = shard_.listeners[slot.listener];
   tcp::heed_cookie(shard_.env, shard_.gate, l.settings.cookies, Tuple<Key>::from(&slot.key), s, shard_.now,
                    slot.facts);
@@ -102,6 +112,29 @@ void Core<Port, Handler>::arrive_at_syn(SynSlot<Key>& slot, const tcp::Segment& 
       return complete(slot.key, hash, shard_.ref_of(slot), slot.listener, slot.hop, hs, s);
     }
   }
+}
+
+// Its listener has closed since: nobody waits for this handshake any more.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+bool Core<Port, Handler>::abandoned(const SynSlot<Key>& slot) {
+  if (!shard_.listeners[slot.listener].closed) [[likely]]
+    return false;
+  shard_.tcp_counters.add(tcp::Counter::syn_listener_closed);
+  return true;
+}
+
+// A SYN is for who is there now: the TIME-WAIT record that has its place back, or another listener. Who proves himself to
+// the one that is gone learns that it is.
+template <io::PacketPort Port, class Handler>
+template <class Key>
+void Core<Port, Handler>::arrive_at_abandoned(SynSlot<Key>& slot, const tcp::Segment& s, FlowHash hash) {
+  const Key key = slot.key;
+  const FlowRef rested = shard_.rested_behind(slot);
+  give_up_syn(slot, hash);
+  if (!s.h.has(wire::tcp_flag::syn)) return refuse(s, key);
+  if (rested) return arrive_at_time_wait(rested.index(), s, key, hash);
+  arrive_at_listener(s, key, hash);
 }
 
 // The handshake came to nothing. Were its TIME-WAIT record gone too, one forged SYN would end TIME-WAIT.

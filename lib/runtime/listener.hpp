@@ -23,8 +23,8 @@ struct Listener {
   std::uint32_t opening = 0; // SYN-RECEIVED records
   std::uint32_t open = 0;    // connections
   bool any_address = false;  // settings.ip is ::
-  bool closed = false;       // takes nothing new
-  bool full = false;         // takes nothing for now, as if it had its `connections`: its handler says when
+  bool closed = false; // takes nothing new, nor what has only begun: as a socket of Linux that is closed
+  bool full = false;   // takes nothing for now, as if it had its `connections`: its handler says when
 
   template <class Address>
   [[nodiscard]] bool takes(const Address& ip, Port port) const {
@@ -41,7 +41,7 @@ class Listeners {
   // False: there are too many.
   [[nodiscard]] bool add(const ListenerSettings& s) {
     if (all_.size() == most) return false;
-    all_.push_back({.settings = s, .any_address = s.ip == Ip{}});
+    all_.push_back({.settings = s, .any_address = s.ip == Ip{}, .closed = !open_});
     return true;
   }
   // What a reload makes of one, or the next new one: what it has goes on, opened under the settings of
@@ -50,15 +50,18 @@ class Listeners {
     if (i >= all_.size()) all_.resize(i + std::size_t{1});
     all_[i].settings = s;
     all_[i].any_address = s.ip == Ip{};
-    all_[i].closed = closed;
+    all_[i].closed = closed || !open_;
   }
-  void close_all() { open_ = false; } // a drain: what is open goes on, nothing new is taken
+  // A drain: what is open goes on, nothing new is taken, by none that comes later either.
+  void close_all() {
+    open_ = false;
+    for (Listener& l : all_) l.closed = true;
+  }
 
   // An address's own listener goes before the wildcard's, whatever their order.
   template <class Address>
   [[nodiscard]] std::uint8_t find(const Address& ip, Port port) const {
     std::uint8_t wild = none;
-    if (!open_) return none;
     for (std::size_t i = 0; i < all_.size(); ++i) {
       if (!all_[i].takes(ip, port)) continue;
       if (!all_[i].any_address) return static_cast<std::uint8_t>(i);

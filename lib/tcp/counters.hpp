@@ -68,6 +68,7 @@ enum class Counter : std::uint8_t {
   syn_cookie_invalid,
   syn_limit_drop,
   syn_given_up,
+  syn_listener_closed, // handshakes whose listener closed before they were done
   handshake_done,
   accept_queue_full,
   listen_rst_out,

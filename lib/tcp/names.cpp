@@ -74,6 +74,7 @@ const char* name_of(Counter c) {
                              "syn_cookie_invalid",
                              "syn_limit_drop",
                              "syn_given_up",
+                             "syn_listener_closed",
                              "handshake_done",
                              "accept_queue_full",
                              "listen_rst_out",
