@@ -214,7 +214,10 @@ void Core<Port, Handler>::arrive_at_time_wait(std::uint32_t index, const tcp::Se
       return reply(h, key, hops_.towards(key.remote));
     case tcp::TimeWaitVerdict::Restart: {
       const std::uint32_t moved = streams.restart(shard_.now.ms32(), index);
-      if (moved != streams.none) (void)shard_.flows.replace(hash, ref, {Shard::time_wait_kind<Key>(), moved});
+      if (moved != streams.none)
+        (void)shard_.flows.replace(hash, ref, {Shard::time_wait_kind<Key>(), moved});
+      else
+        shard_.tcp_counters.add(tcp::Counter::time_wait_not_restarted);
       return reply(h, key, hops_.towards(key.remote));
     }
     case tcp::TimeWaitVerdict::Reuse:

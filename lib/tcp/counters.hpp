@@ -79,6 +79,7 @@ enum class Counter : std::uint8_t {
   // TIME-WAIT.
   time_wait_in,
   time_wait_fin_again,
+  time_wait_not_restarted, // such a FIN, and no memory for a new place: its time goes on as it was
   time_wait_rst_ignored,
   time_wait_reused,
   time_wait_old_syn,

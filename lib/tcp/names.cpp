@@ -84,6 +84,7 @@ const char* name_of(Counter c) {
                              "listen_text_dropped",
                              "time_wait_in",
                              "time_wait_fin_again",
+                             "time_wait_not_restarted",
                              "time_wait_rst_ignored",
                              "time_wait_reused",
                              "time_wait_old_syn",

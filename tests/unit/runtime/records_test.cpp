@@ -390,6 +390,27 @@ TEST_F(RestingTwo, GivesWayInTheOrderInWhichTheirTimesBegan) {
   EXPECT_EQ(c.count(tcp::Counter::time_wait_evicted), 2U);
 }
 
+// Whose holes hold the memory: who can have no new place keeps the time that he has, and is answered all the same.
+TEST_F(Resting, KeepsItsTimeWhereThereIsNoMemoryToBeginAnew) {
+  Peer mover = gone(1000);
+  for (std::uint16_t i = 1; i <= 3; ++i) { // one that stays in each of the three chunks
+    (void)gone(static_cast<std::uint16_t>(1000 + i));
+    if (i == 3) c.run(Duration::seconds(50), Duration::ms(100));
+    for (int again = 0; again < 64 && c.count(tcp::Counter::time_wait_not_restarted) == 0; ++again)
+      fin_again(mover);
+  }
+  EXPECT_EQ(c.count(tcp::Counter::time_wait_not_restarted), 1U);
+  fin_again(mover);
+  EXPECT_EQ(c.count(tcp::Counter::time_wait_not_restarted), 2U);
+  ASSERT_TRUE(rests(mover));
+  c.run(Duration::seconds(11), Duration::ms(100)); // the others' time is over, so there is memory
+  ASSERT_TRUE(rests(mover));
+  fin_again(mover);
+  EXPECT_EQ(c.count(tcp::Counter::time_wait_not_restarted), 2U);
+  c.run(Duration::seconds(61), Duration::ms(100));
+  EXPECT_EQ(c.shard.flows.size(), 0U);
+}
+
 // Whose settings don't fit is told of all that he asked for.
 TEST(Shard, WhatDoesNotFitIsToldWhole) {
   Arena arena({.memory = 8 << 20});
