@@ -10,6 +10,7 @@
 #include "wire/checksum.hpp"
 #include "wire/ethernet.hpp"
 #include "wire/ipv4.hpp"
+#include "wire/ipv6.hpp"
 #include "wire/tcp_inl.hpp"
 
 namespace tern::test {
@@ -46,6 +47,29 @@ inline Packet forge(const PacketPool& pool, const wire::Mac& to, const wire::Mac
   std::byte* at = p.append(static_cast<std::uint16_t>(forged_l4 + wire::emitted_length(h) + text.size()));
   TERN_CHECK(at != nullptr);
   write_frame(at, to, from, key, h, text);
+  return p;
+}
+
+// The same over IPv6, without text.
+inline Packet forge(const PacketPool& pool, const wire::Mac& to, const wire::Mac& from, const FlowKey6& key,
+                    const wire::Tcp& h) {
+  Packet p = pool.alloc();
+  if (!p) return p;
+  constexpr std::size_t l4 = wire::ethernet_length + 40;
+  const std::size_t length = wire::emitted_length(h);
+  std::byte* at = p.append(static_cast<std::uint16_t>(l4 + length));
+  TERN_CHECK(at != nullptr);
+  wire::emit_ethernet({.dst = to, .src = from, .type = wire::ether_type::ipv6}, at);
+  wire::Ipv6 ip;
+  ip.src = key.remote;
+  ip.dst = key.local;
+  ip.next_header = wire::ip_protocol::tcp;
+  ip.payload_length = static_cast<std::uint16_t>(length);
+  wire::emit_plain_ipv6(ip, at + wire::ethernet_length);
+  wire::emit_tcp(h, at + l4);
+  std::memcpy(at + l4, &key.remote_port, 2);
+  std::memcpy(at + l4 + 2, &key.local_port, 2);
+  wire::set_tcp_checksum(key.remote, key.local, std::span{at + l4, length});
   return p;
 }
 

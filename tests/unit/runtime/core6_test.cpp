@@ -4,6 +4,7 @@
 #include <string>
 
 #include "support/core_pair.hpp"
+#include "support/forge.hpp"
 
 namespace tern {
 namespace core6_test {
@@ -163,6 +164,108 @@ TEST(Core6, AClosedPortRefuses) {
   p.settle();
   EXPECT_EQ(p.client_handler.reason, CloseReason::Refused);
   EXPECT_EQ(p.count(tcp::Counter::listen_rst_out), 1U);
+}
+
+// ---- Everything used up at once, as exhaustion_test.cpp has it over IPv4: what IPv6 has of its own, and what both share.
+struct Hoarder { // on port 81 it reads nothing, on port 82 it echoes
+  void on_data(Connection c, Payload& p) {
+    if (c.local().port == Port{81}) return;
+    if (c.local().port == Port{82}) return void(c.send(p));
+    p.drop_all();
+    c.send(StaticBytes{std::string_view{"200"}});
+    c.close();
+  }
+};
+struct Pusher {
+  void on_connected(Connection c) {
+    if (c.remote().port == Port{81}) c.send(StaticBytes{text});
+    if (c.remote().port == Port{80}) c.send(StaticBytes{std::string_view{"GET"}});
+  }
+  void on_data(Connection, Payload& p) {
+    heard += p.size();
+    p.drop_all();
+  }
+  const std::string text = std::string(1 << 20, 'd');
+  std::uint64_t heard = 0;
+};
+struct Crowded6 : test::CorePair<Pusher, Hoarder> {
+  Crowded6() : CorePair(settings(), 0, {}, {}, {}, true) {
+    for (const Port at : {Port{80}, Port{81}, Port{82}})
+      EXPECT_TRUE(server.shard.listeners.add({.first = at, .last = at}));
+  }
+  static ShardSettings settings() {
+    ShardSettings s;
+    s.connections = 64;
+    s.syn_records = 8;
+    s.time_wait_records = 4 * 64; // a quarter is IPv6's
+    s.long_connections = 8;
+    s.packet_reserve = 1024;
+    s.tcp.synack_retries = 1;
+    s.tcp.receive_buffer = 256 * 1024;
+    return s;
+  }
+  Connection open(std::uint16_t from, std::uint16_t to) {
+    const Connecting made = client.core.connect(key6(from, to));
+    EXPECT_EQ(made.error, ConnectError::none) << from;
+    run(Duration::ms(2));
+    return made.connection;
+  }
+  // A SYN of somebody who is not there.
+  void strange_syn(std::uint16_t from) {
+    const FlowKey6 k{*Ip::parse("fd00::dead"), server_ip6, Be16{from}, Be16{80}};
+    Packet frame =
+        test::forge(pool.pool(), server.self.mac(), client.self.mac(), k, test::linux_syn(Seq{from}, 1));
+    if (!frame) return;
+    rte_mbuf* m = frame.release();
+    (void)pair.a().tx_burst(0, &m, 1);
+    settle();
+  }
+  std::uint64_t count(tcp::Counter c) const { return server.shard.tcp_counters.get(c); }
+};
+
+TEST(Core6, EverythingUsedUpAtOnceIsSurvivedAndPasses) {
+  Crowded6 p;
+  Shard& at = p.server.shard;
+  Connection old = p.open(999, 82);
+  const auto old_answers = [&] {
+    const std::uint64_t before = p.client_handler.heard;
+    old.send(StaticBytes{std::string_view{"ping"}});
+    p.run(Duration::ms(3));
+    return p.client_handler.heard == before + 4;
+  };
+  ASSERT_TRUE(old_answers());
+  for (std::uint16_t i = 0; i < 80; ++i) (void)p.open(static_cast<std::uint16_t>(1000 + i), 80);
+  EXPECT_EQ(at.time_wait6.streams.size(), at.time_wait6.streams.limit());
+  EXPECT_GT(p.count(tcp::Counter::time_wait_evicted), 0U);
+  for (std::uint16_t i = 0; i < 100; ++i) p.strange_syn(static_cast<std::uint16_t>(2000 + i));
+  EXPECT_EQ(at.syn6.slots.used(), 8U);
+  EXPECT_GE(p.count(tcp::Counter::syn_cookie_sent), 92U);
+  std::vector<Connection> crowd;
+  for (std::uint16_t i = 0; i < 63; ++i) crowd.push_back(p.open(static_cast<std::uint16_t>(3000 + i), 81));
+  p.run(Duration::ms(100));
+  EXPECT_EQ(at.connections.used(), 64U);
+  EXPECT_NE(at.env.scarcity, tcp::Scarcity::none);
+  EXPECT_GT(p.count(tcp::Counter::drop_text_scarce), 0U);
+  EXPECT_GE(p.pool.pool().free(), 1024U / 4 - 1); // that much nobody can pin
+  // Each limit says which it is, and who is there feels none of them.
+  EXPECT_EQ(p.client.core.connect(p.key6(4000, 82)).error, ConnectError::no_record);
+  p.strange_syn(2200);
+  EXPECT_EQ(p.count(tcp::Counter::accept_queue_full), 1U);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(old_answers()) << i;
+  EXPECT_EQ(at.syn4.slots.used() + at.time_wait4.streams.size(), 0U); // the other family's are its own
+  // Pressure ends, and all is as before.
+  for (Connection& c : crowd) c.abort();
+  p.run(Duration::seconds(10), Duration::ms(10));
+  EXPECT_EQ(at.env.scarcity, tcp::Scarcity::none);
+  EXPECT_EQ(at.syn6.slots.used(), 0U);
+  EXPECT_EQ(at.connections.used(), 1U);
+  EXPECT_EQ(at.flows.size(), 1 + at.time_wait6.streams.size());
+  EXPECT_LT(p.pool.used(), 40U);
+  EXPECT_TRUE(old_answers());
+  Connection fresh = p.open(4000, 82);
+  EXPECT_EQ(fresh.state(), tcp::State::Established);
+  p.run(Duration::seconds(61), Duration::ms(50));
+  EXPECT_EQ(at.flows.size(), 2U);
 }
 
 } // namespace core6_test

@@ -20,6 +20,12 @@ struct Echo {
 };
 using Lone = LoneCore<Echo>;
 
+// What lib/README.md says of the records that there are most of. Of TIME-WAIT all is counted, the chunks' knowledge too:
+// IPv4 is within the design's 40 bytes; IPv6 is within its 56 but for that.
+static_assert(ExpiryStreams<TimeWaitSlot<FlowKey4>>::bytes_per_record == 34.375);
+static_assert(ExpiryStreams<TimeWaitSlot<FlowKey6>>::bytes_per_record == 58.375);
+static_assert(sizeof(SynSlot<FlowKey4>) == 64 && sizeof(SynSlot<FlowKey6>) == 88);
+
 // A table of few buckets, where namesakes are soon found.
 ShardSettings few() {
   ShardSettings s;
@@ -409,6 +415,43 @@ TEST_F(Resting, KeepsItsTimeWhereThereIsNoMemoryToBeginAnew) {
   EXPECT_EQ(c.count(tcp::Counter::time_wait_not_restarted), 2U);
   c.run(Duration::seconds(61), Duration::ms(100));
   EXPECT_EQ(c.shard.flows.size(), 0U);
+}
+
+// A machine that was paused, wherever its millisecond clock stood, at its wrap above all: whose time ended meanwhile is
+// gone with the next turn, who began anew is not, and nobody stays for good.
+TEST(RestingOverAPause, EndsWhenItsTimeIsOverAndNotBefore) {
+  constexpr std::int64_t wrap = 0x1'0000'0000;
+  for (const std::int64_t start : {5'000L, wrap / 2 - 30'000, wrap - 57'000, wrap - 50'000, wrap - 10})
+    for (const std::int64_t pause :
+         {0L, 30'000L, 3'000'000L, wrap / 2 - 65'536, wrap / 2 + 16, wrap - 131'072, wrap + 256}) {
+      SCOPED_TRACE(std::to_string(start) + " + " + std::to_string(pause));
+      Lone c(few());
+      c.listen();
+      // In two steps: a clock that goes on by nearly a whole round looks like one that was set back.
+      for (const std::int64_t at : {start / 2, start}) {
+        c.now = Instant::at_ns(at * 1'000'000);
+        c.turn();
+      }
+      Peer a{Lone::from(Ip4{198, 51, 100, 7}, 1000)}, b{Lone::from(Ip4{198, 51, 100, 7}, 1001)};
+      for (Peer* p : {&a, &b}) {
+        ASSERT_TRUE(p->connect(c));
+        rest(c, *p);
+      }
+      c.run(Duration::seconds(40), Duration::ms(100));
+      ASSERT_TRUE(a.say(c, {}, flag::fin | flag::ack));
+      c.run(Duration::seconds(15), Duration::ms(100));
+      EXPECT_EQ(c.shard.time_wait4.streams.size(), 2U); // 55 s, and 15
+      c.now = c.now + Duration::ms(pause);
+      c.turn();
+      const std::int64_t clock = pause % wrap; // what is seen of it
+      EXPECT_EQ(static_cast<bool>(holder(c.shard, b.key)), clock < 5'000);
+      EXPECT_EQ(static_cast<bool>(holder(c.shard, a.key)), clock < 45'000);
+      c.run(Duration::seconds(46), Duration::ms(100));
+      EXPECT_EQ(c.shard.flows.size(), 0U);
+      EXPECT_EQ(c.count(tcp::Counter::time_wait_expired), 2U);
+      ASSERT_TRUE(a.connect(c)); // and its name is free
+      (void)c.take_sent();
+    }
 }
 
 // Whose settings don't fit is told of all that he asked for.
