@@ -168,9 +168,8 @@ TEST_F(Flood, SynRateBoundsRecordsAndTheRestIsCookies) {
   (void)c.take_sent();
 }
 
-// A forged ACK passes with a chance of 3/4 / 2^21 (two of four epoch values in three are looked at, then 21
-// bits): 2 million of them, 0.72 expected. That 8 or more pass has a chance of 2e-6; none is as likely as
-// not.
+// A forged ACK passes with a chance of 3/4 / 2^21 (of four epoch values three are looked at, then 21 bits): 2 million of
+// them, 0.72 expected. That 8 or more pass has a chance of 2e-6; none is as likely as not.
 TEST_F(Flood, OfForgedAcksMakesNoConnectionsBeyondChance) {
   ShardSettings s = small();
   s.reset_rate = 100;
