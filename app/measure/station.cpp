@@ -61,13 +61,12 @@ observe::Packets packets_of(const Station& s) {
   p.tx_ring_full = s.port->get(io::PortCounter::tx_backlogged);
   p.retransmitted.syn = tcp(C::retransmit_syn);
   p.retransmitted.syn_ack = tcp(C::retransmit_syn_ack);
+  p.retransmitted.data = tcp(C::retransmit_data);
   p.retransmitted.fin = tcp(C::retransmit_fin);
   p.retransmitted.fast = tcp(C::retransmit_fast);
   p.retransmitted.rto = tcp(C::retransmit_rto);
   p.retransmitted.tlp = tcp(C::retransmit_tlp);
   p.retransmitted.spurious = tcp(C::retransmit_spurious);
-  const std::uint64_t again = tcp(C::retransmit_fast) + tcp(C::retransmit_rto) + tcp(C::retransmit_tlp);
-  p.retransmitted.data = again - std::min(again, tcp(C::retransmit_fin));
   p.out_of_order = tcp(C::out_of_order_in);
   p.duplicate = tcp(C::duplicate_in);
   for (std::size_t i = 0; i < tcp::TcpCounters::size; ++i) {
@@ -232,7 +231,7 @@ observe::Failures minus(observe::Failures a, const observe::Failures& b) {
 observe::Retransmitted minus(observe::Retransmitted a, const observe::Retransmitted& b) {
   a.syn -= b.syn;
   a.syn_ack -= b.syn_ack;
-  a.data -= std::min(a.data, b.data); // a sum of counters that are not read at once
+  a.data -= b.data;
   a.fin -= b.fin;
   a.fast -= b.fast;
   a.rto -= b.rto;

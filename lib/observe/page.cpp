@@ -240,7 +240,7 @@ void packet_table(std::string& out, const Summary& s) {
   t.row("retransmitted", {grouped(x.total()), short_share(share(x.total(), p.tx))});
   for (const auto& [name, n] :
        {std::pair{"SYN", x.syn}, std::pair{"SYN-ACK", x.syn_ack}, std::pair{"data", x.data},
-        std::pair{"FIN", x.fin}, std::pair{"by fast recovery", x.fast}, std::pair{"by timeout", x.rto},
+        std::pair{"FIN", x.fin}, std::pair{"by fast recovery", x.fast}, std::pair{"time-outs", x.rto},
         std::pair{"by tail probe", x.tlp}, std::pair{"needless", x.spurious}})
     if (n != 0) t.row(fmt::format("retransmitted: {}", name), {grouped(n), ""});
   t.row("out of order", {grouped(p.out_of_order), short_share(share(p.out_of_order, p.rx))});

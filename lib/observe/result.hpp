@@ -56,15 +56,15 @@ struct Connections {
   Failures failed;
 };
 
-// Segments sent again, by what they carried and, for data, by what made us send them.
+// Segments sent again, by what they carried; and what made us send data and FINs.
 struct Retransmitted {
   std::uint64_t syn = 0;
   std::uint64_t syn_ack = 0;
   std::uint64_t data = 0;
   std::uint64_t fin = 0;
-  std::uint64_t fast = 0;     // of data and FIN: by duplicate ACKs, SACK or RACK,
-  std::uint64_t rto = 0;      // by the retransmission timer,
-  std::uint64_t tlp = 0;      // as a tail loss probe;
+  std::uint64_t fast = 0;     // segments, by duplicate ACKs, SACK or RACK;
+  std::uint64_t rto = 0;      // times that the retransmission timer fired: one segment follows, or many;
+  std::uint64_t tlp = 0;      // segments, as a tail loss probe
   std::uint64_t spurious = 0; // of all: found needless afterwards
 
   [[nodiscard]] std::uint64_t total() const { return syn + syn_ack + data + fin; }

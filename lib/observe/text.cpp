@@ -108,7 +108,7 @@ void packets(Text out, const Summary& s) {
   count_line(out, "retransmitted", r.total(), p.tx);
   if (r.total() != 0)
     fmt::format_to(
-        out, "    SYN {}, SYN-ACK {}, data {}, FIN {}; fast {}, timeout {}, tail probe {}; needless {}\n",
+        out, "    SYN {}, SYN-ACK {}, data {}, FIN {}; fast {}, time-outs {}, tail probe {}; needless {}\n",
         grouped(r.syn), grouped(r.syn_ack), grouped(r.data), grouped(r.fin), grouped(r.fast), grouped(r.rto),
         grouped(r.tlp), grouped(r.spurious));
   if (p.out_of_order != 0) count_line(out, "out of order", p.out_of_order, p.rx);

@@ -43,10 +43,11 @@ enum class Counter : std::uint8_t {
   // What had to be sent again.
   retransmit_syn,
   retransmit_syn_ack,
-  retransmit_fin,
-  retransmit_fast,
-  retransmit_rto,
-  retransmit_tlp,
+  retransmit_data, // segments with text, whatever made us send them,
+  retransmit_fin,  // and FINs without
+  retransmit_fast, // of these two, by duplicate ACKs, SACK or RACK;
+  retransmit_rto,  // times that the timer fired, after which one or many are sent again;
+  retransmit_tlp,  // tail loss probes
   retransmit_spurious,
   undo,
   zero_window_probe,

@@ -51,6 +51,7 @@ const char* name_of(Counter c) {
                              "options_repeated",
                              "retransmit_syn",
                              "retransmit_syn_ack",
+                             "retransmit_data",
                              "retransmit_fin",
                              "retransmit_fast",
                              "retransmit_rto",

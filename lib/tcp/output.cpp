@@ -157,12 +157,10 @@ bool resend(const Env& env, Tcb& t, SendRange range, Instant now, TxBurst& burst
   const Seq end = range.seq + range.length;
   const std::uint32_t text = range.seq.before(t.snd_end) ? earlier_of(end, t.snd_end).since(range.seq) : 0;
   std::uint8_t flags = flag::ack;
-  if (t.has(flag_fin_sent) && end.after(t.snd_end)) {
-    flags |= flag::fin;
-    if (text == 0) env.count(Counter::retransmit_fin);
-  }
+  if (t.has(flag_fin_sent) && end.after(t.snd_end)) flags |= flag::fin;
   if (end == t.snd_nxt) flags |= flag::psh;
   if (!emit(env, t, range.seq, text, flags, false, now, burst)) return false; // RFC 3168 §6.1.5: never ECT
+  env.count(text != 0 ? Counter::retransmit_data : Counter::retransmit_fin);
   t.clear(flag_timing);
   if (t.has(flag_has_recovery)) t.recovery->on_transmit(env, t, range, true, now);
   // The ACK that the timer waits for is now due a round trip from here.

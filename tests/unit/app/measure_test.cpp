@@ -120,7 +120,7 @@ TEST(Station, EachCoreTellsAllThatTheWholeDoes) {
     c->shard.counters.add(CoreCounter::tx_bytes, n++);
     using C = tcp::Counter;
     for (const C counter : {C::out_of_order_in, C::duplicate_in, C::retransmit_syn, C::retransmit_syn_ack,
-                            C::retransmit_rto, C::retransmit_spurious, C::drop_out_of_window})
+                            C::retransmit_data, C::retransmit_spurious, C::drop_out_of_window})
       c->shard.tcp_counters.add(counter, n++);
     c->port.add(io::PortCounter::tx_backlogged, n++);
   }
@@ -139,7 +139,6 @@ TEST(Station, EachCoreTellsAllThatTheWholeDoes) {
   EXPECT_EQ(a.duplicate, 4U);
   EXPECT_EQ(a.retransmitted.syn, 5U);
   EXPECT_EQ(a.retransmitted.syn_ack, 6U);
-  EXPECT_EQ(a.retransmitted.rto, 7U);
   EXPECT_EQ(a.retransmitted.data, 7U);
   EXPECT_EQ(a.retransmitted.spurious, 8U);
   EXPECT_EQ(a.drops_by_reason, (observe::ByName{{"drop_out_of_window", 9}}));

@@ -226,12 +226,39 @@ TEST_F(Engine, LostTextIsSentAgain) {
   EXPECT_EQ(a.tcb.outstanding(), 0U);
 }
 
+// What the timer's one firing costs is every segment that recovery then sends.
+TEST_F(Engine, EverySegmentThatIsSentAgainAfterATimeOutIsCounted) {
+  connect();
+  const std::string text(10 * std::size_t{a.tcb.mss}, 'x');
+  ASSERT_EQ(a.send(text, now), text.size());
+  settle([](int, const wire::Tcp&) { return true; });
+  ASSERT_EQ(log.back().from, 'a');
+  ASSERT_EQ(a.tcb.outstanding(), text.size());
+  std::uint64_t again = 0;
+  run_timers(Duration::seconds(60), [&](int, const wire::Tcp&) {
+    const bool text_again = log.back().from == 'a' && log.back().text != 0;
+    again += text_again ? 1 : 0;
+    return text_again && again == 1; // the tail loss probe: the timer must fire
+  });
+  EXPECT_EQ(b.received, text);
+  EXPECT_GE(again, 10U);
+  EXPECT_EQ(a.counters.get(Counter::retransmit_data), again);
+  EXPECT_GE(a.counters.get(Counter::retransmit_rto), 1U);
+  EXPECT_EQ(a.counters.get(Counter::retransmit_fin), 0U);
+}
+
 TEST_F(Engine, LostFinIsSentAgain) {
   connect();
   Outcome out;
   close(a.env, a.tcb, now, out);
   settle([](int, const wire::Tcp&) { return true; });
+  std::vector<Packet> all; // without a packet nothing is sent again, and nothing counted
+  while (Packet p = pool.pool().alloc()) all.push_back(std::move(p));
   run_timers(Duration::ms(500));
+  EXPECT_GE(a.counters.get(Counter::retransmit_rto), 1U);
+  EXPECT_EQ(a.counters.get(Counter::retransmit_fin), 0U);
+  all.clear();
+  run_timers(Duration::seconds(2));
   EXPECT_EQ(b.tcb.state, State::CloseWait);
   EXPECT_EQ(a.tcb.state, State::FinWait2);
   EXPECT_EQ(a.counters.get(Counter::retransmit_fin), 1U);
