@@ -77,14 +77,14 @@ void Http::on_data(Connection c, Payload& p) {
       break;
     }
     const std::string_view text(reinterpret_cast<const char*>(piece.data()), piece.size());
-    scan(c, state, text);
-    p.drop(static_cast<std::uint32_t>(piece.size()));
+    p.drop(static_cast<std::uint32_t>(scan(c, state, text)));
   }
   c.set_user(state);
 }
 
-void Http::scan(Connection c, std::uint64_t& state, std::string_view text) {
-  for (const char ch : text) {
+std::size_t Http::scan(Connection c, std::uint64_t& state, std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char ch = text[i];
     if (advance(state, 8, close_header, ch) || advance(state, 16, old_version, ch)) state |= wants_close;
     const std::uint64_t seen = state & 7;
     const bool wanted = ch == (seen % 2 == 0 ? '\r' : '\n');
@@ -92,8 +92,10 @@ void Http::scan(Connection c, std::uint64_t& state, std::string_view text) {
     if ((state & 7) != 4) continue;
     state &= ~7ULL;
     answer(c, state);
-    if ((state & last) != 0) return;
+    if ((state & last) != 0) break; // whatever is still asked stays unanswered
+    if (state >> 32 != 0) return i + 1;
   }
+  return text.size();
 }
 
 void Http::answer(Connection c, std::uint64_t& state) {
@@ -101,21 +103,15 @@ void Http::answer(Connection c, std::uint64_t& state) {
   if (closes_ == Closes::AfterEach || (state & wants_close) != 0) state |= last;
   state &= ~wants_close;
   const std::string& response = (state & last) != 0 ? close_ : keep_;
-  state = (state & 0xffff'ffff) + (static_cast<std::uint64_t>(response.size()) << 32) + (state >> 32 << 32);
+  state |= static_cast<std::uint64_t>(response.size()) << 32; // nothing was owed, or nothing would be scanned
   send_owed(c, state);
 }
 
 void Http::send_owed(Connection c, std::uint64_t& state) {
-  const std::string& response = (state & last) != 0 ? close_ : keep_;
-  while (state >> 32 != 0) {
-    const std::size_t owed = state >> 32;
-    // Several pipelined responses may be owed: the first of them may be cut.
-    const std::size_t part = (owed - 1) % response.size() + 1;
-    const std::uint32_t n = c.send(StaticBytes{std::string_view{response}.substr(response.size() - part)});
-    state -= static_cast<std::uint64_t>(n) << 32;
-    if (n < part) return;
-  }
-  if ((state & last) != 0) c.drain(); // whatever is still asked stays unanswered
+  const std::string_view response = (state & last) != 0 ? close_ : keep_;
+  if (const std::size_t owed = state >> 32; owed != 0)
+    state -= static_cast<std::uint64_t>(c.send(StaticBytes{response.substr(response.size() - owed)})) << 32;
+  if (state >> 32 == 0 && (state & last) != 0) c.drain();
 }
 
 void Http::on_writable(Connection c) {

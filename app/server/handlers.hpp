@@ -49,7 +49,8 @@ class Http {
   [[nodiscard]] const Answered& answered() const { return answered_; }
 
  private:
-  void scan(Connection c, std::uint64_t& state, std::string_view text);
+  // How much of it was taken: what follows a request whose response waits for room stays unread.
+  [[nodiscard]] std::size_t scan(Connection c, std::uint64_t& state, std::string_view text);
   void answer(Connection c, std::uint64_t& state);
   void send_owed(Connection c, std::uint64_t& state);
 

@@ -136,12 +136,31 @@ def throughput():
     ok(f"throughput: four connections at once, {4 * times * size // 1_000_000} MB, every byte compared")
 
 
+def pipelined():
+    """Several requests in one segment, whose responses wait for room: each is whole, the last says that it is."""
+    size, times = 1_000_000, 4
+    with tern("--response-size", str(size)) as peer:
+        with server.inside(peer.ns), server.connect(seconds=30) as s:
+            get = b"GET / HTTP/1.1\r\nHost: tern\r\n"
+            s.sendall((get + b"\r\n") * (times - 1) + get + b"Connection: close\r\n\r\n" + get + b"\r\n")  # what follows is not answered
+            got = server.read_all(s)
+        for i in range(times):
+            head, _, rest = got.partition(b"\r\n\r\n")
+            lib.check(head.startswith(b"HTTP/1.1 200 ") and (b"Connection: close" in head) == (i == times - 1), f"response {i}: {head[:200]}")
+            lib.check(rest[:size] == server.body(size), f"response {i}: {len(rest)} bytes, not the body and what follows")
+            got = rest[size:]
+        lib.check(not got, f"{len(got)} bytes more than {times} responses")
+        each_closed(peer, 1)
+    ok(f"{times} requests in one segment, the last with Connection: close: {times} whole responses")
+
+
 def test():
     lib.need("ip", "ss")
     at_a_rate()
     requests()
     held()
     throughput()
+    pipelined()
 
 
 if __name__ == "__main__":
