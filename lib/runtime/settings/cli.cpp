@@ -80,7 +80,8 @@ Binding::Binding(CLI::App& app, Schema& schema) : schema_(schema) {
   config_ = app.add_option("--config", CLI::callback_t([](const CLI::results_t&) { return true; }),
                            "a TOML file of these settings; the command line goes over it");
   config_->type_name("FILE")->take_all()->allow_extra_args(false);
-  const std::string about_print = "print the settings in force as TOML, and do nothing else";
+  const std::string about_print =
+      "print the settings as TOML, what nobody set as a comment, and do nothing else";
   print_ = app.add_flag("--print-config", about_print);
   for (const Option& o : schema.options()) {
     if (o.file_only) continue;
@@ -95,7 +96,7 @@ Binding::Binding(CLI::App& app, Schema& schema) : schema_(schema) {
                           CLI::callback_t([](const CLI::results_t&) { return true; }), o.help);
       at->type_name(o.meta);
       at->allow_extra_args(false);
-      if (o.shape == Option::Shape::value)
+      if (o.shape == Option::Shape::value && o.derived.empty())
         if (const auto v = o.print(); !v.empty()) at->default_str(plain(v.front()));
     }
     at->take_all(); // the schema says what it thinks of a second value

@@ -164,6 +164,13 @@ void Schema::file_only(std::string_view name) {
   at->file_only = true;
 }
 
+void Schema::derived(std::string_view name, std::string how) {
+  const auto at = std::ranges::find(options_, name, &Option::name);
+  TERN_CHECK(at != options_.end());
+  at->help += fmt::format(" (default: {})", how);
+  at->derived = std::move(how);
+}
+
 void Schema::set_fields(const Given& table, bool first_required) {
   const std::vector<std::string> known = names_in("");
   std::vector<std::pair<std::string, std::vector<Given>>> by_name;
@@ -210,8 +217,12 @@ std::string Schema::to_toml() const {
       if (o.group != g.name) continue;
       const std::vector<std::string> values = o.print();
       if (values.empty()) continue;
-      body += single(o) ? fmt::format("{} = {}\n", o.name, values[0])
-                        : fmt::format("{} = [{}]\n", o.name, fmt::join(values, ", "));
+      const std::string value = single(o) ? values[0] : fmt::format("[{}]", fmt::join(values, ", "));
+      const bool set = !o.where.empty();
+      if (!set && !o.derived.empty())
+        body += fmt::format("# {}: {}\n", o.name, o.derived);
+      else
+        body += fmt::format("{}{} = {}\n", set ? "" : "# ", o.name, value);
     }
     if (body.empty()) continue;
     if (!g.name.empty()) all += fmt::format("{}[{}]\n", all.empty() ? "" : "\n", g.name);

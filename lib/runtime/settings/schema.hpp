@@ -78,6 +78,7 @@ struct Option {
   std::function<void(std::span<const Given>)> set{};
   std::function<std::vector<std::string>()> print{}; // for a list: each as an inline table's fields
   std::string where{};                               // where it was last set; empty while it has its default
+  std::string derived{};                             // what that default follows from, if it is no value
 };
 
 class Schema {
@@ -120,6 +121,8 @@ class Schema {
   void positional(std::string_view name);
   // Takes an option off the command line.
   void file_only(std::string_view name);
+  // Its default is no value but follows from the others; `how` says so in the help ("what the load wants").
+  void derived(std::string_view name, std::string how);
 
   void load_file(const std::string& path);
   void load_text(std::string_view toml, const std::string& file_name);
@@ -133,8 +136,9 @@ class Schema {
   [[nodiscard]] std::string where(std::string_view name) const; // "f.toml:3:7" or "--cps"
   [[nodiscard]] bool given(std::string_view name) const;
 
-  [[nodiscard]] std::string to_toml()
-      const; // all values as they are now, as a file that load_text takes back
+  // All values as they are now, as a file that load_text takes back: what nobody set stands there as a comment, for it
+  // counts as given() to whoever reads it.
+  [[nodiscard]] std::string to_toml() const;
   [[nodiscard]] std::span<const Option> options() const { return options_; }
   [[nodiscard]] std::span<const Group> groups() const { return groups_; }
   [[nodiscard]] std::vector<std::string> names_in(std::string_view group) const;

@@ -213,7 +213,9 @@ TEST(LbConfigExample, EveryKeyIsThereAndTrue) {
     defaults += (commented && !examples.contains(m[1]) ? line.substr(2) : line) + "\n";
   }
   const Loaded every(open);
-  EXPECT_EQ(Loaded(defaults).schema.to_toml(), plain.schema.to_toml());
+  const std::regex mark("(^|\n)# "); // of what nobody set
+  EXPECT_EQ(std::regex_replace(Loaded(defaults).schema.to_toml(), mark, "$1"),
+            std::regex_replace(plain.schema.to_toml(), mark, "$1"));
   for (const settings::Option& o : every.schema.options())
     EXPECT_TRUE(every.schema.given(o.name)) << o.name << " is not in config/lb.toml";
   // The keys of a service, its tables and backends, by what is printed of one with nothing left out.

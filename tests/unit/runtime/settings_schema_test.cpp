@@ -231,6 +231,32 @@ TEST(Schema, PrintedSettingsLoadBackTheSame) {
   ASSERT_EQ(again.v.listen.size(), 1U);
   EXPECT_EQ(again.v.listen[0].allow.size(), 2U);
   EXPECT_FALSE(again.v.metrics.has_value());
+  for (const Option& o : again.s.options()) EXPECT_EQ(again.s.given(o.name), f.s.given(o.name)) << o.name;
+}
+
+TEST(Schema, PrintedDefaultsAreComments) {
+  Fixture f;
+  EXPECT_FALSE(f.run({"--cps", "20k"}));
+  const std::string printed = f.s.to_toml();
+  EXPECT_NE(printed.find("\ncps = \"20k\"\n"), std::string::npos) << printed;
+  EXPECT_NE(printed.find("\n# time_wait = \"60s\"\n"), std::string::npos) << printed;
+  Fixture again;
+  again.load(printed);
+  EXPECT_TRUE(again.s.given("cps"));
+  EXPECT_FALSE(again.s.given("time_wait"));
+}
+
+TEST(Schema, WhatFollowsFromTheRestIsSaidInWords) {
+  Fixture f;
+  f.s.derived("time_wait", "what the path wants");
+  EXPECT_NE(f.s.to_toml().find("\n# time_wait: what the path wants\n"), std::string::npos) << f.s.to_toml();
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(f.run({"--help"}), 0);
+  const std::string help = testing::internal::GetCapturedStdout();
+  EXPECT_EQ(help.find("=60s"), std::string::npos) << help;
+  EXPECT_NE(help.find("(default: what the path wants)"), std::string::npos) << help;
+  f.load("[load]\ntime_wait = \"5s\"\n");
+  EXPECT_NE(f.s.to_toml().find("\ntime_wait = \"5s\"\n"), std::string::npos) << f.s.to_toml();
 }
 
 TEST(Schema, PlainIsWithoutTomlsQuotes) {
