@@ -32,7 +32,11 @@ void declare(settings::Schema& s, BenchSettings& b) {
   s.add("impair", b.impair,
         "harm to the link, each way: loss=1%,delay=1ms,jitter=1ms,reorder=0.1%,duplicate=0.1%,corrupt=0.01%");
   declare(s, b.output);
-  declare_port_options(s, b.node);
+  declare_port_options(
+      s, b.node,
+      "CPUs: the first half the clients', the second the servers'; one: both on it; none: the first two "
+      "that it may run on");
+  derive_records(s);
   declare_tcp_options(s, b.node);
 }
 
@@ -47,6 +51,9 @@ void refuse_foreign(const settings::Schema& s, const BenchSettings& b) {
            "tern server");
   for (const char* name : {"gateway", "route"})
     if (s.given(name)) s.fail(name, "the pair's ends are neighbours: there is no router between them");
+  for (const char* name : {"tso", "vlan_tag"})
+    if (s.given(name))
+      s.fail(name, "the pair in memory is no NIC: we do that; see tern client and tern server");
   if (s.given("mac")) s.fail("mac", "each end of the pair has its own; see tern client and tern server");
 }
 
@@ -66,6 +73,23 @@ void take_attacks(const settings::Schema& s, BenchSettings& b) {
   }
 }
 
+// The end that closes first has connections in TIME-WAIT; a few come to rest where none is meant to.
+bool rests(const LoadSettings& l, bool server) {
+  return server ? l.closer == Closer::server : client_keeps_time_wait(l);
+}
+constexpr std::uint32_t few_time_waits = 65536;
+
+void take_records(const settings::Schema& s, BenchSettings& b) {
+  LoadSettings sized = b.load;
+  if (b.search.on) // any rate may be tried: as for the highest
+    sized.cps = settings::Rate{settings::Rate::unlimited}, sized.duration = Duration::seconds(120);
+  if (!s.given("max_connections"))
+    b.node.connections = connection_records(sized) + (b.search.on ? 1'000'000 : 0);
+  if (!s.given("time_wait_records"))
+    b.node.time_wait_records =
+        rests(b.load, true) || rests(b.load, false) ? time_wait_records(sized, b.node) : few_time_waits;
+}
+
 } // namespace
 
 BenchSettings completed(const settings::Schema& s, const BenchSettings& given) {
@@ -73,12 +97,14 @@ BenchSettings completed(const settings::Schema& s, const BenchSettings& given) {
   refuse_foreign(s, b);
   if (b.load.sources.empty()) b.load.sources = default_sources(b);
   take_attacks(s, b);
+  b.load.bounded = s.given("duration");
   if (cores_of(s, b).shared && !s.given("idle"))
     b.node.idle = IdlePolicy::Adaptive; // else they starve each other
   prepare(s, b.search, b.load);
   check(s, b.load, b.node, ends_of(s, b).targets.size());
   check(s, b.output);
   apply_limits(b.node, s);
+  take_records(s, b);
   return b;
 }
 
@@ -106,6 +132,7 @@ BenchSettings in_full(const settings::Schema& s, const BenchSettings& completed)
   BenchSettings b = completed;
   const BenchEnds ends = ends_of(s, b);
   b.targets = ends.listen;
+  b.node.tso = b.node.vlan_tag = io::Offload::never;
   b.node.ip.clear();
   for (const net::InterfaceSettings* end : {&ends.client, &ends.server})
     for (const net::Address& a : end->addresses) b.node.ip.emplace_back(a.ip, a.prefix_length);
@@ -153,25 +180,18 @@ io::Impairment impairment_of(const settings::Schema& schema, const BenchSettings
 ShardSettings bench_shard(const settings::Schema& schema, const BenchSettings& b, const net::Interface& self,
                           bool server, std::uint32_t cores) {
   const LoadSettings& l = b.load;
-  LoadSettings sized = l;
-  if (b.search.on) // any rate may be tried: as for the highest
-    sized.cps = settings::Rate{settings::Rate::unlimited}, sized.duration = Duration::seconds(120);
   // Steering is even over many connections, not over few: an eighth more for each core.
   const auto share = [&](std::uint32_t all) { return cores == 1 ? all : all / cores + all / cores / 8 + 64; };
   ShardSettings s;
-  s.connections = b.node.connections;
-  if (!schema.given("max_connections"))
-    s.connections = connection_records(sized) + (b.search.on ? 1'000'000 : 0);
-  s.connections = share(s.connections);
+  s.connections = share(b.node.connections);
   // Open loop: what comes while a core is taken away for 30 ms.
   const std::uint64_t at_once = l.cps.is_max() ? 0 : std::min<std::uint64_t>(l.cps.per_second / 32, 1U << 18);
   s.syn_records = share(
       std::min(l.concurrency / 4 + 4 * l.in_progress + 4096 + static_cast<std::uint32_t>(at_once), 1U << 22));
-  const bool rests = server ? l.closer == Closer::server : client_keeps_time_wait(l);
-  s.time_wait_records = 65536;
-  if (rests) s.time_wait_records = share(time_wait_records(sized, b.node));
-  if (schema.given("time_wait_records")) s.time_wait_records = share(b.node.time_wait_records);
-  if (rests) make_time_waits_ready(s, l, l.sources.front().base().is_v4());
+  const bool many = rests(l, server);
+  s.time_wait_records = few_time_waits;
+  if (many || schema.given("time_wait_records")) s.time_wait_records = share(b.node.time_wait_records);
+  if (many) make_time_waits_ready(s, l, l.sources.front().base().is_v4());
   s.long_connections =
       l.response_size > 1400 || l.request_size > 1400 ? std::min(s.connections, 65536U) : 4096;
   s.tcp = b.node.tcp;

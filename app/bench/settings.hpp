@@ -28,7 +28,7 @@ struct BenchSettings {
 void declare(settings::Schema&, BenchSettings&);
 // What follows from the settings, and what they contradict; throws ConfigError before anything starts.
 [[nodiscard]] BenchSettings completed(const settings::Schema&, const BenchSettings&);
-// With all that follows from them written out, for the report: given again, they are the same run.
+// With all that follows from them written out, for the report.
 [[nodiscard]] BenchSettings in_full(const settings::Schema&, const BenchSettings&);
 [[nodiscard]] io::Impairment impairment_of(const settings::Schema&, const BenchSettings&);
 

@@ -21,6 +21,7 @@ void declare(settings::Schema& s, ClientSettings& c) {
   declare(s, c.search);
   declare(s, c.output);
   declare_ports_options(s, c.ports);
+  derive_records(s);
   declare_tcp_options(s, c.ports.common);
 }
 
@@ -152,10 +153,20 @@ void refuse_unreachable(const settings::Schema& s, const std::vector<Endpoint>& 
   }
 }
 
+// For the report: what crew.cpp makes, but for what each core has to spare.
+void tell_records(const settings::Schema& s, ClientSettings& c, const std::vector<PortShare>& all) {
+  NodeSettings& n = c.ports.common;
+  if (!s.given("max_connections")) n.connections = connection_records(c.load) + (c.search.on ? 1'000'000 : 0);
+  if (s.given("time_wait_records")) return;
+  n.time_wait_records = 0;
+  for (const PortShare& p : all) n.time_wait_records += time_wait_records_of(c, p);
+}
+
 } // namespace
 
 std::vector<PortShare> complete(const settings::Schema& s, ClientSettings& c) {
   const std::vector<Endpoint> targets = all_targets(s, c);
+  c.load.bounded = s.given("duration");
   prepare(s, c.search, c.load);
   const bool four = c.targets.front().addresses.base().is_v4();
   std::vector<PortShare> all;
@@ -178,6 +189,7 @@ std::vector<PortShare> complete(const settings::Schema& s, ClientSettings& c) {
   c.sources.clear();
   for (const PortShare& p : all)
     for (const Prefix& source : p.load.sources) c.sources.push_back({source, p.node.number});
+  tell_records(s, c, all);
   return all;
 }
 

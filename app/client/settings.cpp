@@ -26,7 +26,9 @@ void declare(settings::Schema& s, LoadSettings& l, std::vector<OfPort<Prefix>>* 
         "with --cps max: connections that are opening, asking or closing at once; at a rate nothing is "
         "bounded until opens are late: then four times as many, or more where more helps",
         Range{1U, 1U << 20});
-  s.add("connections", l.connections, "stop after so many connections (0: run for the duration)");
+  s.add("connections", l.connections,
+        "stop after so many connections, or after --duration where that is given and over first (0: after "
+        "--duration)");
   s.add("requests_per_connection", l.requests, "one after another; 0: until the run ends");
   s.add("rps", l.rps,
         "requests a second, on all connections that are kept: open loop, evenly paced; max: each asks when "
@@ -72,7 +74,7 @@ double rest_seconds(const LoadSettings& l, const tcp::Settings& t) {
 }
 
 double seconds_of(const LoadSettings& l) {
-  if (l.connections != 0) return 1e18; // their number ends the run, whenever that is
+  if (!l.timed()) return 1e18; // their number ends the run, whenever that is
   return (l.duration + l.ramp + l.warmup).as_seconds() + 1;
 }
 
@@ -241,6 +243,10 @@ std::uint32_t connection_records(const LoadSettings& l) {
   const std::uint64_t all =
       std::uint64_t{l.concurrency} + 4 * l.in_progress + 4096 + flowing(l) + l.bad_connections();
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(all, 1U << 30));
+}
+
+void derive_records(settings::Schema& s) {
+  for (const char* name : {"max_connections", "time_wait_records"}) s.derived(name, "what the load wants");
 }
 
 const char* sources_option(const settings::Schema& s) {

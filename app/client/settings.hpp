@@ -37,7 +37,11 @@ struct LoadSettings {
   std::uint64_t seed = 1;
   std::array<std::uint32_t, vices> bad{}; // bad clients that hold connections (--attack)
 
+  bool bounded = false; // --duration was given
+
   [[nodiscard]] std::uint32_t bad_connections() const { return bad[0] + bad[1]; }
+  // The time ends the run, where --connections have not before; without a word of it they take as long as they take.
+  [[nodiscard]] bool timed() const { return connections == 0 || bounded; }
 };
 
 // `sources`: of several ports, in place of the load's own.
@@ -69,6 +73,9 @@ struct LoadTexts {
 // `host`: HTTP's header. Throws ConfigError where a size cannot be had.
 [[nodiscard]] std::string http_request(const settings::Schema&, const LoadSettings&, const std::string& host,
                                        bool last);
+
+// What the load decides, unless somebody does: told as such, not as a number.
+void derive_records(settings::Schema&);
 
 // The option that named the addresses to open from.
 [[nodiscard]] const char* sources_option(const settings::Schema&);

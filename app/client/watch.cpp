@@ -154,7 +154,7 @@ void Watch::run(const std::function<std::string()>& fault) {
   last_.totals = base_;
   const auto awaits_measuring = [&] { return !measuring_ && offering(); };
   const double measure_at = (load_.ramp + load_.warmup).as_seconds();
-  const double end = load_.connections != 0 || search_.on() ? 1e18 : measure_at + load_.duration.as_seconds();
+  const double end = !load_.timed() || search_.on() ? 1e18 : measure_at + load_.duration.as_seconds();
   if (measure_at == 0) measuring_ = true;
   StageLatencies mark;
   const auto p99 = [&](bool set) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <utility>
 
 #include "flow/arena.hpp"
 #include "runtime/port_options.hpp"
@@ -25,10 +26,10 @@ std::optional<net::Mac> parse_mac(std::string_view text) {
 
 } // namespace
 
-void declare_port_options(settings::Schema& s, NodeSettings& n) {
+void declare_port_options(settings::Schema& s, NodeSettings& n, std::string cores_help) {
   s.group("ports", "Where packets come from");
   s.add("port", n.port, "a DPDK device: a vdev string (net_tap0,iface=tern0) or a PCI address");
-  s.add("cores", n.cores, "CPUs to run on, one worker each; none: one worker, on no CPU in particular");
+  s.add("cores", n.cores, std::move(cores_help));
   detail::declare_own_options(s, n);
   declare_common_port_options(s, n);
 }

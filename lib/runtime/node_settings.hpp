@@ -65,7 +65,9 @@ struct NodeSettings {
   std::uint32_t reset_rate = 10'000;
 };
 
-void declare_port_options(settings::Schema&, NodeSettings&);
+inline constexpr const char* about_cores =
+    "CPUs to run on, one worker each; none: one worker, on no CPU in particular";
+void declare_port_options(settings::Schema&, NodeSettings&, std::string cores_help = about_cores);
 // Of them, what several ports of one process have in common.
 void declare_common_port_options(settings::Schema&, NodeSettings&);
 void declare_tcp_options(settings::Schema&, NodeSettings&);

@@ -73,7 +73,7 @@ def checked(path, what):
 
 def over_veth(far, what, *words):
     """The report of a run of half a second, unless the words say more."""
-    usual = () if {"--duration", "--find-step"} & set(words) else ("--duration", "500ms")
+    usual = () if {"--duration", "--find-step", "--connections"} & set(words) else ("--duration", "500ms")
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         far.run(*client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--ip", f"{TERN6}/64", "--quiet",
                         "--json", report.name, *usual, *words), timeout=40)

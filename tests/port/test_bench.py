@@ -40,6 +40,8 @@ MISTAKES = {
     "--connections": ["10", "--requests-per-connection", "0"],
     "--find-max": ["--ramp", "1s"],
     "--find-to": ["5k", "--find-max", "--find-from", "6k"],
+    "--tso": ["hardware"],
+    "--vlan-tag": ["software"],
 }
 
 
@@ -165,6 +167,29 @@ def starved():
     ok("late for want of a record: it is said, with the cure, and the tester is not blamed")
 
 
+def printed():
+    """What --print-config prints is the same run, though each default stands in it."""
+    for words in ([], ["--config", ROOT / "config/held.toml", "--concurrency", "300000", "--ramp", "0s", "--cps", "100"]):
+        words += ["--duration", "300ms"]
+        with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+            file.write(lib.run(*bench(*words, "--print-config")))
+            file.flush()
+            again = reported("--config", file.name)["config"]
+        first = reported(*words)["config"]
+        differs = {name: (first[name], again[name]) for name in first if first[name] != again[name] and name != "json"}
+        lib.check(not differs and int(first["max_connections"]) > int(first["concurrency"]), f"{words}: {differs}, {first}")
+    ok("a run from what --print-config printed is the same run")
+
+
+def either_end():
+    """The time or the number of connections, whichever is first."""
+    s = reported("--connections", "1000000", "--cps", "1000", "--duration", "1s")["summary"]
+    lib.check(0 < s["connections"]["attempted"] < 500_000, f"{s['connections']}")
+    s = reported("--connections", "50", "--cps", "1000", "--duration", "1h")["summary"]
+    lib.check(s["connections"]["completed"] == 50, f"{s['connections']}")
+    ok("--connections with --duration: what comes first ends the run")
+
+
 def interrupted():
     with lib.program(None, *bench("--duration", "60s", "--cps", "500")) as p:
         p.wait_for(re.compile(r"^ *\d+\.\ds +[1-9]", re.M))  # something was completed
@@ -217,6 +242,8 @@ def test():
     link()
     few()
     starved()
+    printed()
+    either_end()
     drained("1s")
     drained("60s", signal.SIGINT)
     interrupted()

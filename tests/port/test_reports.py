@@ -102,7 +102,9 @@ def derived_settings(run):
     c = run.report["config"]
     for name, value in (("target", "10.0.0.2:80"), ("ip", "10.0.0.1/24,10.0.0.2/24"), ("cores", "0,1"), ("sources", "10.1.0.0/20")):
         lib.check(c[name] == value, f"{name} is said to be {c[name]!r}")
-    ok("config tells what was not given but followed: target, ip, cores, sources")
+    # Two seconds of the rate, 4 x 256 in progress and 4096; the rate for a second more than it lasts, and a tenth.
+    lib.check((c["max_connections"], c["time_wait_records"], c["tso"]) == ("5320", "65536", "software"), f"{c}")
+    ok("config tells what was not given but followed: target, ip, cores, sources, records")
 
 
 def csv_is_json(run):

@@ -31,7 +31,7 @@ def each_once(far, log):
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         far.run(*client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--sources", BLOCK, "--target", f"{KERNEL}:80",
                         "--payload", "http", "--close", "server", "--connections", BLOCK.num_addresses, "--in-progress", 32, "--quiet",
-                        "--duration", "100s", "--json", report.name), timeout=110)
+                        "--json", report.name), timeout=110)
         s = checked(report.name, "sources")
     lib.check(s["connections"]["completed"] == BLOCK.num_addresses, f"{s['connections']}")
     return lib.wait_until(lambda: (n := seen_by(log)).total() >= BLOCK.num_addresses and n, "nginx's log")

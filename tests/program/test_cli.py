@@ -49,6 +49,32 @@ mistake("report of nothing", ["report"], r"tern report: no file given; name one 
 mistake("report of too many", ["report", *["r.json"] * 9], r"tern report: 9 files; 8 at most fit side by side")
 mistake("ctl of nothing", ["ctl"], r"tern ctl: no command given; 'tern ctl --help' lists them")
 
+r = run("bench", "--help")
+case("bench's help tells no default that the load decides", r"--max-connections N " in r.stdout and r.stdout.count("(default: what the load wants)") == 2 and
+     "CPUs: the first half the clients'" in r.stdout, r)
+
+# What --print-config prints is a file of the same settings: nobody's wish becomes one by it.
+lb = str(pathlib.Path(__file__).resolve().parents[2] / "config/lb.toml")
+for command, words, set_there in (("bench", ["--cps", "5k"], {"cps"}), ("client", ["--target", "10.0.0.2:80-81"], {"target"}),
+                                  ("server", ["--mode", "echo", "--listen", "7"], {"mode", "listen"}), ("connect", ["--mtu", "1400"], {"mtu"}),
+                                  ("lb", ["--config", lb], None)):
+    first = run(command, *words, "--print-config")
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as printed:
+        printed.write(first.stdout)
+        printed.flush()
+        again = run(command, "--config", printed.name, "--print-config")
+    case(f"{command} reads back what --print-config prints", first.returncode == again.returncode == 0 and again.stdout == first.stdout,
+         (first, again))
+    live = set(re.findall(r"^(\w+) = ", first.stdout, re.M))
+    case(f"{command} --print-config: what nobody set is a comment", set_there in (live, None) and "\n# rto_min = " in first.stdout, first.stdout)
+    every = re.sub(r"^# (\w+ = )", r"\1", first.stdout, flags=re.M)
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as printed:
+        printed.write(every)
+        printed.flush()
+        all_set = run(command, "--config", printed.name, "--print-config")
+    case(f"{command} --print-config: its comments are settings, too", (all_set.returncode, re.sub(r"^#.*\n", "", all_set.stdout, flags=re.M)) ==
+         (0, re.sub(r"^#.*\n", "", every, flags=re.M)), all_set)
+
 config = str(pathlib.Path(__file__).resolve().parents[2] / "config/lb.toml")
 r = run("lb", "--check", "--config", config)
 case("lb --check takes config/lb.toml", (r.returncode, r.stdout) == (0, "ok: 1 service, 3 backends\n"), r)

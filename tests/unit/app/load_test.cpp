@@ -109,6 +109,8 @@ TEST(Load, TimeWaitRecordsFitIntoWhatMemoryLeaves) {
   l.connections = 1'000'000;
   l.cps = settings::Rate{10'000};
   EXPECT_EQ(time_wait_records(l, n), 660'000U); // 60 s of it, and a tenth
+  l.bounded = true;                             // by 10 s, and what they leave to come
+  EXPECT_EQ(time_wait_records(l, n), 121'000U);
 }
 
 using Why = ArenaError::Why;

@@ -245,12 +245,15 @@ TEST(ClientPorts, TimeWaitRecordsAreDealtOut) {
   ASSERT_EQ(c.wrong, "");
   EXPECT_EQ(time_wait_records_of(c.c, c.all[0]), 200'000U);
   EXPECT_EQ(time_wait_records_of(c.c, c.all[1]), 100'000U);
+  EXPECT_EQ(c.c.ports.common.time_wait_records, 300'000U); // as the report tells it
+  EXPECT_EQ(c.c.ports.common.connections, connection_records(c.c.load));
   const Client few(start + load + "close = 'server'\n"); // the server has them
   EXPECT_LE(time_wait_records_of(few.c, few.all[0]), 65'536U);
   const Client given(start + "time_wait_records = 9000\n" + load);
   ASSERT_EQ(given.wrong, "");
   EXPECT_EQ(given.all[0].node.time_wait_records, 6000U);
   EXPECT_EQ(given.all[1].node.time_wait_records, 3000U);
+  EXPECT_EQ(given.c.ports.common.time_wait_records, 9000U);
   const Client one("[ports]\nport = 'a'\nip = '10.0.0.1/24'\n" +
                    std::string{"[target]\ntarget = '10.0.0.2:80'\n"} + "[load]\nconnections = 299000\n");
   ASSERT_EQ(one.wrong, "");
