@@ -43,16 +43,22 @@ class Client {
     return acts_ != before;
   }
   // Nothing new starts. Those that wait for their turn ask; those that keep their connection close it.
-  void stop() { stopping_ = true; }
+  void stop(Instant now) {
+    stopping_ = true;
+    if (all_opened()) return;
+    if (all_busy_) stats_.load.add(Load::never_asked, overdue(plan_.rps * plan_.share, ask_due_, now));
+    if (paced_) stats_.load.add(Load::never_opened, overdue(offered_rate(), due_, now));
+  }
   [[nodiscard]] bool all_opened() const {
     return plan_.rests || (plan_.connections != 0 && stats_.load.get(Load::attempted) >= plan_.connections);
   }
-  [[nodiscard]] bool all_over() const { return all_opened() && live_ == 0; }
+  // Of a rate the last has its time, too: else the others would seem to have come at a higher one.
+  [[nodiscard]] bool all_over(Instant now) const {
+    return all_opened() && live_ == 0 && (!paces() || now >= due_);
+  }
   // The rate of opens is no longer offered: the last has had its time until the next would have come. Those that stay and
   // ask again are a load for longer.
-  [[nodiscard]] bool all_offered(Instant now) const {
-    return !plan_.keeps() && control_.cps.load(std::memory_order_relaxed) > 0 && all_opened() && now >= due_;
-  }
+  [[nodiscard]] bool all_offered(Instant now) const { return paces() && all_opened() && now >= due_; }
   // Once all are opened and one is completed: when one was last opened, or heard of; who is then still waited for is never
   // answered. Before that, `now`.
   [[nodiscard]] Instant last_active(Instant now) const {
@@ -89,8 +95,10 @@ class Client {
   void on_connected(Connection c) {
     Visit& v = visits_[c.index()];
     const Instant now = core_->now();
-    if (v.phase == Phase::hostile) [[unlikely]]
-      return bad_connected(c, v);
+    if (v.phase != Phase::connecting) [[unlikely]] {
+      if (v.phase == Phase::hostile) bad_connected(c, v);
+      return; // or it was given up
+    }
     stats_.load.add(Load::established);
     stats_.connect.record(age(v, now));
     v.set(Visit::connected);
@@ -148,8 +156,10 @@ class Client {
       stats_.close.record(age(v, active_at_));
     } else {
       stats_.load.add(cause(v, why));
-      if (v.phase == Phase::connecting) stats_.connect.record(age(v, core_->now()));
-      if (v.phase == Phase::asking) stats_.response.record(age(v, core_->now()));
+      // Who waited in vain enters at his age; a refusal or a reset is no quick answer.
+      const bool waited = why == CloseReason::TimedOut || (why == CloseReason::Aborted && !v.has(Visit::bad));
+      if (waited && v.phase == Phase::connecting) stats_.connect.record(age(v, core_->now()));
+      if (waited && v.phase == Phase::asking) stats_.response.record(age(v, core_->now()));
     }
     v.phase = Phase::free;
   }
@@ -174,12 +184,9 @@ class Client {
     paced_ = false;
     if (stopping_) return wind_down();
     if (begun_ == Instant{}) begun_ = now;
-    // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in
-    // a queue.
-    if (stats_.load.get(Load::established) == 0) {
-      if (live_ == 0 && !all_opened()) (void)open(now, now);
-      due_ = now;
-      return;
+    if (finding_) [[unlikely]] {
+      find_way(now);
+      if (finding_) return;
     }
     // With no more to come none would make way: those that are held end by themselves.
     if (!plan_.keeps() && line_.size() != 0 && all_opened()) [[unlikely]]
@@ -187,7 +194,7 @@ class Client {
     if (plan_.think > Duration{}) ask_again(now);
     if (plan_.rps > 0) ask_paced(now);
     keep_bad(now);
-    const double rate = plan_.share * control_.cps.load(std::memory_order_relaxed);
+    const double rate = offered_rate();
     std::uint32_t want = wanted(rate, now);
     if (rate <= 0 || want == 0) due_ = now;
     paced_ = rate > 0 && want != 0 && !all_opened();
@@ -210,6 +217,29 @@ class Client {
     }
   }
 
+  // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in a queue. But
+  // its SYN may be lost, or nobody live at the first of several targets: others follow, at the rate that was asked for.
+  void find_way(Instant now) {
+    finding_ = stats_.load.get(Load::established) == 0;
+    const double rate = offered_rate();
+    if (rate <= 0 || due_ < now) due_ = now; // nobody is late for want of a way
+    if (!finding_ || due_ > now || all_opened() || wanted(rate, now) == 0) return;
+    // As many as may wait for one neighbour's ARP; each target may have its own.
+    const std::size_t most = std::clamp<std::size_t>(plan_.targets.size(), 4, 16);
+    if (live_ >= most || (live_ != 0 && now - active_at_ < Duration::ms(20))) return;
+    if (open(now, now) && rate > 0) due_ = due_ + interval(rate, due_, carry_);
+  }
+  [[nodiscard]] double offered_rate() const {
+    return plan_.share * control_.cps.load(std::memory_order_relaxed);
+  }
+  // Opens at a rate, of connections that ask once.
+  [[nodiscard]] bool paces() const {
+    return !plan_.keeps() && control_.cps.load(std::memory_order_relaxed) > 0;
+  }
+  [[nodiscard]] std::uint64_t overdue(double rate, Instant due, Instant now) const {
+    if (now - due <= Duration::ms(1)) return 0;
+    return due_between(rate, due - begun_, now - begun_, plan_.ramp);
+  }
   static std::uint64_t age(const Visit& v, Instant now) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>((now - v.since).as_ns(), 1));
   }
@@ -254,7 +284,9 @@ class Client {
   bool open(Instant intended, Instant now) {
     const std::uint32_t made = dial();
     if (made == nobody) {
-      stats_.load.add(Load::no_port);
+      const std::uint64_t opened = stats_.load.get(Load::attempted);
+      if (opened != starved_after_) stats_.load.add(Load::no_port); // once, however many turns it waits
+      starved_after_ = opened;
       return false;
     }
     Visit& v = visits_[made];
@@ -511,9 +543,11 @@ class Client {
   Instant begun_;
   Instant active_at_; // one was opened, sent text, or was completed
   Instant due_;
-  bool paced_ = false; // that is when there is next something to open
+  bool finding_ = true; // none has stood yet
+  bool paced_ = false;  // that is when there is next something to open
   // What was due by then waited for a port or a record: a note tells, and it is not the tester's fault.
   Instant starved_at_;
+  std::uint64_t starved_after_ = ~std::uint64_t{0}; // opens
   double carry_ = 0;
   CatchUp catch_up_;
   Instant ask_due_; // --rps: the next request

@@ -29,8 +29,10 @@ enum class Load : std::uint8_t {
   short_response,
   bad_byte,
   unfinished,
-  no_port, // opens that found no free port, or no record: tried again later
+  no_port, // opens that found no free port, or no record, and waited for one
   late,    // paced opens that came more than a millisecond after their time, but for want of a port or record
+  never_asked,  // --rps: requests that were due when the run ended, and all connections busy
+  never_opened, // opens that were due when the run ended
   bad_status, // HTTP responses that were no answer: counted as bad_byte too, or as completed without --verify
   not_http,   // responses that were not understood
   never_closed, // whole responses whose server did not close in time: counted as response_timeout too

@@ -79,10 +79,10 @@ void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl&
       measured = 2 * stats.load.get(Load::completed) >= stats.load.get(Load::attempted);
       if (measured) end_measuring(now);
     }
-    if (client.all_over()) break;
+    if (client.all_over(now)) break;
   }
   if (!measured) end_measuring(client.last_active(now));
-  client.stop();
+  client.stop(now);
   const Instant patience = now + timeout + timeout / 8 + Duration::seconds(1);
   for (std::uint32_t turns = 0; client.live() != 0 && stop_signals() < 2 && now < patience && !lost();) {
     drive(now);

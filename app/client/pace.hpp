@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "base/time.hpp"
 
@@ -22,6 +23,16 @@ namespace tern::app {
   const double in_ramp =
       rate * (all * all - s * s) / (2 * all); // of the one; the rest comes at the full rate
   return (all - s + (1 - in_ramp) / rate) * 1e9;
+}
+
+// How many are due from `since` the beginning, where one is, until then.
+[[nodiscard]] inline std::uint64_t due_between(double rate, Duration since, Duration until, Duration ramp) {
+  const auto by = [&](Duration d) {
+    const double s = d.as_seconds();
+    const double all = ramp.as_seconds();
+    return s < all ? rate * s * s / (2 * all) : rate * (s - all / 2);
+  };
+  return until < since ? 0 : 1 + static_cast<std::uint64_t>(by(until) - by(since));
 }
 
 } // namespace tern::app

@@ -105,18 +105,17 @@ void Watch::stop() {
   control_.stop.store(true, std::memory_order_relaxed);
 }
 
-// Where so many connections are opened and no more: what waits at the end for those that are never answered is no part
-// of what is measured.
-void Watch::follow() {
-  Totals now = totals_of(stations_);
-  if (now.attempted != active_.attempted || now.completed != active_.completed) active_ = std::move(now);
+std::int64_t Watch::clients_stopped() const {
+  std::int64_t last = 0;
+  for (const LoadStation* c : clients_) last = std::max(last, c->stopped_ns.load(std::memory_order_relaxed));
+  return last;
 }
+// Clients that stopped by themselves may have waited for those that are never answered: that is no part of it.
 void Watch::end_measuring() {
   if (stopped_.ns != 0) return;
+  const bool by_themselves = !offering();
   stopped_ = totals_of(stations_);
-  const bool all_open = load_.connections != 0 && stopped_.attempted >= load_.connections;
-  const bool same = active_.attempted == stopped_.attempted && active_.completed == stopped_.completed;
-  if (all_open && same && active_.completed != 0 && active_.ns > base_.ns) stopped_ = active_;
+  if (by_themselves) stopped_.ns = std::min(stopped_.ns, clients_stopped());
 }
 
 observe::Interval Watch::interval(const Moment& from, const Moment& to) const {
@@ -172,10 +171,10 @@ void Watch::run(const std::function<std::string()>& fault) {
     const double until = std::min({next, t < end ? end : 1e18, awaits_measuring() ? measure_at : 1e18,
                                    t + (search_.on() ? 0.02 : 0.1)});
     // Short, so that a signal or the end is soon seen; and few, for the cores are the run's.
-    while (now() < until && stop_signals() == heeded && !all_done())
+    while (now() < until && stop_signals() == heeded && !all_done() && (stopped_.ns != 0 || offering()))
       std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(until - now(), 0.0, 0.01)));
     if (awaits_measuring() && now() >= measure_at) begin_measuring();
-    if (load_.connections != 0) follow();
+    if (!offering()) end_measuring();
     if (now() >= next) {
       take_interval();
       next += interval_.as_seconds();
@@ -199,18 +198,17 @@ void Watch::run(const std::function<std::string()>& fault) {
     }
   }
   take_interval();
-  end_measuring(); // if the clients had opened all that was asked for
+  end_measuring();
 }
 
 void Watch::rates(observe::Summary& s) const {
-  std::int64_t stopped = 0;
+  const std::int64_t stopped = clients_stopped();
   std::int64_t began = INT64_MAX;
   std::uint64_t completed = 0;
   std::uint64_t requests = 0;
   std::uint64_t bytes = 0;
   for (const LoadStation* c : clients_) {
     began = std::min(began, c->began_ns.load(std::memory_order_relaxed));
-    stopped = std::max(stopped, c->stopped_ns.load(std::memory_order_relaxed));
     completed += c->completed_when_stopped.load(std::memory_order_relaxed);
     requests += c->requests_when_stopped.load(std::memory_order_relaxed);
     bytes += c->bytes_when_stopped.load(std::memory_order_relaxed);
@@ -249,7 +247,7 @@ void Watch::latencies(observe::Summary& s) const {
   StageLatencies all;
   for (std::size_t k = 0; k < clients_.size(); ++k) {
     StageLatencies one = latencies_of(clients_.subspan(k, 1));
-    if (!base_latencies_.empty()) one = one.since(base_latencies_[k]);
+    if (s.seconds > 0 && !base_latencies_.empty()) one = one.since(base_latencies_[k]);
     s.cores[k].latency_us = one.stages();
     all.merge(one);
   }
@@ -269,6 +267,8 @@ void Watch::conclude() {
   std::uint64_t status = 0;
   std::uint64_t strange = 0;
   std::uint64_t open = 0;
+  std::uint64_t unasked = 0;
+  std::uint64_t unopened = 0;
   for (const LoadStation* c : clients_) {
     unfinished += c->load->load.get(Load::unfinished);
     s.live_peak += c->load->live_peak.load(std::memory_order_relaxed);
@@ -276,6 +276,8 @@ void Watch::conclude() {
     status += c->load->load.get(Load::bad_status);
     strange += c->load->load.get(Load::not_http);
     open += c->load->load.get(Load::never_closed);
+    unasked += c->load->load.get(Load::never_asked);
+    unopened += c->load->load.get(Load::never_opened);
   }
   s.connections = {end.attempted, end.established, end.completed, unfinished, end.failed};
   s.packets = end.packets;
@@ -285,24 +287,30 @@ void Watch::conclude() {
                              cycles_each(all.subspan(clients_.size()), end.completed)};
   tell_cores(s, end, between(base_, stopped_, stations_), stations_);
   latencies(s);
-  if (measuring_) tester(s);
+  if (s.seconds > 0) tester(s);
   s.memory = memory();
   const auto note = [&](std::uint64_t n, const char* what) {
     if (n != 0) s.notes.push_back(fmt::format("{} {}", n, what));
   };
-  if (!measuring_)
-    s.notes.push_back(
-        "it ended before --ramp and --warmup did: nothing was measured, and latencies are of all that ran");
-  else if (s.seconds <= 0 && load_.connections != 0) // it began for one that was never answered
-    s.notes.emplace_back("all others were completed before --ramp and --warmup ended: nothing was measured");
+  if (s.seconds <= 0)
+    s.notes.emplace_back(
+        "nothing was measured, for --ramp and --warmup were not over before the load was; latencies are of "
+        "all "
+        "that ran");
   if (s.live_peak < load_.concurrency && load_.connections == 0)
     s.notes.push_back(
         fmt::format("{} connections were to be held, {} were open at most: give them time with --ramp, "
                     "or see above what failed",
                     load_.concurrency, s.live_peak));
-  note(
-      waited,
-      "times an open waited for a free port or record; a larger --sources prefix or --max-connections helps");
+  note(waited,
+       "opens waited for a free port or record; a larger --sources prefix or --max-connections helps");
+  // A hundredth may be a moment's.
+  if (unasked > end.requests / 100)
+    note(unasked, "requests were due and never asked: all connections were busy");
+  if (unopened > end.attempted / 100 && !search_.on())
+    note(unopened,
+         "connections were due and never opened: they waited until fewer were under way, or for a "
+         "free port or record");
   note(status, "responses had an HTTP status of 400 or above");
   note(strange, "responses were not HTTP as this client understands it");
   note(open, "whole responses, but their server did not close: see --close");

@@ -42,7 +42,7 @@ class Watch {
   [[nodiscard]] bool offering() const; // some client still may open or ask; what comes after is the drain
   void stop();
   [[nodiscard]] std::uint64_t errors() const;
-  void follow();
+  [[nodiscard]] std::int64_t clients_stopped() const; // 0: none did
   void end_measuring();
   // What had been counted by then.
   struct Moment {
@@ -70,7 +70,6 @@ class Watch {
   Totals base_;                                // where the measured part begins
   std::vector<StageLatencies> base_latencies_; // of each client; none where it is the run's beginning
   Totals stopped_;                             // and where it ends
-  Totals active_;                              // with --connections: when one more was opened or completed
   Moment last_;                                // the last interval's end
   Moment before_last_;                         // and its beginning
 };

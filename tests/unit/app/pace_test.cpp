@@ -51,5 +51,19 @@ TEST(Pace, AtEveryRateARampIsEven) {
   }
 }
 
+TEST(Pace, HowManyAreOwedIsHowManyWereDue) {
+  for (const auto ramp : {Duration{}, Duration::seconds(2), Duration::seconds(100)})
+    for (const double rate : {1.0, 7.5, 1000.0}) {
+      const std::vector<double> all = due(rate, ramp, 5);
+      for (const std::size_t from : {std::size_t{0}, all.size() / 2, all.size() - 1}) {
+        const auto since = Duration::ns(static_cast<std::int64_t>(all[from] * 1e9));
+        EXPECT_NEAR(static_cast<double>(due_between(rate, since, Duration::seconds(5), ramp)),
+                    static_cast<double>(all.size() - from), 1)
+            << rate << ' ' << ramp.as_seconds() << ' ' << from;
+      }
+    }
+  EXPECT_EQ(due_between(10, Duration::seconds(2), Duration::seconds(1), Duration{}), 0U);
+}
+
 } // namespace pace_test
 } // namespace tern::app

@@ -33,6 +33,12 @@ struct StillClient {
   LoadStation station;
 };
 
+std::int64_t monotonic_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 // A run of 400 ms of ramp and 400 ms of warm-up, in which `at(milliseconds)` says what ends it; its drain lasts to 1,200 ms, and
 // counts.
 template <class At>
@@ -49,12 +55,14 @@ observe::Result run(StillClient& client, At&& at) {
   const LoadStation* const clients[] = {&client.station};
   Watch watch("a run", load, out, {}, clients, {}, control, result);
   const auto began = std::chrono::steady_clock::now();
+  int looks = 0;
   watch.run([&] {
     const auto now = std::chrono::steady_clock::now();
     const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now - began).count();
     for (const Load n : {Load::attempted, Load::established, Load::completed, Load::late})
       client.stats.load.add(n);
-    if (ms >= 1200) client.station.done = true;
+    // A stalled machine may look seldom: it has looked twice since the measuring began.
+    if (ms >= 1200 && ++looks >= 3) client.station.done = true;
     return at(ms);
   });
   watch.conclude();
@@ -89,9 +97,53 @@ TEST(Watch, WhoHasOpenedItsLastBeforeTheWarmupEndsMeasuresNothing) {
 
 TEST(Watch, BehindTheWarmupItIsMeasured) {
   StillClient client;
-  const observe::Result r = run(client, [](auto) { return std::string{}; });
+  int looks = 0;
+  const observe::Result r = run(client, [&](auto ms) {
+    if (ms >= 1200 && ++looks == 2) client.station.stopped_ns = monotonic_ns();
+    return std::string{};
+  });
   EXPECT_TRUE(r.summary.notes.empty()) << r.summary.notes[0];
   EXPECT_EQ(r.summary.client_limited_reason.find("18446744"), std::string::npos);
+}
+
+// One that is never answered is waited for; then the client says when it was last heard of.
+TEST(Watch, WhatIsWaitedForAtTheEndIsNoPartOfWhatIsMeasured) {
+  StillClient client;
+  const std::int64_t began = monotonic_ns();
+  std::int64_t last = 0;
+  int looks = 0;
+  constexpr std::uint64_t bytes = 1'000'000;
+  const observe::Result r = run(client, [&](auto ms) {
+    if (ms >= 1200 && ++looks == 2) {
+      last = monotonic_ns();
+      client.shard.counters.add(CoreCounter::rx_bytes, bytes);
+    }
+    if (looks == 2) std::this_thread::sleep_for(std::chrono::milliseconds(100)); // nothing more comes
+    if (client.station.done) client.station.stopped_ns = last;
+    return std::string{};
+  });
+  EXPECT_GT(r.summary.seconds, 0);
+  EXPECT_LE(r.summary.seconds, static_cast<double>(last - began) * 1e-9 - 0.8);
+  EXPECT_NEAR(r.summary.rx_bits_per_second, bytes * 8 / r.summary.seconds, bytes);
+}
+
+TEST(Watch, WhatWasDueAndNeverAskedIsTold) {
+  for (const std::uint64_t owed : {0, 1000}) {
+    StillClient client;
+    int looks = 0;
+    const observe::Result r = run(client, [&](auto ms) {
+      if (ms < 1200 || ++looks != 2) return std::string{};
+      client.station.stopped_ns = monotonic_ns();
+      client.stats.load.add(Load::never_asked, owed);
+      client.stats.load.add(Load::never_opened, owed);
+      return std::string{};
+    });
+    ASSERT_EQ(r.summary.notes.size(), owed == 0 ? 0U : 2U)
+        << (r.summary.notes.empty() ? "" : r.summary.notes[0]);
+    if (owed == 0) continue;
+    EXPECT_EQ(r.summary.notes[0], "1000 requests were due and never asked: all connections were busy");
+    EXPECT_EQ(r.summary.notes[1].find("1000 connections were due and never opened: "), 0U);
+  }
 }
 
 } // namespace watch_test

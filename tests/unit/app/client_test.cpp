@@ -1,0 +1,238 @@
+// One core's client and a server of its kind, joined in memory, on a clock that the test moves.
+#include "app/client/client.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/core_pair.hpp"
+
+namespace tern::app {
+namespace client_test {
+
+using Near = Client<io::MemoryPort>;
+
+wire::Toeplitz toeplitz() {
+  wire::ToeplitzKey key;
+  key.fill(0x6d);
+  return wire::Toeplitz{key};
+}
+
+// Answers each connection's first text with `ok`, and closes; or resets, or says nothing.
+struct Answers {
+  enum class Way : std::uint8_t { answer, reset, hang };
+  void on_data(Connection c, Payload& p) {
+    p.drop_all();
+    if (way == Way::reset) return c.abort();
+    if (way == Way::hang) return;
+    c.send(StaticBytes{"ok"});
+    c.close();
+  }
+  void on_peer_closed(Connection c) { c.close(); }
+  Way way = Way::answer;
+};
+
+LoadPlan plan() {
+  LoadPlan p;
+  p.targets = {{Ip{Ip4{10, 0, 0, 2}}, Port{80}}};
+  p.sources.add(Ip{Ip4{10, 0, 0, 1}}, 1);
+  p.ports = {1024, 65535};
+  p.request = p.last_request = "ask";
+  p.response = "ok";
+  return p;
+}
+
+std::uint64_t count(const observe::Histogram& h) {
+  observe::Latencies all;
+  h.add_to(all);
+  return all.count();
+}
+
+struct Rig {
+  explicit Rig(LoadPlan what, double cps = LoadControl::closed_loop, PortRange ports = {1024, 65535})
+      : load(std::move(what)), table(toeplitz(), 1, ports, 1) {
+    control.cps = cps;
+    near.attach(client.core);
+    EXPECT_TRUE(server.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
+  }
+  void settle() {
+    for (int idle = 0; idle < 3;) {
+      const bool a = client.core.poll(now);
+      const bool b = deaf ? lost() : server.core.poll(now);
+      idle = a || b ? 0 : idle + 1;
+    }
+  }
+  // What comes to the server meanwhile is lost.
+  bool lost() {
+    rte_mbuf* m[32];
+    const std::uint16_t n = pair.b().rx_burst(io::QueueId{}, m, 32);
+    for (std::uint16_t i = 0; i < n; ++i) rte_pktmbuf_free(m[i]);
+    return n != 0;
+  }
+  // The server's side asks who has the client's address, so each knows where the other is.
+  void introduce() {
+    ASSERT_TRUE(server.core.handle().connect({Ip{Ip4{10, 0, 0, 1}}, Port{9}}));
+    settle();
+  }
+  // As run_client() does it, until the client is over or for `d`. The time that it took.
+  Duration play(Duration d, Duration step = Duration::us(500)) {
+    const Instant began = now;
+    while (now - began < d) {
+      near.drive(now);
+      settle();
+      if (near.all_over(now)) break;
+      now = now + step;
+    }
+    return now - began;
+  }
+  [[nodiscard]] std::uint64_t count(Load n) const { return stats.load.get(n); }
+
+  Instant now = Instant::at_ns(5'000'000'000);
+  LoadPlan load;
+  LoadStats stats;
+  LoadControl control;
+  PortTable table;
+  std::vector<std::uint16_t> owners{0};
+  test::TestPool pool{8191};
+  io::MemoryPair pair{io::MemoryPairSettings{}};
+  Near near{load, stats, control, table, owners, 0, ShardSettings{}.connections};
+  Answers answers;
+  test::Node<Near> client{pair.a(), Ip4{10, 0, 0, 1}, pool.pool(), ShardSettings{}, now, near};
+  test::Node<Answers> server{pair.b(), Ip4{10, 0, 0, 2}, pool.pool(), ShardSettings{}, now, answers};
+  bool deaf = false;
+};
+
+TEST(Client, WhoWasGivenUpDoesNotComeBackToLife) {
+  Rig r(plan());
+  r.introduce();
+  r.near.drive(r.now);
+  ASSERT_EQ(r.count(Load::attempted), 1U);
+  r.near.give_up(r.now);
+  EXPECT_EQ(r.count(Load::unfinished), 1U);
+  r.settle(); // its SYN-ACK comes, and all that would follow
+  EXPECT_EQ(r.count(Load::established), 0U);
+  EXPECT_EQ(r.count(Load::requests), 0U);
+  EXPECT_EQ(r.count(Load::completed), 0U);
+  EXPECT_EQ(r.near.live(), 0U);
+}
+
+// Only who waited in vain enters the latencies at his age: an early end is no quick answer.
+TEST(Client, WhoseConnectionWasResetHadNoAnswer) {
+  LoadPlan p = plan();
+  p.connections = 20;
+  Rig r(p);
+  r.answers.way = Answers::Way::reset;
+  r.play(Duration::seconds(1));
+  EXPECT_EQ(r.count(Load::reset), 20U);
+  EXPECT_EQ(count(r.stats.connect), 20U);
+  EXPECT_EQ(count(r.stats.response), 0U);
+}
+TEST(Client, WhoWasRefusedDidNotConnect) {
+  LoadPlan p = plan();
+  p.connections = 5;
+  p.targets[0].port = Port{81};
+  Rig r(p);
+  r.play(Duration::seconds(1));
+  EXPECT_EQ(r.count(Load::refused), 5U);
+  EXPECT_EQ(count(r.stats.connect), 0U);
+}
+TEST(Client, WhoWaitedInVainEntersTheLatenciesAtHisAge) {
+  LoadPlan p = plan();
+  p.connections = 4;
+  p.timeout = Duration::ms(300);
+  Rig r(p);
+  r.answers.way = Answers::Way::hang;
+  r.play(Duration::seconds(2));
+  EXPECT_EQ(r.count(Load::response_timeout), 4U);
+  EXPECT_EQ(count(r.stats.response), 4U);
+}
+
+// Of a rate, each has had its time until the next would have come.
+TEST(Client, ABoundedRunIsNoFasterThanItsRate) {
+  for (const std::uint64_t n : {1, 2, 10}) {
+    LoadPlan p = plan();
+    p.connections = n;
+    Rig r(p, 10);
+    const double seconds = r.play(Duration::seconds(5)).as_seconds();
+    EXPECT_EQ(r.count(Load::completed), n);
+    EXPECT_NEAR(seconds, 0.1 * static_cast<double>(n), 0.01) << n;
+  }
+}
+TEST(Client, TheSecondWaitsForItsTurnToo) {
+  Rig r(plan(), 2);
+  r.play(Duration::ms(900));
+  EXPECT_EQ(r.count(Load::attempted), 2U);
+}
+TEST(Client, ALongWayIsNoReasonToOpenMoreThanTheRate) {
+  Rig r(plan(), 2);
+  r.deaf = true;
+  r.play(Duration::ms(900));
+  EXPECT_EQ(r.count(Load::attempted), 2U);
+}
+
+TEST(Client, AFirstSynThatIsLostHoldsNobodyUp) {
+  Rig r(plan());
+  r.introduce();
+  r.deaf = true;
+  r.near.drive(r.now);
+  r.settle();
+  ASSERT_EQ(r.count(Load::attempted), 1U);
+  r.deaf = false;
+  r.play(Duration::ms(100));
+  EXPECT_GT(r.count(Load::completed), 100U);
+}
+TEST(Client, WhileNoneStandsFewAreOpened) {
+  Rig r(plan());
+  r.introduce();
+  r.deaf = true;
+  r.play(Duration::seconds(3));
+  EXPECT_EQ(r.count(Load::attempted), 4U);
+}
+
+// Four ports, and servers that hang: whoever comes next waits, for as many turns as it takes.
+TEST(Client, AWaitForAPortIsCountedOnce) {
+  LoadPlan p = plan();
+  p.ports = {2000, 2003};
+  Rig r(p, 1000, p.ports);
+  r.answers.way = Answers::Way::hang;
+  r.play(Duration::ms(200));
+  EXPECT_EQ(r.count(Load::attempted), 4U);
+  EXPECT_EQ(r.count(Load::no_port), 1U);
+}
+
+// Two connections that are never answered: of 100 requests a second two are made.
+TEST(Client, WhatWasDueAndNeverAskedIsCounted) {
+  LoadPlan p = plan();
+  p.requests = 0;
+  p.concurrency = 2;
+  p.rps = 100;
+  Rig r(p);
+  r.answers.way = Answers::Way::hang;
+  r.play(Duration::seconds(1));
+  r.near.stop(r.now);
+  EXPECT_NEAR(static_cast<double>(r.count(Load::never_asked)), 98, 2);
+}
+TEST(Client, WhatWasDueAndNeverOpenedIsCounted) {
+  LoadPlan p = plan();
+  p.ports = {2000, 2003};
+  Rig r(p, 100, p.ports);
+  r.answers.way = Answers::Way::hang;
+  r.play(Duration::seconds(1));
+  r.near.stop(r.now);
+  EXPECT_NEAR(static_cast<double>(r.count(Load::never_opened)), 96, 2);
+}
+TEST(Client, WhoIsInTimeLeavesNothingBehind) {
+  LoadPlan p = plan();
+  Rig r(p, 100);
+  r.play(Duration::seconds(1));
+  r.near.stop(r.now);
+  EXPECT_EQ(r.count(Load::never_opened), 0U);
+  p.requests = 0;
+  p.concurrency = 2;
+  p.rps = 100;
+  Rig s(p);
+  s.play(Duration::seconds(1));
+  s.near.stop(s.now);
+  EXPECT_EQ(s.count(Load::never_asked), 0U);
+}
+
+} // namespace client_test
+} // namespace tern::app
