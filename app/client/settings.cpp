@@ -69,7 +69,7 @@ double rest_seconds(const LoadSettings& l, const tcp::Settings& t) {
   if (l.closer == Closer::reset) return 0;
   // With timestamps the peer takes a new SYN at once, and our own record lets it go after a second
   // (RFC 6191).
-  if (t.timestamps) return l.closer == Closer::client ? 1 : 0;
+  if (t.timestamps) return l.closer == Closer::client ? std::min(1.0, t.time_wait.as_seconds()) : 0;
   return t.time_wait.as_seconds();
 }
 
@@ -83,6 +83,14 @@ double thinking_seconds(const LoadSettings& l) {
   return l.requests == 0 || l.concurrency != 0
              ? 0
              : std::min((l.requests - 1) * l.think.as_seconds(), seconds_of(l));
+}
+
+// How many the load opens at once however fast its server is.
+std::uint64_t open_at_once(const LoadSettings& l) {
+  const bool stay = l.requests != 1 && l.concurrency != 0; // they are held, and open once
+  std::uint64_t n = l.concurrency;
+  if (l.cps.is_max() && !stay) n += l.in_progress; // a bound of the closed loop alone
+  return (l.connections != 0 ? std::min(n, l.connections) : n) + l.bad_connections();
 }
 
 // Of endpoints, that a connection can have.
@@ -118,20 +126,20 @@ void check_sources(const settings::Schema& s, const LoadSettings& l, const NodeS
   const std::string have =
       fmt::format("{}{} = {} connections at once", which_port(n), pairs.text(), pairs.all());
   constexpr const char* cure = "name a larger prefix, such as 10.1.0.0/16";
-  const std::uint64_t open = std::uint64_t{l.concurrency} + l.in_progress + l.bad_connections();
+  const std::uint64_t open = open_at_once(l);
   if (pairs.all() < open)
     s.fail("sources", fmt::format("{}, fewer than the {} {}asked for; {}", have, open,
                                   n.number == 0 ? "" : "of its share that are ", cure));
   if (l.cps.is_max()) return;
   const double rest = std::min(rest_seconds(l, t), seconds_of(l));
+  const char* others = t.timestamps ? ", or --close server" : ", or a shorter --time-wait, or --close reset";
   double resting = static_cast<double>(l.cps.per_second) * (rest + thinking_seconds(l)) + l.concurrency;
   if (l.connections != 0) resting = std::min(resting, static_cast<double>(l.connections));
   if (static_cast<double>(pairs.all()) < resting)
     s.fail("sources",
-           fmt::format("{}, fewer than the {:.0f} that are open or rest in TIME-WAIT at {} rate; {}, or a "
-                       "shorter --time-wait, or --close {}",
-                       have, resting, n.number == 0 ? "this" : "its share of this", cure,
-                       t.timestamps ? "server" : "reset"));
+           fmt::format("{}, fewer than the {:.0f} that are open{} at {} rate; {}{}", have, resting,
+                       rest > 0 ? " or rest in TIME-WAIT" : "", n.number == 0 ? "this" : "its share of this",
+                       cure, rest > 0 ? others : ""));
 }
 
 } // namespace

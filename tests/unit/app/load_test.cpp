@@ -190,12 +190,14 @@ TEST(Load, ConnectionsThatThinkAreOpenTogether) {
   EXPECT_EQ(connection_records(l), one + 1000);
 }
 
-std::string refusal(const LoadSettings& l) {
+std::string refusal(const LoadSettings& l, bool timestamps = false,
+                    Duration time_wait = Duration::seconds(60)) {
   LoadSettings declared = l;
   settings::Schema s;
   declare(s, declared);
   NodeSettings n;
-  n.tcp.timestamps = false; // a pair rests for a minute
+  n.tcp.timestamps = timestamps; // without them a pair rests for all of --time-wait
+  n.tcp.time_wait = time_wait;
   try {
     check(s, l, n, 1);
   } catch (const settings::ConfigError& e) {
@@ -223,6 +225,39 @@ TEST(Load, NoMoreSourcesAreAskedForThanTheRunOpens) {
   l.connections = 1'000'000; // the duration is not what ends it
   l.duration = Duration::seconds(10);
   EXPECT_NE(refusal(l).find("300000 that are open"), std::string::npos) << refusal(l);
+}
+
+TEST(Load, SourcesThatSufficeAreEnough) {
+  LoadSettings l;
+  l.sources = {*Prefix::parse("10.0.0.1/32")};
+  l.source_ports = {Port{2000}, Port{2009}};
+  EXPECT_NE(refusal(l).find("fewer than the 256 asked for"), std::string::npos) << refusal(l);
+  l.connections = 10; // no more than these
+  EXPECT_EQ(refusal(l), "");
+  l.connections = 0;
+  l.cps = settings::Rate{100}; // what may be in progress is a bound of the closed loop
+  EXPECT_EQ(refusal(l, true), "");
+  l.cps = {settings::Rate::unlimited};
+  l.requests = 0;
+  l.concurrency = 10; // they are held, and open once
+  EXPECT_EQ(refusal(l), "");
+  l.concurrency = 11;
+  EXPECT_NE(refusal(l).find("fewer than the 11 asked for"), std::string::npos) << refusal(l);
+}
+TEST(Load, TheCureForTooFewSourcesHelps) {
+  LoadSettings l;
+  l.sources = {*Prefix::parse("10.0.0.1/32")};
+  l.closer = Closer::client;
+  l.cps = settings::Rate{100'000};
+  EXPECT_NE(refusal(l).find(", or a shorter --time-wait, or --close reset"), std::string::npos) << refusal(l);
+  // With timestamps our own record rests a second, or less if --time-wait is.
+  EXPECT_NE(refusal(l, true).find("10.1.0.0/16, or --close server"), std::string::npos) << refusal(l, true);
+  EXPECT_EQ(refusal(l, true, Duration::ms(500)), "");
+  l.closer = Closer::server; // nobody rests: they think
+  l.requests = 5;
+  l.think = Duration::seconds(1);
+  EXPECT_NE(refusal(l, true).find("400000 that are open"), std::string::npos) << refusal(l, true);
+  EXPECT_TRUE(refusal(l, true).ends_with("10.1.0.0/16")) << refusal(l, true);
 }
 
 // Who is opened late, because the tester was, has his whole time-out from then on; his latency counts from when
