@@ -239,25 +239,35 @@ void Crew::run(observe::Result& result) {
 }
 
 std::string Crew::no_way(const Road& road) const {
-  const std::string to = road.whole.targets.front().to_string();
+  std::string to = road.whole.targets.front().to_string();
+  const std::size_t targets = road.whole.targets.size();
+  if (targets > 1) to = fmt::format("any of {} targets ({}, …)", targets, to);
+  std::uint64_t members = 0;
+  std::uint64_t attempted = 0;
   std::uint64_t refused = 0;
   std::uint64_t unresolved = 0;
+  std::uint64_t pushed_out = 0; // by others that waited for the same neighbour
   std::uint64_t routeless = 0;
   std::uint64_t wrong_sum = 0;
   std::int64_t began = INT64_MAX;
-  bool all_rest = true;
   for (const auto& m : members_) {
     if (&m->road != &road) continue;
     if (m->stats.load.get(Load::established) != 0) return {};
-    all_rest = all_rest && m->plan.rests;
+    members += m->plan.rests ? 0 : 1;
+    attempted += m->stats.load.get(Load::attempted);
     refused += m->stats.load.get(Load::refused);
     unresolved += m->net->get(net::NetCounter::drop_unresolved);
+    pushed_out += m->net->get(net::NetCounter::drop_resolve_queue);
     routeless += m->net->get(net::NetCounter::drop_no_route);
     wrong_sum += m->net->get(net::NetCounter::drop_tcp_checksum);
     began = std::min(began, m->station.began_ns.load(std::memory_order_relaxed));
   }
-  if (all_rest) return {};
-  if (refused != 0) return fmt::format("{} refused: nothing listens there, or a firewall says no", to);
+  if (members == 0) return {};
+  const Duration patience = std::min(settings_.load.timeout, Duration::seconds(10));
+  const bool too_long = began != 0 && monotonic_ns() - began > patience.as_ns() + 1'000'000'000;
+  // Of several targets each is tried by each member, or is part of what was tried, before all are given up.
+  if (refused >= targets * members || (refused != 0 && too_long))
+    return fmt::format("{} refused: nothing listens there, or a firewall says no", to);
   if (routeless != 0) return fmt::format("no way to {}: it is on no network of --ip; name a --gateway", to);
   // Three: one may be an accident of the wire.
   if (wrong_sum > 2)
@@ -265,13 +275,12 @@ std::string Crew::no_way(const Road& road) const {
         "what comes back has wrong TCP checksums ({} segments): the other end leaves them to hardware "
         "that is not there; on its device: ethtool -K DEVICE tx off tso off gso off",
         wrong_sum);
-  if (unresolved != 0)
+  if (unresolved != 0 && (targets == 1 || unresolved + pushed_out >= attempted || too_long))
     return fmt::format(
         "nobody answers ARP or neighbour discovery on the way to {}; check the address, the "
         "link, --gateway and --vlan",
         to);
-  const Duration patience = std::min(settings_.load.timeout, Duration::seconds(10));
-  if (began != 0 && monotonic_ns() - began > patience.as_ns() + 1'000'000'000)
+  if (too_long)
     return fmt::format("{} does not answer; is it up, and does it know the way back to {}?", to,
                        road.share.load.sources.front().to_string());
   return {};

@@ -95,6 +95,13 @@ def cannot(far):
     for target, why in ((f"{KERNEL}:81", "refused"), ("10.99.9.77:80", "ARP"), ("10.1.2.3:80", "--gateway")):
         line = refused(client(*port, "--target", target), far)
         lib.check(line.startswith("--target: ") and why in line, line)
+    line = refused(client(*port, "--target", f"{KERNEL}:81", "--target", f"{KERNEL}:83"), far)
+    lib.check("any of 2 targets" in line and "refused" in line, line)
+    some = [w for t in (f"{KERNEL}:81", "10.99.9.77:80", f"{KERNEL}:80") for w in ("--target", t)] # closed, nobody, nginx
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        far.run(*client(*port, *some, "--payload", "http", "--connections", "9", "--timeout", "2s", "--json", report.name), timeout=40)
+        c = json.load(open(report.name))["summary"]["connections"]
+    lib.check((c["completed"], c["failed"]["refused"], c["failed"]["connect_timeout"]) == (3, 3, 3), f"{c}")
     few = ("--target", f"{KERNEL}:80", "--source-ports", "1024-1033")
     lib.check("1 sources x 10 ports" in refused(client(*port, *few)), "sources")
     lib.check("TIME-WAIT" in refused(client(*port, "--target", f"{KERNEL}:80", "--cps", "100k")), "time wait")
