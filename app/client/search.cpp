@@ -75,12 +75,17 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
   step.p99_us = p99.p99_us;
   // RFC 9411 §7.2.3.4: few failures, and a rate that deviates by less than 5%; of a few connections, some may
   // fall just outside.
+  const auto late = static_cast<double>(now.late - begin_.late);
+  const double busy = busy_ / looks_;
+  // Open loop: a latency counts from when its connection was due, and has in it what the tester was late by.
+  const bool tester_late = late > std::max(10.0, 0.01 * attempted) || busy > 0.95;
+  const std::string tester = "the tester itself opened ";
   const double enough = 0.95 * offered_ * seconds - 3;
   if (failed > settings_.max_loss.share * std::max(attempted, failed))
     step.reason = fmt::format("{:.3g}% failed", 100 * failed / std::max(attempted, failed));
   else if (attempted < enough)
-    step.reason = fmt::format("the tester itself opened only {}/s, its core {:.0f}% busy",
-                              observe::short_count(attempted / seconds), now.client_busy * 100);
+    step.reason = tester + fmt::format("only {}/s, its core {:.0f}% busy",
+                                       observe::short_count(attempted / seconds), busy * 100);
   else if (now.completed == begin_.completed) // at a few a second that may still be enough
     step.reason = "none was completed";
   else if (step.cps * seconds < enough)
@@ -91,8 +96,12 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
     step.reason = "no latency was measured";
   else if (settings_.max_p99 > Duration{} &&
            p99.p99_us > static_cast<double>(settings_.max_p99.as_ns()) / 1000)
-    step.reason = fmt::format("p99 of {} was {}", p99.stage, observe::short_time_us(p99.p99_us));
+    step.reason = tester_late
+                      ? tester + fmt::format("{:.0f}% more than 1 ms late, its core {:.0f}% busy",
+                                             100 * late / std::max(attempted, 1.0), busy * 100)
+                      : fmt::format("p99 of {} was {}", p99.stage, observe::short_time_us(p99.p99_us));
   step.held = step.reason.empty();
+  if (!step.held) tester_limit_ = step.reason.starts_with(tester) ? step.reason : "";
   found_.steps.push_back(step);
 }
 

@@ -71,9 +71,12 @@ class Search {
         (void)p99(true);
         begin_ = now;
         least_live_ = UINT64_MAX;
+        busy_ = looks_ = 0;
         state_ = State::measure;
         return std::nullopt;
       case State::measure:
+        busy_ += now.client_busy;
+        ++looks_;
         if (now.t - begin_.t > 0.75 * settings_.step.as_seconds())
           least_live_ = std::min(least_live_, now.live);
         if (now.t - begin_.t < settings_.step.as_seconds()) return std::nullopt;
@@ -89,9 +92,14 @@ class Search {
     return std::nullopt;
   }
   [[nodiscard]] observe::Search result() const { return found_; }
+  // How the tester, and not the system under test, was what ended it; empty: it was not.
+  [[nodiscard]] const std::string& tester_limit() const { return tester_limit_; }
   // It ended before it came to an end of its own.
   void interrupted(const std::string& why) {
-    if (!over()) found_.stopped = why;
+    if (!over()) {
+      found_.stopped = why;
+      tester_limit_.clear();
+    }
     state_ = State::over;
   }
 
@@ -119,6 +127,7 @@ class Search {
   SearchSettings settings_;
   State state_ = State::start;
   observe::Search found_;
+  std::string tester_limit_; // of the lowest rate that was not held
   double offered_ = 0;
   double next_ = 0;
   double held_ = 0;   // the highest that was
@@ -127,6 +136,8 @@ class Search {
   std::uint64_t opened_before_ = 0; // at other rates
   double lifetime_ = 0;             // of this rate's first connections; 0: none of them is over
   Sight begin_;
+  double busy_ = 0; // the sum of client_busy at each look of the step
+  double looks_ = 0;
   std::uint64_t least_live_ = 0; // in the step's last quarter: one moment may be a pause of the machine's
 };
 

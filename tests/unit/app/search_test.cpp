@@ -15,7 +15,7 @@ namespace search_test {
 // what p99 of responses is.
 constexpr double played_step = 0.02;
 template <class System>
-observe::Search played(SearchSettings s, System&& system) {
+observe::Search played(SearchSettings s, System&& system, std::string* tester_limit = nullptr) {
   s.on = true;
   Search search(s);
   double rate = 0;
@@ -27,6 +27,7 @@ observe::Search played(SearchSettings s, System&& system) {
     if (const auto next = search.look(now, [&](bool) { return slowest(0, p99_us); })) rate = *next;
   }
   EXPECT_TRUE(search.over());
+  if (tester_limit != nullptr) *tester_limit = search.tester_limit();
   return search.result();
 }
 
@@ -59,6 +60,48 @@ TEST(Search, ItSaysWhichStageWasTooSlow) {
   EXPECT_EQ(slowest(3, 2).p99_us, 3);
   EXPECT_STREQ(slowest(2, 3).stage, "response");
   EXPECT_EQ(slowest(2, 3).p99_us, 3);
+}
+
+// Open loop: a latency counts from when its connection was due, and so has in it what the tester was late by.
+TEST(Search, WhoIsLateHimselfBlamesNobodyElse) {
+  struct Tester {
+    double late; // of what is opened
+    double busy;
+    const char* said;
+  };
+  for (const Tester& t :
+       {Tester{0.02, 0.5, "the tester itself opened 2% more than 1 ms late, its core 50% busy"},
+        Tester{0, 0.97, "the tester itself opened 0% more than 1 ms late, its core 97% busy"},
+        Tester{0.005, 0.9, "p99 of response was 5.00 ms"}}) {
+    double late = 0;
+    std::string limit;
+    const observe::Search found = played(
+        {.max_p99 = Duration::ms(1)},
+        [&](Sight& now, double rate) {
+          const bool slow = rate > 100'000;
+          now.completed = now.attempted;
+          late += slow ? rate * t.late * played_step : 0;
+          now.late = static_cast<std::uint64_t>(late);
+          now.client_busy = slow ? t.busy : 0.5;
+          return slow ? 5000.0 : 10.0;
+        },
+        &limit);
+    EXPECT_NEAR(found.found_cps, 100'000, 2'000);
+    EXPECT_NE(found.stopped.find(t.said), std::string::npos) << found.stopped;
+    EXPECT_EQ(limit.empty(), *t.said == 'p') << limit;
+  }
+}
+TEST(Search, WhoOpensTooFewWasTheLimit) {
+  Search search({.on = true, .first = {1000}, .step = Duration::seconds(1)});
+  double opened = 0; // no more than 500 a second
+  for (double t = 0; t < 100 && !search.over(); t += played_step, opened += 500 * played_step) {
+    const auto n = static_cast<std::uint64_t>(opened);
+    const Sight now{.t = t, .attempted = n, .completed = n, .client_busy = 0.3};
+    (void)search.look(now, [](bool) { return slowest(0, 10); });
+  }
+  EXPECT_NE(search.tester_limit().find("the tester itself opened only 500/s"), std::string::npos);
+  search.interrupted("it was stopped");
+  EXPECT_NE(search.tester_limit(), "") << "it was over before";
 }
 
 TEST(Search, WhatHoldsNoRateIsSaidSo) {
