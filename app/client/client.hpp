@@ -12,6 +12,7 @@
 #include "app/client/load.hpp"
 #include "app/client/names.hpp"
 #include "app/client/pace.hpp"
+#include "app/client/stalled.hpp"
 #include "app/client/visit.hpp"
 #include "runtime/core.hpp"
 
@@ -33,7 +34,8 @@ class Client {
         visits_(std::make_unique<Visit[]>(records)),
         records_(records),
         http_(plan.response, plan.verify, plan.response.empty()),
-        catch_up_(4ULL * plan.in_progress) {}
+        catch_up_(4ULL * plan.in_progress),
+        stalled_(plan.keeps()) {}
   void attach(TheCore& core) { core_ = &core; }
 
   // Once a turn: opens, asks and closes what is due. Whether anything was.
@@ -88,6 +90,7 @@ class Client {
       --live_;
     }
     stats_.live.store(live_, std::memory_order_relaxed);
+    stats_.load.add(Load::not_compared, http_.not_compared());
   }
   [[nodiscard]] const HttpReader& http() const { return http_; }
 
@@ -206,7 +209,7 @@ class Client {
       if (due_ > now) return;
       const bool late = now - due_ > Duration::ms(1);
       const std::uint64_t busy = under_way();
-      if (late && !catch_up_.room(busy, stats_.load.get(Load::attempted) - busy, now)) return;
+      if (late && !catch_up_.room(moving(busy, now), stats_.load.get(Load::attempted) - busy, now)) return;
       if (!late) catch_up_.on_time(busy, now);
       if (!open(due_, now)) {
         starved_at_ = now;
@@ -219,13 +222,18 @@ class Client {
 
   // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in a queue. But
   // its SYN may be lost, or nobody live at the first of several targets: others follow, at the rate that was asked for.
+  // And what all responses are to be compared with is what the first one is: it is awaited alone, but for a second at most.
   void find_way(Instant now) {
-    finding_ = stats_.load.get(Load::established) == 0;
+    const bool stands = stats_.load.get(Load::established) != 0;
+    if (!stands) stood_at_ = now;
+    const bool learns = http_.learns() && now - stood_at_ < Duration::seconds(1);
+    finding_ = !stands || learns;
+    if (learns && line_.size() != 0) ask_first();
     const double rate = offered_rate();
     if (rate <= 0 || due_ < now) due_ = now; // nobody is late for want of a way
     if (!finding_ || due_ > now || all_opened() || wanted(rate, now) == 0) return;
     // As many as may wait for one neighbour's ARP; each target may have its own.
-    const std::size_t most = std::clamp<std::size_t>(plan_.targets.size(), 4, 16);
+    const std::size_t most = http_.learns() ? 1 : std::clamp<std::size_t>(plan_.targets.size(), 4, 16);
     if (live_ >= most || (live_ != 0 && now - active_at_ < Duration::ms(20))) return;
     if (open(now, now) && rate > 0) due_ = due_ + interval(rate, due_, carry_);
   }
@@ -252,6 +260,11 @@ class Client {
   // Opening, asking or closing; of connections that stay, opening.
   [[nodiscard]] std::uint64_t under_way() const {
     return plan_.keeps() ? opening_ : live_ - std::min(line_.size(), plan_.concurrency);
+  }
+  // Of them, those that do not wait for a retransmission.
+  [[nodiscard]] std::uint64_t moving(std::uint64_t busy, Instant now) {
+    const std::uint32_t ever_used = core_->shard().connections.fresh();
+    return busy - std::min(busy, stalled_.count(visits_.get(), ever_used, now));
   }
   // How many to open this turn, at most.
   [[nodiscard]] std::uint32_t wanted(double rate, Instant now) const {
@@ -543,13 +556,15 @@ class Client {
   Instant begun_;
   Instant active_at_; // one was opened, sent text, or was completed
   Instant due_;
-  bool finding_ = true; // none has stood yet
+  bool finding_ = true; // the way, or what is to be compared
+  Instant stood_at_;    // when the first connection did
   bool paced_ = false;  // that is when there is next something to open
   // What was due by then waited for a port or a record: a note tells, and it is not the tester's fault.
   Instant starved_at_;
   std::uint64_t starved_after_ = ~std::uint64_t{0}; // opens
   double carry_ = 0;
   CatchUp catch_up_;
+  Stalled stalled_;
   Instant ask_due_; // --rps: the next request
   double ask_carry_ = 0;
   bool all_busy_ = false; // a request is late because no connection was free, not because we were

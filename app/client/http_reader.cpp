@@ -131,7 +131,12 @@ HttpReader::Step HttpReader::read_head(Visit& v, Payload& p) {
     v.set(Visit::http_to_end | Visit::http_last);
   // An error is no answer, whatever its body, and teaches none.
   if (verify_ && h.status >= 400) v.set(Visit::bad);
-  if (!known_ && verify_ && teacher_ == nullptr && h.status < 400) teacher_ = &v;
+  if (learns() && h.status < 400) {
+    if (teacher_ == nullptr)
+      teacher_ = &v;
+    else
+      ++not_compared_;
+  }
   return Step::whole;
 }
 

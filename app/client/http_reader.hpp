@@ -48,6 +48,10 @@ class HttpReader {
   void forget(const Visit& v);
   [[nodiscard]] std::uint16_t status() const { return status_; } // of the last head
   [[nodiscard]] std::size_t learned() const { return learned_.size(); }
+  // What bodies should be is not known yet.
+  [[nodiscard]] bool learns() const { return verify_ && !known_; }
+  // So many responses began meanwhile, but for those that taught.
+  [[nodiscard]] std::uint64_t not_compared() const { return not_compared_; }
 
  private:
   Step read_head(Visit& v, Payload& p);
@@ -65,6 +69,7 @@ class HttpReader {
   bool verify_;
   bool known_;
   std::uint16_t status_ = 0;
+  std::uint64_t not_compared_ = 0;
   std::unique_ptr<char[]> scratch_;
 };
 

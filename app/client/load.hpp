@@ -35,6 +35,7 @@ enum class Load : std::uint8_t {
   never_opened, // opens that were due when the run ended
   bad_status, // HTTP responses that were no answer: counted as bad_byte too, or as completed without --verify
   not_http,   // responses that were not understood
+  not_compared, // HTTP responses that began before the first was known, under --verify
   never_closed, // whole responses whose server did not close in time: counted as response_timeout too
   count_
 };

@@ -230,7 +230,11 @@ void Watch::rates(observe::Summary& s) const {
 
 // A benchmark must not blame the device for the tester.
 void Watch::tester(observe::Summary& s) const {
-  if (search_.on()) return; // it judges each step
+  if (search_.on()) { // it judges each step
+    s.client_limited_reason = search_.tester_limit();
+    s.client_limited = !s.client_limited_reason.empty();
+    return;
+  }
   const bool asks = !load_.rps.is_max();
   TesterSight seen{.closed_loop = s.closed_loop,
                    .late = stopped_.late - base_.late,
@@ -269,6 +273,7 @@ void Watch::conclude() {
   std::uint64_t open = 0;
   std::uint64_t unasked = 0;
   std::uint64_t unopened = 0;
+  std::uint64_t unknown = 0;
   for (const LoadStation* c : clients_) {
     unfinished += c->load->load.get(Load::unfinished);
     s.live_peak += c->load->live_peak.load(std::memory_order_relaxed);
@@ -278,6 +283,7 @@ void Watch::conclude() {
     open += c->load->load.get(Load::never_closed);
     unasked += c->load->load.get(Load::never_asked);
     unopened += c->load->load.get(Load::never_opened);
+    unknown += c->load->load.get(Load::not_compared);
   }
   s.connections = {end.attempted, end.established, end.completed, unfinished, end.failed};
   s.packets = end.packets;
@@ -313,6 +319,7 @@ void Watch::conclude() {
          "free port or record");
   note(status, "responses had an HTTP status of 400 or above");
   note(strange, "responses were not HTTP as this client understands it");
+  note(unknown, "responses came before the first was known, and were not compared");
   note(open, "whole responses, but their server did not close: see --close");
   if (const auto full = s.packets.drops.find("impair_overflowed"); full != s.packets.drops.end())
     note(full->second,

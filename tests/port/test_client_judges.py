@@ -7,6 +7,7 @@ usage: test_client_judges.py <path of tern>
 """
 import contextlib
 import json
+import struct
 import sys
 import tempfile
 import threading
@@ -40,6 +41,29 @@ def errors(far):
         f = summary(far, *bad, *more, "--find-max", "--find-from", "50", "--find-step", "300ms")["search"]
         lib.check(f["found_cps"] == 0 and f["steps"][0]["reason"].endswith("% failed"), f"a search over errors: {f}")
     ok("a rate at which a server answers with errors is not held")
+
+
+def early_ends(far, near):
+    """Accepted, read and closed or reset: no answer, and so no latency of one."""
+    for linger in (False, True):
+        with server.inside(near), socket.create_server(("", 7001), backlog=1024) as listening:
+            def serve():
+                with contextlib.suppress(OSError):
+                    while True:
+                        c, _ = listening.accept()
+                        with c, contextlib.suppress(OSError):
+                            c.recv(100)
+                            if linger:
+                                c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            thread = threading.Thread(target=serve)
+            thread.start()
+            s = summary(far, "--target", f"{KERNEL}:7001", "--connections", "30")
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join()
+        why = s["connections"]["failed"]["reset" if linger else "short_response"]
+        measured = s["latency_us"]
+        lib.check((why, measured["connect"]["count"], measured["response"]["count"]) == (30, 30, 0), f"{s['connections']} {measured}")
+    ok("a server that closes or resets instead of answering: no latency of a response")
 
 
 @contextlib.contextmanager
@@ -99,6 +123,7 @@ def test():
     with lib.namespace("judt") as far, lib.namespace("judk") as near, \
          lib.veth(far, near, kernel_addresses=[f"{KERNEL}/24"]), nginx(near):
         errors(far)
+        early_ends(far, near)
         straggler(far, near)
         sources(far)
 

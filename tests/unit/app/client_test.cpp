@@ -16,18 +16,25 @@ wire::Toeplitz toeplitz() {
   return wire::Toeplitz{key};
 }
 
-// Answers each connection's first text with `ok`, and closes; or resets, or says nothing.
+// Answers each connection's first text with `ok`, or a page of HTTP, the first another than all that follow; or resets, or says nothing.
 struct Answers {
-  enum class Way : std::uint8_t { answer, reset, hang };
+  enum class Way : std::uint8_t { answer, page, reset, hang };
   void on_data(Connection c, Payload& p) {
     p.drop_all();
     if (way == Way::reset) return c.abort();
     if (way == Way::hang) return;
-    c.send(StaticBytes{"ok"});
+    if (way == Way::page)
+      c.send(StaticBytes{answered++ == 0 ? std::string_view{first} : other});
+    else
+      c.send(StaticBytes{"ok"});
     c.close();
   }
   void on_peer_closed(Connection c) { c.close(); }
   Way way = Way::answer;
+  unsigned answered = 0;
+  static constexpr std::string_view other = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage";
+  const std::string first =
+      "HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + std::string(60'000, 'p'); // it takes a few turns
 };
 
 LoadPlan plan() {
@@ -54,10 +61,10 @@ struct Rig {
     EXPECT_TRUE(server.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
   }
   void settle() {
-    for (int idle = 0; idle < 3;) {
+    for (int idle = far ? 2 : 0; idle < 3;) {
       const bool a = client.core.poll(now);
       const bool b = deaf ? lost() : server.core.poll(now);
-      idle = a || b ? 0 : idle + 1;
+      idle = !far && (a || b) ? 0 : idle + 1;
     }
   }
   // What comes to the server meanwhile is lost.
@@ -98,6 +105,7 @@ struct Rig {
   test::Node<Near> client{pair.a(), Ip4{10, 0, 0, 1}, pool.pool(), ShardSettings{}, now, near};
   test::Node<Answers> server{pair.b(), Ip4{10, 0, 0, 2}, pool.pool(), ShardSettings{}, now, answers};
   bool deaf = false;
+  bool far = false; // a turn each, rather than until neither has anything to do
 };
 
 TEST(Client, WhoWasGivenUpDoesNotComeBackToLife) {
@@ -232,6 +240,37 @@ TEST(Client, WhoIsInTimeLeavesNothingBehind) {
   s.play(Duration::seconds(1));
   s.near.stop(s.now);
   EXPECT_EQ(s.count(Load::never_asked), 0U);
+}
+
+// What a server that is not ours should send is what its first response was: nobody asks before that is known.
+TEST(Client, EveryResponseIsComparedWithTheFirst) {
+  LoadPlan p = plan();
+  p.payload = PayloadKind::http;
+  p.response = {};
+  p.verify = true;
+  p.connections = 300;
+  for (const std::uint32_t held : {0, 10}) {
+    p.concurrency = held; // in line, until others make way
+    Rig r(p);
+    r.far = true;
+    r.answers.way = Answers::Way::page;
+    const double seconds = r.play(Duration::seconds(5)).as_seconds();
+    EXPECT_EQ(r.count(Load::completed), 1U);
+    EXPECT_EQ(r.count(Load::bad_byte), 299U);
+    EXPECT_LT(seconds, 0.9);
+  }
+}
+TEST(Client, WhoIsNotAnsweredIsNotWaitedForForLong) {
+  LoadPlan p = plan();
+  p.payload = PayloadKind::http;
+  p.response = {};
+  p.verify = true;
+  Rig r(p);
+  r.answers.way = Answers::Way::hang;
+  r.play(Duration::ms(900));
+  EXPECT_EQ(r.count(Load::attempted), 1U);
+  r.play(Duration::ms(200));
+  EXPECT_EQ(r.count(Load::attempted), 256U);
 }
 
 } // namespace client_test
