@@ -233,8 +233,9 @@ class Client {
     if (rate <= 0 || due_ < now) due_ = now; // nobody is late for want of a way
     if (!finding_ || due_ > now || all_opened() || wanted(rate, now) == 0) return;
     // As many as may wait for one neighbour's ARP; each target may have its own.
-    const std::size_t most = http_.learns() ? 1 : std::clamp<std::size_t>(plan_.targets.size(), 4, 16);
-    if (live_ >= most || (live_ != 0 && now - active_at_ < Duration::ms(20))) return;
+    const std::size_t most = std::clamp<std::size_t>(plan_.targets.size(), 4, 16);
+    const Duration patience = Duration::ms(http_.learns() ? 1000 : 20);
+    if (live_ >= most || (live_ != 0 && now - active_at_ < patience)) return;
     if (open(now, now) && rate > 0) due_ = due_ + interval(rate, due_, carry_);
   }
   [[nodiscard]] double offered_rate() const {
