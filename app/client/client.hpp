@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <variant>
 
 #include "app/client/catch_up.hpp"
