@@ -11,6 +11,7 @@ namespace tern {
 template <io::PacketPort Port, class Handler>
 std::uint16_t Core<Port, Handler>::receive_burst() {
   std::uint16_t count = std::exchange(ahead_count_, std::uint16_t{0});
+  ahead_asked_ = 0;
   if (count != 0) {
     rx_ = ahead_;
   } else {
@@ -37,8 +38,10 @@ inline void Core<Port, Handler>::look_ahead() {
 // The next of them, between two pieces of other work.
 template <io::PacketPort Port, class Handler>
 inline void Core<Port, Handler>::ask_ahead() {
-  if constexpr (far_packets)
+  if constexpr (far_packets) {
+    TERN_DCHECK(ahead_asked_ <= ahead_count_);
     if (ahead_asked_ != ahead_count_) port_.rx_comes(ahead_[ahead_asked_++]);
+  }
 }
 
 // Headers, and a short text behind them: it may end on a third line.

@@ -137,6 +137,9 @@ class Shard {
   void begin_tick() {
     env.text_at_last = watch.text_at_last();
     watch_packets();
+    // The first who waits may take all of that: each tick it is another.
+    if (env.scarcity == tcp::Scarcity::last && dirty_count > 1) [[unlikely]]
+      if (ConnectionRecord* r = take_dirty()) mark_dirty(*r);
   }
   // A turn took about so many packets, or is about to: one may take more than there are.
   void takes_packets(std::size_t n) {

@@ -337,7 +337,8 @@ TEST(Readers, LookAtCoresOnWhichConnectionsComeAndGo) {
     for (Connection& c : all) c.close();
     p.settle();
     p.now = p.now + Duration::ms(1);
-    ASSERT_EQ(p.client.shard.connections.used(), 0U);
+    EXPECT_EQ(p.client.shard.connections.used(), 0U);
+    if (testing::Test::HasFailure()) break; // not without the readers
   }
   done = true;
   for (std::thread& t : readers) t.join();

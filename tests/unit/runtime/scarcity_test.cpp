@@ -261,6 +261,40 @@ TEST(Scarcity, KeepsTheLastForControlSegments) {
   for (std::size_t i = 0; i < 40; ++i) EXPECT_EQ(readers[i].hear(heard), texts[i % 2].size()) << i;
 }
 
+// One whose text is acknowledged at once, and never ends, takes a whole tick's. Those behind him have their turns.
+TEST(Scarcity, GivesEachATurnAtTheLastPackets) {
+  ShardSettings s;
+  s.packet_reserve = 128;
+  Lone c(s, 1023);
+  listen(c);
+  static const std::string bulk(400'000, 'b');
+  Peer hog = peer(0), other = peer(1);
+  const auto send = [&](const Peer& p, std::string_view text) {
+    return c.shard.handle(c.shard.connections.at(place_of(c, p.key).index())).send(StaticBytes{text});
+  };
+  ASSERT_TRUE(hog.connect(c));
+  ASSERT_TRUE(other.connect(c));
+  std::vector<Packet> taken;
+  ASSERT_EQ(take_until(c, 128 / 4 - 8, taken), tcp::Scarcity::last);
+  c.now = c.now + Duration::ms(1);
+  ASSERT_GT(send(hog, bulk), 200'000U);
+  ASSERT_EQ(send(other, "short"), 5U);
+  std::size_t of_hog = 0;
+  std::size_t of_other = 0;
+  unsigned ticks = 0;
+  for (; ticks < 10 && of_other == 0; ++ticks) {
+    c.run(Duration::ms(1));
+    std::vector<test::Sent> heard = c.take_sent();
+    of_hog += hog.hear(heard);
+    of_other += other.hear(heard);
+    ASSERT_TRUE(hog.say(c, {}));
+    ASSERT_EQ(c.shard.env.scarcity, tcp::Scarcity::last);
+  }
+  EXPECT_EQ(of_other, 5U);
+  EXPECT_LE(ticks, 3U);
+  EXPECT_GT(of_hog, 0U);
+}
+
 // As Peer::say(), with a window of its own: 0 shuts it.
 template <class H>
 bool say_with(LoneCore<H>& c, Peer& p, std::string_view text, std::uint16_t window) {
