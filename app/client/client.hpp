@@ -46,9 +46,9 @@ class Client {
   // Nothing new starts. Those that wait for their turn ask; those that keep their connection close it.
   void stop(Instant now) {
     stopping_ = true;
-    if (all_opened()) return;
+    if (all_opened() && live_ == 0) return;
     if (all_busy_) stats_.load.add(Load::never_asked, overdue(plan_.rps * plan_.share, ask_due_, now));
-    if (paced_) stats_.load.add(Load::never_opened, overdue(offered_rate(), due_, now));
+    if (held_back_) stats_.load.add(Load::never_opened, overdue(offered_rate(), due_, now));
   }
   [[nodiscard]] bool all_opened() const {
     return plan_.rests || (plan_.connections != 0 && stats_.load.get(Load::attempted) >= plan_.connections);
@@ -183,7 +183,7 @@ class Client {
 
   void act(Instant now) {
     if (core_->congested()) return; // what waits behind the port is asked first; the clock of latencies runs
-    paced_ = false;
+    paced_ = held_back_ = false;
     if (stopping_) return wind_down();
     if (begun_ == Instant{}) begun_ = now;
     if (finding_) [[unlikely]] {
@@ -208,10 +208,12 @@ class Client {
       if (due_ > now) return;
       const bool late = now - due_ > Duration::ms(1);
       const std::uint64_t busy = under_way();
-      if (late && !catch_up_.room(moving(busy, now), stats_.load.get(Load::attempted) - busy, now)) return;
+      held_back_ = late && !catch_up_.room(moving(busy, now), stats_.load.get(Load::attempted) - busy, now);
+      if (held_back_) return;
       if (!late) catch_up_.on_time(busy, now);
       if (!open(due_, now)) {
         starved_at_ = now;
+        held_back_ = true;
         return;
       }
       if (late && due_ > starved_at_) stats_.load.add(Load::late);
@@ -234,7 +236,10 @@ class Client {
     // As many as may wait for one neighbour's ARP; each target may have its own.
     const std::size_t most = std::clamp<std::size_t>(plan_.targets.size(), 4, 16);
     const Duration patience = Duration::ms(http_.learns() ? 1000 : 20);
-    if (live_ >= most || (live_ != 0 && now - active_at_ < patience)) return;
+    // Then one a second, as long as there are others: those that wait may all be of targets that are not there.
+    if (live_ >= most && stats_.load.get(Load::attempted) >= plan_.targets.size()) return;
+    const Duration rest = live_ < most ? patience : Duration::seconds(1);
+    if (live_ != 0 && now - active_at_ < rest) return;
     if (open(now, now) && rate > 0) due_ = due_ + interval(rate, due_, carry_);
   }
   [[nodiscard]] double offered_rate() const {
@@ -556,9 +561,10 @@ class Client {
   Instant begun_;
   Instant active_at_; // one was opened, sent text, or was completed
   Instant due_;
-  bool finding_ = true; // the way, or what is to be compared
-  Instant stood_at_;    // when the first connection did
-  bool paced_ = false;  // that is when there is next something to open
+  bool finding_ = true;    // the way, or what is to be compared
+  Instant stood_at_;       // when the first connection did
+  bool held_back_ = false; // an open is due, and too many are under way, or there is no port or record for it
+  bool paced_ = false;     // that is when there is next something to open
   // What was due by then waited for a port or a record: a note tells, and it is not the tester's fault.
   Instant starved_at_;
   std::uint64_t starved_after_ = ~std::uint64_t{0}; // opens

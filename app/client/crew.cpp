@@ -263,10 +263,13 @@ std::string Crew::no_way(const Road& road) const {
     began = std::min(began, m->station.began_ns.load(std::memory_order_relaxed));
   }
   if (members == 0) return {};
-  const Duration patience = std::min(settings_.load.timeout, Duration::seconds(10));
+  // Of several targets each is to be tried by each member, or to be part of what was tried: one a second, at the least.
+  const std::uint64_t all = targets * members;
+  const Duration patience =
+      std::min(settings_.load.timeout, Duration::seconds(10)) +
+      Duration::seconds(targets == 1 ? 0 : static_cast<std::int64_t>(std::min<std::uint64_t>(all, 60)));
   const bool too_long = began != 0 && monotonic_ns() - began > patience.as_ns() + 1'000'000'000;
-  // Of several targets each is tried by each member, or is part of what was tried, before all are given up.
-  if (refused >= targets * members || (refused != 0 && too_long))
+  if (refused >= all || (refused != 0 && too_long))
     return fmt::format("{} refused: nothing listens there, or a firewall says no", to);
   if (routeless != 0) return fmt::format("no way to {}: it is on no network of --ip; name a --gateway", to);
   // Three: one may be an accident of the wire.
@@ -275,7 +278,8 @@ std::string Crew::no_way(const Road& road) const {
         "what comes back has wrong TCP checksums ({} segments): the other end leaves them to hardware "
         "that is not there; on its device: ethtool -K DEVICE tx off tso off gso off",
         wrong_sum);
-  if (unresolved != 0 && (targets == 1 || unresolved + pushed_out >= attempted || too_long))
+  if (unresolved != 0 &&
+      (targets == 1 || (attempted >= all && unresolved + pushed_out >= attempted) || too_long))
     return fmt::format(
         "nobody answers ARP or neighbour discovery on the way to {}; check the address, the "
         "link, --gateway and --vlan",

@@ -131,7 +131,8 @@ void check_sources(const settings::Schema& s, const LoadSettings& l, const NodeS
     s.fail("sources", fmt::format("{}, fewer than the {} {}asked for; {}", have, open,
                                   n.number == 0 ? "" : "of its share that are ", cure));
   if (l.cps.is_max()) return;
-  const double rest = std::min(rest_seconds(l, t), seconds_of(l));
+  const double rest =
+      l.requests == 0 ? 0 : std::min(rest_seconds(l, t), seconds_of(l)); // else none ends before the run
   const char* others = t.timestamps ? ", or --close server" : ", or a shorter --time-wait, or --close reset";
   double resting = static_cast<double>(l.cps.per_second) * (rest + thinking_seconds(l)) + l.concurrency;
   if (l.connections != 0) resting = std::min(resting, static_cast<double>(l.connections));

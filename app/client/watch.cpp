@@ -110,12 +110,21 @@ std::int64_t Watch::clients_stopped() const {
   for (const LoadStation* c : clients_) last = std::max(last, c->stopped_ns.load(std::memory_order_relaxed));
   return last;
 }
-// Clients that stopped by themselves may have waited for those that are never answered: that is no part of it.
+// Clients that stopped by themselves may have waited for those that are never answered: neither that time is part of it,
+// nor what the cores and the link did in it.
+void Watch::follow() {
+  Totals now = totals_of(stations_);
+  if (now.attempted != active_.attempted || now.completed != active_.completed) active_ = std::move(now);
+}
 void Watch::end_measuring() {
   if (stopped_.ns != 0) return;
   const bool by_themselves = !offering();
   stopped_ = totals_of(stations_);
-  if (by_themselves) stopped_.ns = std::min(stopped_.ns, clients_stopped());
+  if (!by_themselves) return;
+  const std::int64_t last = std::min(stopped_.ns, clients_stopped());
+  const bool same = active_.attempted == stopped_.attempted && active_.completed == stopped_.completed;
+  if (same && active_.ns > base_.ns) stopped_ = active_;
+  stopped_.ns = last;
 }
 
 observe::Interval Watch::interval(const Moment& from, const Moment& to) const {
@@ -174,6 +183,7 @@ void Watch::run(const std::function<std::string()>& fault) {
     while (now() < until && stop_signals() == heeded && !all_done() && (stopped_.ns != 0 || offering()))
       std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(until - now(), 0.0, 0.01)));
     if (awaits_measuring() && now() >= measure_at) begin_measuring();
+    if (load_.connections != 0 && offering()) follow();
     if (!offering()) end_measuring();
     if (now() >= next) {
       take_interval();
@@ -310,10 +320,11 @@ void Watch::conclude() {
                     load_.concurrency, s.live_peak));
   note(waited,
        "opens waited for a free port or record; a larger --sources prefix or --max-connections helps");
-  // A hundredth may be a moment's.
-  if (unasked > end.requests / 100)
-    note(unasked, "requests were due and never asked: all connections were busy");
-  if (unopened > end.attempted / 100 && !search_.on())
+  // A hundredth may be a moment's, and so may a few.
+  constexpr std::uint64_t few = 10;
+  if (unasked > std::max(few, end.requests / 100))
+    note(unasked, "requests were due and never asked: no connection was free");
+  if (unopened > std::max(few, end.attempted / 100) && !search_.on())
     note(unopened,
          "connections were due and never opened: they waited until fewer were under way, or for a "
          "free port or record");

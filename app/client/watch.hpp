@@ -43,6 +43,7 @@ class Watch {
   void stop();
   [[nodiscard]] std::uint64_t errors() const;
   [[nodiscard]] std::int64_t clients_stopped() const; // 0: none did
+  void follow();
   void end_measuring();
   // What had been counted by then.
   struct Moment {
@@ -69,9 +70,10 @@ class Watch {
   bool measuring_ = false;
   Totals base_;                                // where the measured part begins
   std::vector<StageLatencies> base_latencies_; // of each client; none where it is the run's beginning
-  Totals stopped_;                             // and where it ends
-  Moment last_;                                // the last interval's end
-  Moment before_last_;                         // and its beginning
+  Totals active_;      // of --connections: when one was last seen to be opened or completed
+  Totals stopped_;     // and where it ends
+  Moment last_;        // the last interval's end
+  Moment before_last_; // and its beginning
 };
 
 } // namespace tern::app

@@ -63,7 +63,9 @@ def sound(path, what):
     s = r["summary"]
     c = s["connections"]
     lib.check(c["failed"]["total"] == 0 and c["unfinished"] == 0 and c["completed"] > 0, f"{what}: {c} {s['notes']}")
-    lib.check(not s["notes"], f"{what}: {s['notes']}")
+    # What was due when a stalled machine came to the end: it says so, and is right.
+    notes = [n for n in s["notes"] if "were due and never" not in n]
+    lib.check(not notes, f"{what}: {notes}")
     return r
 
 

@@ -81,7 +81,7 @@ def requests():
     lib.check(s["latency_us"]["response"]["max"] > 50_000, f"{s['latency_us']['response']}")
     lib.check(len(s["notes"]) == 1 and "requests were due and never asked" in s["notes"][0], f"{s['notes']}")
     s = bench("--cps", "200", "--concurrency", "5000", "--duration", "1s")
-    lib.check(len(s["notes"]) == 1 and "5000 connections were to be held" in s["notes"][0] and "--ramp" in s["notes"][0], f"{s['notes']}")
+    lib.check(any("5000 connections were to be held" in n and "--ramp" in n for n in s["notes"]), f"{s['notes']}")
     ok("more to be held than there was time to open: it is said, with the cure")
     ok("requests paced on kept connections, their latency from when they were due")
     s = bench("--requests-per-connection", "3", "--think", "20ms", "--connections", "200")

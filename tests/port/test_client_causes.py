@@ -178,7 +178,7 @@ def second_interrupt():
 def test():
     lib.need("ip", "ethtool")
     second_interrupt()
-    redrawn([sys.argv[1], "bench", "--duration", "2s", "--interval", "300ms"], "tern bench")
+    redrawn([sys.argv[1], "bench", "--duration", "5s", "--interval", "300ms"], "tern bench")
     with lib.namespace("caut") as far, lib.namespace("cauk") as near, \
          lib.veth(far, near, kernel_addresses=[f"{KERNEL}/24"]), bad_server(near):
         redrawn(far.command(*client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--target", f"{KERNEL}:7000",

@@ -34,6 +34,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -205,10 +206,12 @@ std::vector<Given> each_of(std::span<const Given> given) {
     return split_commas(given);
 }
 
-// Numbers and truths stand bare in TOML, everything else in quotes.
+// Numbers and truths stand bare in TOML, everything else in quotes: so do numbers beyond TOML's, which has 63 bits.
 template <Setting T>
 std::string write(const T& v) {
   const std::string text = Value<T>::print(v);
+  if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(std::int64_t))
+    if (v > std::numeric_limits<std::int64_t>::max()) return detail::quoted(text);
   return std::is_arithmetic_v<T> ? text : detail::quoted(text);
 }
 

@@ -155,7 +155,7 @@ TEST(Client, WhoWaitedInVainEntersTheLatenciesAtHisAge) {
 
 // Of a rate, each has had its time until the next would have come.
 TEST(Client, ABoundedRunIsNoFasterThanItsRate) {
-  for (const std::uint64_t n : {1, 2, 10}) {
+  for (const std::uint64_t n : {1U, 2U, 10U}) {
     LoadPlan p = plan();
     p.connections = n;
     Rig r(p, 10);
@@ -193,6 +193,20 @@ TEST(Client, WhileNoneStandsFewAreOpened) {
   r.deaf = true;
   r.play(Duration::seconds(3));
   EXPECT_EQ(r.count(Load::attempted), 4U);
+}
+
+// The last of forty is the first that lives: sixteen at once, then one a second.
+TEST(Client, OfManyTargetsEachIsTried) {
+  LoadPlan p = plan();
+  p.targets.clear();
+  for (std::uint8_t i = 39; i != 0; --i) p.targets.push_back({Ip{Ip4{10, 0, 1, i}}, Port{80}});
+  p.targets.push_back({Ip{Ip4{10, 0, 0, 2}}, Port{80}});
+  Rig r(p);
+  r.introduce();
+  r.play(Duration::seconds(2));
+  EXPECT_LE(r.count(Load::attempted), 18U);
+  for (int s = 0; s < 28 && r.count(Load::established) == 0; ++s) r.play(Duration::seconds(1));
+  EXPECT_GT(r.count(Load::established), 0U);
 }
 
 // Four ports, and servers that hang: whoever comes next waits, for as many turns as it takes.
@@ -249,7 +263,7 @@ TEST(Client, EveryResponseIsComparedWithTheFirst) {
   p.response = {};
   p.verify = true;
   p.connections = 300;
-  for (const std::uint32_t held : {0, 10}) {
+  for (const std::uint32_t held : {0U, 10U}) {
     p.concurrency = held; // in line, until others make way
     Rig r(p);
     r.far = true;

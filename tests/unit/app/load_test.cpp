@@ -243,6 +243,10 @@ TEST(Load, SourcesThatSufficeAreEnough) {
   EXPECT_EQ(refusal(l), "");
   l.concurrency = 11;
   EXPECT_NE(refusal(l).find("fewer than the 11 asked for"), std::string::npos) << refusal(l);
+  l.concurrency = 10;
+  l.cps = settings::Rate{1000}; // opened at a rate they rest no sooner
+  EXPECT_EQ(refusal(l, true), "");
+  EXPECT_EQ(refusal(l), "");
 }
 TEST(Load, TheCureForTooFewSourcesHelps) {
   LoadSettings l;
