@@ -310,9 +310,8 @@ void Watch::conclude() {
   };
   if (s.seconds <= 0)
     s.notes.emplace_back(
-        "nothing was measured, for --ramp and --warmup were not over before the load was; latencies are of "
-        "all "
-        "that ran");
+        "nothing was measured, for --ramp and --warmup were not over before the load was; latencies are "
+        "of all that ran");
   if (s.live_peak < load_.concurrency && load_.connections == 0)
     s.notes.push_back(
         fmt::format("{} connections were to be held, {} were open at most: give them time with --ramp, "

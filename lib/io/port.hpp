@@ -56,14 +56,13 @@ concept PacketPort = requires(P p, const P c, QueueId q, rte_mbuf** m, std::uint
   { c.counters(q) } -> std::same_as<const PortCounters&>;
 };
 
-// Another core writes what is received: lines are far away, and asked for ahead of time.
+// Another core writes what is received: lines are far away, and asked for ahead of time. rx_ahead() is rx_burst(), but
+// that no packet is looked at before its rx_comes(), which says that it will be soon; tx_comes(): a burst will be sent soon.
 template <class P>
 concept FarPort = PacketPort<P> && requires(P p, QueueId q, rte_mbuf** m, std::uint16_t n) {
-  {
-    p.rx_ahead(q, m, n)
-    } -> std::same_as<std::uint16_t>;       // rx_burst(), but that each packet waits for its rx_comes()
-  { p.rx_comes(*m) } -> std::same_as<void>; // this packet will be looked at soon
-  { p.tx_comes(q) } -> std::same_as<void>;  // a burst will be sent soon
+  { p.rx_ahead(q, m, n) } -> std::same_as<std::uint16_t>;
+  { p.rx_comes(*m) } -> std::same_as<void>;
+  { p.tx_comes(q) } -> std::same_as<void>;
 };
 
 // What a transmit ring refused, in order, up to a fixed number.

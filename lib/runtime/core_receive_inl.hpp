@@ -31,7 +31,6 @@ inline void Core<Port, Handler>::look_ahead() {
     ahead_count_ = port_.rx_ahead(queue_, ahead_.data(), burst);
   else
     ahead_count_ = port_.rx_burst(queue_, ahead_.data(), burst);
-  ahead_asked_ = 0;
   if (ahead_count_ != 0) port_cycles_ += rte_rdtsc() - start;
 }
 
