@@ -184,6 +184,7 @@ ShardSettings bench_shard(const settings::Schema& schema, const BenchSettings& b
   const auto share = [&](std::uint32_t all) { return cores == 1 ? all : all / cores + all / cores / 8 + 64; };
   ShardSettings s;
   s.connections = share(b.node.connections);
+  s.connections_ready = std::min(s.connections, share(connections_ready(l)));
   // Open loop: what comes while a core is taken away for 30 ms.
   const std::uint64_t at_once = l.cps.is_max() ? 0 : std::min<std::uint64_t>(l.cps.per_second / 32, 1U << 18);
   s.syn_records = share(

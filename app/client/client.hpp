@@ -13,6 +13,7 @@
 #include "app/client/pace.hpp"
 #include "app/client/stalled.hpp"
 #include "app/client/visit.hpp"
+#include "base/prefetch.hpp"
 #include "runtime/core.hpp"
 
 namespace tern::app {
@@ -359,7 +360,7 @@ class Client {
     line_.aim(visits_.get(), [this](std::uint32_t soon) {
       core_->shard().prefetch({FlowKind::connection, soon});
       const std::uint32_t then = visits_[soon].next;
-      if (then != Visit::none) __builtin_prefetch(&visits_[then], 1);
+      if (then != Visit::none) prefetch_to_write(&visits_[then]);
     });
     visits_[i].phase = Phase::asking; // until it is told what to do
     Shard& shard = core_->shard();

@@ -305,6 +305,11 @@ bool client_keeps_time_wait(const LoadSettings& l) {
   return l.closer == Closer::client || l.requests == 0;
 }
 
+std::uint32_t connections_ready(const LoadSettings& l) {
+  constexpr std::uint32_t most = 2'000'000; // half a GB, a second or two
+  return std::min(connection_records(l), most);
+}
+
 void make_time_waits_ready(ShardSettings& s, const LoadSettings& l, bool four) {
   constexpr std::uint32_t most = 24'000'000; // 0.8 GB of IPv4, a second or two
   (four ? s.time_waits_ready4 : s.time_waits_ready6) =

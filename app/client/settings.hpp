@@ -81,6 +81,8 @@ void derive_records(settings::Schema&);
 [[nodiscard]] const char* sources_option(const settings::Schema&);
 // Records that this load wants at once, of connections and of TIME-WAIT, at the client.
 [[nodiscard]] std::uint32_t connection_records(const LoadSettings&);
+// Of the connections, those whose pages are made before the run.
+[[nodiscard]] std::uint32_t connections_ready(const LoadSettings&);
 // The option that asks for the most of them.
 [[nodiscard]] const char* connections_option(const settings::Schema&, const LoadSettings&, bool searches);
 // Room for as many as the run can close in 2MSL, or a quarter of what the arena or --memory leaves to records. Of a process

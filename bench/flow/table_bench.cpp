@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "../cycles.hpp"
+#include "base/prefetch.hpp"
 #include "flow/flow_table.hpp"
 #include "hash_heap.hpp"
 
@@ -64,7 +65,7 @@ static_assert(sizeof(Record) == 256);
 struct Records {
   explicit Records(std::uint32_t n) : memory(process_arena().take({"records", n, sizeof(Record)})) {}
   [[nodiscard]] Record* at(std::uint32_t i) const { return static_cast<Record*>(memory.data()) + i; }
-  void prefetch(FlowRef ref) const { __builtin_prefetch(at(ref.index())); }
+  void prefetch(FlowRef ref) const { prefetch_to_read(at(ref.index())); }
   [[nodiscard]] bool matches(FlowRef ref, const FlowKey4& key) const {
     return same_flow(&at(ref.index())->key, key);
   }
@@ -182,10 +183,10 @@ std::uint64_t touch_two_lines(const Both& both, const Turn& turn) {
   const auto bucket = [&](std::size_t i) { return buckets + 64 * std::size_t{turn.lines[i].first}; };
   const auto record = [&](std::size_t i) { return both.records.at(turn.lines[i].second); };
   for (std::size_t i = 0; i < n + 2 * ahead; ++i) {
-    if (i < n) __builtin_prefetch(bucket(i));
+    if (i < n) prefetch_to_read(bucket(i));
     if (i >= ahead && i < n + ahead) {
       benchmark::DoNotOptimize(static_cast<std::byte>(*bucket(i - ahead)));
-      __builtin_prefetch(record(i - ahead));
+      prefetch_to_read(record(i - ahead));
     }
     if (i >= 2 * ahead) benchmark::DoNotOptimize(record(i - 2 * ahead)->key.local_port.raw());
   }
@@ -207,7 +208,7 @@ std::uint64_t look_up_theirs_and_read(const Both& both, Turn& turn) {
   std::uint64_t sum = 0;
   for (std::size_t at = 0; at < turn.pointers.size(); at += burst) {
     rte_hash_lookup_bulk(both.reference.get(), &turn.pointers[at], burst, found.data());
-    for (const std::int32_t f : found) __builtin_prefetch(both.records.at(static_cast<std::uint32_t>(f)));
+    for (const std::int32_t f : found) prefetch_to_read(both.records.at(static_cast<std::uint32_t>(f)));
     for (const std::int32_t f : found)
       sum += both.records.at(static_cast<std::uint32_t>(f))->key.local_port.raw() != 0 ? 1U : 0U;
   }

@@ -9,6 +9,7 @@
 #include <limits>
 #include <optional>
 
+#include "base/pages.hpp"
 #include "base/pool.hpp"
 
 namespace tern {
@@ -169,36 +170,34 @@ std::uint64_t Arena::find_hole(std::uint64_t bytes, std::uint64_t alignment) con
   return at + bytes <= settings_.reach ? at : no_hole;
 }
 
-PageKind Arena::commit(std::byte* at, std::uint64_t bytes, bool prefault) const {
+PageKind Arena::commit(std::byte* at, std::uint64_t bytes) const {
   constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-  const int populate = prefault ? MAP_POPULATE : 0;
   if (settings_.huge_pages && bytes % huge_page == 0 && free_huge_bytes() >= bytes &&
-      mmap(at, bytes, PROT_READ | PROT_WRITE, flags | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT) | populate, -1,
-           0) != MAP_FAILED)
+      mmap(at, bytes, PROT_READ | PROT_WRITE, flags | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT), -1, 0) !=
+          MAP_FAILED)
     return PageKind::huge;
   if (mmap(at, bytes, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, -1, 0) == MAP_FAILED)
     throw ArenaError("arena: can't commit " + in_mib(bytes) + ": " + std::strerror(errno) +
                      "; lower the limits, or see ulimit -d and vm.overcommit_memory");
-  PageKind kind = PageKind::small;
   if (bytes % huge_page == 0 && transparent_allowed() && madvise(at, bytes, MADV_HUGEPAGE) == 0)
-    kind = PageKind::transparent;
-  if (prefault)
-    for (std::uint64_t i = 0; i < bytes; i += small_page)
-      const_cast<volatile std::byte&>(at[i]) = std::byte{0};
-  return kind;
+    return PageKind::transparent;
+  return PageKind::small;
 }
 
 ArenaPiece Arena::take(const ArenaRequest& request) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   require_locked({&request, 1});
   const std::uint64_t bytes = room_for(request.bytes());
   const std::uint64_t offset = find_hole(bytes, granularity(bytes));
   if (offset == no_hole)
     throw ArenaError("memory: no run of " + in_mib(bytes) + " addresses is left for " + describe(request));
   std::byte* at = base_ + offset;
-  const PageKind pages = commit(at, bytes, settings_.prefault || request.at_random);
+  const PageKind pages = commit(at, bytes);
   taken_.emplace(offset, ArenaReservation{request, bytes, pages});
   reserved_ += bytes;
+  const bool whole = settings_.prefault || request.ready >= request.count;
+  lock.unlock(); // others may have theirs made meanwhile
+  make_pages(at, whole ? bytes : request.ready * request.bytes_each);
   return ArenaPiece{this, at, bytes};
 }
 

@@ -29,8 +29,8 @@ struct ArenaRequest {
   std::string name;
   std::uint64_t count = 0;
   std::uint64_t bytes_each = 0;
-  bool at_random =
-      false; // used all over from the first packet on: its pages are made in take(), not one stall each
+  std::uint64_t ready =
+      0; // so many, the first, will be used soon: their pages are made in take(), not one stall each
   [[nodiscard]] std::uint64_t bytes() const; // saturates
 };
 
@@ -124,7 +124,7 @@ class Arena {
   void give_back(void* data, std::size_t size);
   void require_locked(std::span<const ArenaRequest> requests) const;
   [[nodiscard]] std::uint64_t find_hole(std::uint64_t bytes, std::uint64_t alignment) const;
-  [[nodiscard]] PageKind commit(std::byte* at, std::uint64_t bytes, bool prefault) const;
+  [[nodiscard]] PageKind commit(std::byte* at, std::uint64_t bytes) const;
 
   mutable std::mutex mutex_;
   Settings settings_;

@@ -27,6 +27,8 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/pages.hpp"
+#include "base/prefetch.hpp"
 #include "base/published.hpp"
 #include "flow/ticks.hpp"
 
@@ -97,18 +99,12 @@ class ExpiryStreams {
   ExpiryStreams(const ExpiryStreams&) = delete;
   ExpiryStreams& operator=(const ExpiryStreams&) = delete;
 
-  // Has the pages of the first so many records made now: each of 2 MiB takes the kernel milliseconds, which the packet
-  // path would wait for. Before any record is there.
+  // Has the pages of the first so many records made now. Before any record is there.
   void make_ready(std::uint32_t records) {
     TERN_DCHECK(fresh_ == 0);
     const std::size_t chunks = std::min<std::size_t>(records / chunk_slots, count_);
-    const auto touch = [](void* from, std::size_t bytes) {
-      auto* const at = static_cast<volatile std::byte*>(from);
-      for (std::size_t i = 0; i < bytes; i += 4096) at[i] = std::byte{0}; // as it was
-      if (bytes != 0) at[bytes - 1] = std::byte{0};
-    };
-    touch(records_, chunks * chunk_slots * sizeof(R));
-    touch(chunks_, chunks * sizeof(Chunk));
+    make_pages(records_, chunks * chunk_slots * sizeof(R));
+    make_pages(chunks_, chunks * sizeof(Chunk));
   }
 
   // A slot at the tail, for the caller to fill through `at`. `none`: at the limit, or the holes of records
@@ -133,7 +129,7 @@ class ExpiryStreams {
     return c.base + c.after[index % chunk_slots];
   }
   // Brings its bookkeeping into the cache; `at` is the caller's to prefetch.
-  void prefetch(std::uint32_t index) const { __builtin_prefetch(&chunks_[index / chunk_slots], 1); }
+  void prefetch(std::uint32_t index) const { prefetch_to_write(&chunks_[index / chunk_slots]); }
 
   // Who came some `n` records behind this one in its queue: a guess, for who wants its line, that may be of a record
   // that is dead by now. At most a chunk.
@@ -253,7 +249,7 @@ class ExpiryStreams {
     c.live |= std::uint64_t{1} << slot;
     ++size_;
     const std::uint32_t index = q.tail * chunk_slots + slot;
-    __builtin_prefetch(&records_[index + 4], 1); // past the chunk, it may be another's: harmless
+    prefetch_to_write(&records_[index + 4]); // past the chunk, it may be another's: harmless
     return index;
   }
   [[nodiscard]] bool has_room(const Chunk& c) const {

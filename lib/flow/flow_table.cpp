@@ -12,7 +12,8 @@ std::uint32_t buckets_for(std::uint32_t capacity) {
 } // namespace
 
 ArenaRequest FlowTable::request(std::uint32_t capacity, const std::string& name) {
-  return {name, buckets_for(capacity), sizeof(Bucket), true};
+  const std::uint32_t buckets = buckets_for(capacity);
+  return {name, buckets, sizeof(Bucket), buckets}; // all over from the first packet on
 }
 
 FlowTable::FlowTable(Arena& arena, std::uint32_t capacity, const std::string& name)

@@ -14,6 +14,7 @@
 #include <type_traits>
 
 #include "base/check.hpp"
+#include "base/prefetch.hpp"
 #include "flow/arena.hpp"
 #include "flow/flow_hash.hpp"
 #include "flow/flow_key.hpp"
@@ -178,7 +179,7 @@ class FlowTable {
   // --- the owner ---
 
   // Stage 1 of any access: the bucket.
-  void prefetch(FlowHash hash) const { __builtin_prefetch(&buckets_[home(hash)]); }
+  void prefetch(FlowHash hash) const { prefetch_to_read(&buckets_[home(hash)]); }
 
   template <class Key, FlowRecords<Key> Records>
   [[nodiscard]] FlowRef find(FlowHash hash, const Key& key, const Records& records) const;
@@ -200,7 +201,7 @@ class FlowTable {
     burst.hash[i] = hash;
     burst.bucket[i] = home(hash);
     burst.tag[i] = tag_of(hash);
-    __builtin_prefetch(&buckets_[burst.bucket[i]]);
+    prefetch_to_read(&buckets_[burst.bucket[i]]);
   }
   template <class Records>
   void aim(FlowBurst& burst, const Records& records) const;

@@ -41,7 +41,7 @@ inline void FlowTable::aim(FlowBurst& burst, const Records& records) const {
     burst.found[i] = FlowRef{};
     if (!b.has_away()) continue;
     burst.bucket[i] = other(burst.bucket[i], burst.tag[i]);
-    __builtin_prefetch(&buckets_[burst.bucket[i]]);
+    prefetch_to_read(&buckets_[burst.bucket[i]]);
     burst.away[away_size++] = static_cast<std::uint8_t>(i);
   }
   burst.away_size = away_size;

@@ -66,7 +66,7 @@ class SpscRing {
     const std::uint32_t head = consumer_.own;
     std::uint32_t there = consumer_.seen - head;
     if (there < n) {
-      __builtin_prefetch(&slots_[head & mask_]); // while the index is on its way
+      prefetch_to_read(&slots_[head & mask_]); // while the index is on its way
       consumer_.seen = tail_.load(std::memory_order_acquire);
       there = consumer_.seen - head;
       if (there == 0) return 0;

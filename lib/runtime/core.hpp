@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "base/prefetch.hpp"
 #include "io/port.hpp"
 #include "net/network.hpp"
 #include "runtime/core_handle.hpp"

@@ -349,7 +349,7 @@ void Core<Port, Handler>::leave_table(R& r, const Key& key) {
         shard_.flows.erase(shard_.hasher(slot.key), {Shard::time_wait_kind<Key>(), old});
         shard_.tcp_counters.add(tcp::Counter::time_wait_evicted);
         // At the cap each end evicts one: those whose turn comes soon are asked for, their names and their buckets.
-        __builtin_prefetch(&streams.behind(old, 32));
+        prefetch_to_read(&streams.behind(old, 32));
         shard_.flows.prefetch(shard_.hasher(streams.behind(old, 16).key));
       });
       index = streams.append(shard_.now.ms32());

@@ -146,7 +146,8 @@ ShardSettings shard_settings(const NodeSettings& n, const net::Interface& self) 
   s.connections = share(n.connections);
   s.syn_records = std::clamp(s.connections / 4, 1024U, 1U << 20);
   s.time_wait_records = share(n.time_wait_records);
-  constexpr std::uint32_t ready = 1'000'000; // 33 MiB, and a quarter of it
+  s.connections_ready = std::min(s.connections, 65536U); // 16 MiB
+  constexpr std::uint32_t ready = 1'000'000;             // 33 MiB, and a quarter of it
   s.time_waits_ready4 = std::min(s.time_wait_records, ready);
   s.time_waits_ready6 = std::min(s.time_wait_records, ready) / 4;
   s.long_connections = std::clamp(s.connections / 8, 1024U, 65536U);

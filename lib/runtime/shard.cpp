@@ -17,7 +17,7 @@ std::uint32_t count(const Prefix& p) {
 }
 
 ArenaRequest connections_of(const ShardSettings& s, const std::string& who) {
-  return {who + " connections", s.connections, sizeof(ConnectionRecord)};
+  return {who + " connections", s.connections, sizeof(ConnectionRecord), s.connections_ready};
 }
 Tick lifetime_of(const ShardSettings& s) {
   return static_cast<Tick>(s.tcp.time_wait.as_ms());

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/pool.hpp"
+#include "base/prefetch.hpp"
 #include "base/siphash.hpp"
 #include "base/time.hpp"
 #include "flow/arena.hpp"
@@ -34,9 +35,10 @@ using SynTimer = MemberTimer<SynSlot<Key>, &SynSlot<Key>::hook, &SynSlot<Key>::d
 
 struct ShardSettings {
   std::uint32_t connections = 16 * 1024;
+  std::uint32_t connections_ready = 0;          // of them, those whose pages are made at the start
   std::uint32_t syn_records = 16 * 1024;        // per family
   std::uint32_t time_wait_records = 256 * 1024; // IPv4; a quarter as many for IPv6
-  std::uint32_t time_waits_ready4 = 0;          // of them, those whose pages are made at the start
+  std::uint32_t time_waits_ready4 = 0;          // of them, the same
   std::uint32_t time_waits_ready6 = 0;
   std::uint32_t long_connections = 4 * 1024; // that may be long, lossy or out of order at once
   std::uint32_t packet_reserve = 0;          // see PacketWatch; 0: an eighth of the pool
@@ -163,8 +165,9 @@ class Shard {
     switch (ref.kind()) {
       case FlowKind::connection: {
         const auto* record = reinterpret_cast<const char*>(&connections.at(ref.index()));
-        __builtin_prefetch(record + 64);
-        __builtin_prefetch(record + 128);
+        prefetch_to_read(record + 64);
+        prefetch_to_read(record + 128);
+        prefetch_to_read(record + 192);
         line = record;
         break;
       }
@@ -183,7 +186,7 @@ class Shard {
         line = &time_wait6.streams.peek(ref.index());
         break;
     }
-    __builtin_prefetch(line);
+    prefetch_to_read(line);
   }
   [[nodiscard]] bool matches(FlowRef ref, const FlowKey4& key) const {
     switch (ref.kind()) {

@@ -110,12 +110,15 @@ std::size_t resident_pages(const ArenaPiece& piece) {
       std::count_if(pages.begin(), pages.end(), [](auto p) { return (p & 1) != 0; }));
 }
 
-TEST(Arena, PiecesAreResidentAtOnceOnlyWhenPrefaulted) {
+TEST(Arena, PiecesAreResidentAtOnceOnlyWhereThatWasAskedFor) {
   Arena arena({.reach = 64 * mib, .huge_pages = false});
   auto lazy = arena.take({"records", 3 * mib, 1});
   EXPECT_EQ(resident_pages(lazy), 0U);
-  auto scattered = arena.take({"table", 3 * mib, 1, true});
+  auto scattered = arena.take({"table", 3 * mib, 1, 3 * mib});
   EXPECT_EQ(resident_pages(scattered), scattered.size() / 4096);
+  auto begun = arena.take({"records", 8 * mib / 64, 64, 3 * mib / 64});
+  EXPECT_GE(resident_pages(begun), 3 * mib / 4096);
+  EXPECT_LE(resident_pages(begun), 4 * mib / 4096); // on pages of 2 MiB, or not
   arena.set_prefault(true);
   auto eager = arena.take({"records", 3 * mib, 1});
   EXPECT_EQ(resident_pages(eager), eager.size() / 4096);

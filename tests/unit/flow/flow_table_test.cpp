@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/prefetch.hpp"
 #include "unit/flow/chosen_hash.hpp"
 
 namespace tern {
@@ -26,9 +27,9 @@ struct Slabs {
 
   void prefetch(FlowRef ref) const {
     if (ref.kind() == FlowKind::time_wait6)
-      __builtin_prefetch(&six[ref.index()]);
+      prefetch_to_read(&six[ref.index()]);
     else
-      __builtin_prefetch(&four[ref.index()]);
+      prefetch_to_read(&four[ref.index()]);
   }
   [[nodiscard]] bool matches(FlowRef ref, const FlowKey4& key) const {
     ++compares;
