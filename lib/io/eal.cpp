@@ -76,7 +76,8 @@ EalChoice choose_eal(const EalSettings& s, const HugePageState& pages) {
   c.huge = s.huge_pages != HugePages::never && enough;
   c.arguments = {"tern"};
   if (c.huge) {
-    c.arguments.insert(c.arguments.end(), {"--in-memory"});
+    // One file for all pages of a kind: net_memif's zero-copy hands it to its peer.
+    c.arguments.insert(c.arguments.end(), {"--in-memory", "--single-file-segments"});
   } else {
     // Without -m a --no-huge EAL takes 64 MB; with --in-memory it aborts.
     c.arguments.insert(c.arguments.end(), {"--no-huge", "--no-shconf", "-m", std::to_string(s.memory_mb)});

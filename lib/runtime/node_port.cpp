@@ -30,14 +30,24 @@ std::string with_arguments(std::string port, io::CoreId cores, std::uint16_t mtu
   return port;
 }
 
+// The number behind `word` in a port's arguments.
+std::optional<unsigned long> argument(const std::string& port, std::string_view word) {
+  const std::size_t at = port.find(word);
+  if (at == std::string::npos) return std::nullopt;
+  return std::strtoul(port.c_str() + at + word.size(), nullptr, 10);
+}
+
 // net_af_packet reads a frame into one buffer, and wants it to hold the largest.
 std::uint16_t buffer_for(const std::string& port) {
-  const std::string_view word = "framesz=";
-  const std::size_t at = port.find(word);
-  if (!port.starts_with("net_af_packet") || at == std::string::npos) return RTE_MBUF_DEFAULT_BUF_SIZE;
-  const unsigned long frame = std::strtoul(port.c_str() + at + word.size(), nullptr, 10);
+  const auto frame = argument(port, "framesz=");
+  if (!port.starts_with("net_af_packet") || !frame) return RTE_MBUF_DEFAULT_BUF_SIZE;
   return static_cast<std::uint16_t>(
-      std::clamp<unsigned long>(frame + RTE_PKTMBUF_HEADROOM, RTE_MBUF_DEFAULT_BUF_SIZE, 32768));
+      std::clamp<unsigned long>(*frame + RTE_PKTMBUF_HEADROOM, RTE_MBUF_DEFAULT_BUF_SIZE, 32768));
+}
+
+// net_memif lends packets to its peer, which finds them by the file that huge pages lie in; without one it crashes (22.11).
+bool lends_packets(std::string_view port) {
+  return port.starts_with("net_memif") && port.find("zero-copy=yes") != std::string_view::npos;
 }
 
 unsigned megabytes(const NodeSettings& n) {
@@ -83,6 +93,8 @@ NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n, const 
   constexpr std::size_t most_cores = 64;
   if (n.cores.size() > most_cores) schema.fail("cores", fmt::format("more than {} cores", most_cores));
   if (started == nullptr) eal_ = start_eal(schema, {&n, 1});
+  if (lends_packets(n.port) && !(started == nullptr ? *eal_ : *started).huge_pages())
+    schema.fail("port", "zero-copy=yes needs huge pages, and there are none; --huge-pages on says how many");
   try {
     open(n);
   } catch (const io::Error& e) {
@@ -118,7 +130,13 @@ void NodePort::open(const NodeSettings& n) {
   request.vlan_tag = n.vlan_tag;
   const std::vector<rte_mempool*> pools(cores_, pool_);
   port_ = std::make_unique<io::EthPort>(request, pools);
-  held_ = rte_mempool_in_use_count(pool_);
+  // net_af_xdp gives back neither what lies in its fill ring nor what the kernel had still to say was sent, net_memif not
+  // what it lent to its peer (seen in 22.11): as many as the rings hold are the driver's own affair.
+  if (port_->capabilities().driver == "net_af_xdp")
+    may_keep_ =
+        rte_mempool_in_use_count(pool_) + unsigned{port_->plan().tx_descriptors} * port_->plan().queues;
+  else if (lends_packets(n.port))
+    may_keep_ = 2U * port_->plan().queues << std::min(argument(n.port, "rsize=").value_or(10), 14UL);
   steering_ = choose_steering(port_->plan(), port_->rss(), cores_, random_steering_key);
   shared_ = std::make_unique<io::SharedPort<io::EthPort>>(*port_, *steering_);
 }
@@ -126,14 +144,10 @@ void NodePort::open(const NodeSettings& n) {
 NodePort::~NodePort() = default;
 
 unsigned NodePort::close() {
-  // net_af_xdp gives back neither what lies in its fill ring nor what the kernel had still to say was sent
-  // (seen in 22.11): as many as its rings hold are its own affair.
-  const unsigned sending = unsigned{port_->plan().tx_descriptors} * port_->plan().queues;
-  const unsigned may_keep = port_->capabilities().driver == "net_af_xdp" ? held_ + sending : 0;
   shared_.reset();
   port_.reset();
   const unsigned used = rte_mempool_in_use_count(pool_);
-  const unsigned kept = std::min(used, may_keep);
+  const unsigned kept = std::min(used, may_keep_);
   if (kept != 0) fmt::print("packets that the driver keeps: {}\n", kept);
   return used - kept;
 }

@@ -57,7 +57,7 @@ class NodePort {
   io::CoreId cores_;
   std::unique_ptr<io::Eal> eal_;
   rte_mempool* pool_ = nullptr;
-  unsigned held_ = 0; // packets that the started port waits with for what it will receive
+  unsigned may_keep_ = 0; // packets that the driver does not give back when it is closed
   std::unique_ptr<io::EthPort> port_;
   std::optional<io::Steering> steering_;
   std::unique_ptr<io::SharedPort<io::EthPort>> shared_;

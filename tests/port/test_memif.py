@@ -110,6 +110,14 @@ def without_root():
     print("ok - both ends as nobody: 50 connections of 20,000 bytes", flush=True)
 
 
+def lends_on_huge_pages_only():
+    with tempfile.TemporaryDirectory(prefix="tern-memif-") as folder:
+        out = lib.run(sys.argv[1], "server", "--port", port("client", folder, **{"zero-copy": "yes"}), "--huge-pages", "off",
+                      "--ip", f"{SERVER_IP}/24", "--listen", "7", ok=False)
+        lib.check(out.returncode == 2 and "--port: zero-copy=yes needs huge pages" in out.stdout, out.stdout)
+    print("ok - zero-copy=yes without huge pages: one line, exit 2", flush=True)
+
+
 def test():
     lib.need("setpriv")
     speak("200 connections of 1000 bytes", 200, 1000)
@@ -117,6 +125,7 @@ def test():
     speak("two cores at each end", 200, 20_000, "--cores", "0,1")
     ends_leave()
     without_root()
+    lends_on_huge_pages_only()
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ TEST(EalChoice, WithEnoughHugePagesTakesThem) {
   EalSettings s;
   s.memory_mb = 300;
   const EalChoice c = choose_eal(s, {std::uint64_t{300} << 20, 2 << 20});
-  EXPECT_TRUE(c.huge && has(c, "--in-memory"));
+  EXPECT_TRUE(c.huge && has(c, "--in-memory") && has(c, "--single-file-segments"));
   EXPECT_FALSE(has(c, "--no-huge"));
   EXPECT_TRUE(c.note.empty());
   s.huge_pages = HugePages::never;
