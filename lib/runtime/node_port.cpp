@@ -50,6 +50,23 @@ bool lends_packets(std::string_view port) {
   return port.starts_with("net_memif") && port.find("zero-copy=yes") != std::string_view::npos;
 }
 
+// Of a frame that takes several buffers net_memif leaves a mark on the first; when that is used again, what lies there and
+// the next frame are one to the peer, and it reads on beyond the ring (22.11).
+void require_whole_frames(const settings::Schema& schema, const NodeSettings& n) {
+  if (!n.port.starts_with("net_memif")) return;
+  const unsigned long buffer = argument(n.port, "bsize=").value_or(2048);
+  const unsigned tags = 4U * (n.vlan.has_value() + n.service_vlan.has_value());
+  const unsigned frame =
+      RTE_ETHER_HDR_LEN + tags + std::min<unsigned>(n.mtu, RTE_ETHER_MTU); // the driver's most
+  if (buffer >= frame) return;
+  schema.fail(
+      "port",
+      fmt::format(
+          "a buffer of {} bytes (bsize) holds no frame of {}, and net_memif garbles those that take several: "
+          "bsize={}, or a smaller --mtu",
+          buffer, frame, frame));
+}
+
 unsigned megabytes(const NodeSettings& n) {
   return static_cast<unsigned>(n.packet_memory.n >> 20);
 }
@@ -95,6 +112,7 @@ NodePort::NodePort(const settings::Schema& schema, const NodeSettings& n, const 
   if (started == nullptr) eal_ = start_eal(schema, {&n, 1});
   if (lends_packets(n.port) && !(started == nullptr ? *eal_ : *started).huge_pages())
     schema.fail("port", "zero-copy=yes needs huge pages, and there are none; --huge-pages on says how many");
+  require_whole_frames(schema, n);
   try {
     open(n);
   } catch (const io::Error& e) {

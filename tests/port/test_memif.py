@@ -110,12 +110,15 @@ def without_root():
     print("ok - both ends as nobody: 50 connections of 20,000 bytes", flush=True)
 
 
-def lends_on_huge_pages_only():
+def refused_as_the_driver_would_fail():
     with tempfile.TemporaryDirectory(prefix="tern-memif-") as folder:
-        out = lib.run(sys.argv[1], "server", "--port", port("client", folder, **{"zero-copy": "yes"}), "--huge-pages", "off",
-                      "--ip", f"{SERVER_IP}/24", "--listen", "7", ok=False)
-        lib.check(out.returncode == 2 and "--port: zero-copy=yes needs huge pages" in out.stdout, out.stdout)
-    print("ok - zero-copy=yes without huge pages: one line, exit 2", flush=True)
+        for more, options, why in (({"zero-copy": "yes"}, (), "zero-copy=yes needs huge pages"),
+                                   ({"bsize": 256}, (), "a buffer of 256 bytes (bsize) holds no frame of 1514,"),
+                                   ({"bsize": 593}, ("--mtu", 576, "--vlan", 7), "a buffer of 593 bytes (bsize) holds no")):
+            out = lib.run(sys.argv[1], "server", "--port", port("client", folder, **more), "--huge-pages", "off", *options,
+                          "--ip", f"{SERVER_IP}/24", "--listen", "7", ok=False)
+            lib.check(out.returncode == 2 and f"--port: {why}" in out.stdout, out.stdout)
+    print("ok - zero-copy without huge pages, buffers that hold no frame: one line, exit 2", flush=True)
 
 
 def test():
@@ -125,7 +128,7 @@ def test():
     speak("two cores at each end", 200, 20_000, "--cores", "0,1")
     ends_leave()
     without_root()
-    lends_on_huge_pages_only()
+    refused_as_the_driver_would_fail()
 
 
 if __name__ == "__main__":
