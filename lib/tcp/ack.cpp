@@ -31,19 +31,24 @@ void react_to_ece(const Env& env, Tcb& t) {
 } // namespace
 
 // What an ACK means to a connection on which something went wrong, or that waits for more than it.
-void acknowledge_rare(const Env& env, Tcb& t, const Segment& s, bool newer, bool same_window, Instant now,
-                      Outcome& out) {
+void acknowledge_rare(const Env& env, Tcb& t, const Segment& s, bool newer, std::uint32_t wnd_before,
+                      Instant now, Outcome& out) {
   const wire::Tcp& h = s.h;
   AckInfo info{.una_before = t.snd_una};
   // On a SYN-ACK the bit only agrees to ECN (RFC 3168 §6.1.1).
   const bool ece = t.has(flag_ecn) && h.has(flag::ece) && !h.has(flag::syn);
   if (t.has(flag_backed_off)) { // whoever answers is alive, even if nothing new is acknowledged
     const bool idle = t.snd_una == t.snd_nxt;
-    if (newer || (idle && t.snd_wnd != 0)) note_progress(t);
+    const bool opened = wnd_before == 0 && t.snd_wnd != 0;
+    if (opened && !idle && !newer) { // what it refused while the window was shut goes again now
+      t.set(flag_retransmit_head);
+      out.output = true;
+    }
+    if (newer || opened || (idle && t.snd_wnd != 0)) note_progress(t);
     if (newer) doubt_black_hole(t);
-    // RFC 1122 §4.2.2.17: the connection stays open, the probes of a shut window go on backing off, and the
+    // RFC 1122 §4.2.2.17: the connection stays open, what is sent into a shut window goes on backing off, and the
     // user timeout goes on counting.
-    else if (idle)
+    else if (t.snd_wnd == 0)
       t.rtx_count = 0;
   }
   if (newer) {
@@ -57,7 +62,7 @@ void acknowledge_rare(const Env& env, Tcb& t, const Segment& s, bool newer, bool
   if (t.has(flag_has_recovery)) {
     info.sack = {h.options.sack.data(), t.has(flag_sack) ? std::size_t{h.options.sack_count} : 0};
     info.ece = ece;
-    info.pure = s.text == 0 && !h.has(flag::fin) && same_window;
+    info.pure = s.text == 0 && !h.has(flag::fin) && wnd_before == t.snd_wnd;
     if (newer) info.ts_ecr_us_rtt = echoed_rtt(env, t, echo_of(h), now);
     const AckVerdict v = t.recovery->on_ack(env, t, info, now);
     if (v.rtt_us != 0) rtt::add_sample(t, env.settings, v.rtt_us);

@@ -82,7 +82,8 @@ inline void count_divided(const Env& env, const Tcb& t, Seq una_before) {
 }
 
 // The same where something went wrong, or waits for more than the ACK (ack.cpp).
-void acknowledge_rare(const Env&, Tcb&, const Segment&, bool newer, bool same_window, Instant now, Outcome&);
+void acknowledge_rare(const Env&, Tcb&, const Segment&, bool newer, std::uint32_t wnd_before, Instant now,
+                      Outcome&);
 
 // What the two below part by.
 inline constexpr std::uint32_t rare_for_ack =
@@ -113,7 +114,7 @@ inline constexpr std::uint32_t rare_for_ack =
   const std::uint32_t wnd_before = t.snd_wnd;
   update_window(env, t, s.h.seq, s.h.ack, offered_window(t, s.h), out);
   if (t.has(rare_for_ack)) [[unlikely]]
-    return acknowledge_rare(env, t, s, newer, wnd_before == t.snd_wnd, now, out);
+    return acknowledge_rare(env, t, s, newer, wnd_before, now, out);
   acknowledge_usual(env, t, s.h.ack, newer, echo_of(s.h), now, out);
 }
 

@@ -203,7 +203,7 @@ Next next_new(const Tcb& t, bool forced) {
       t.has(flag_has_recovery) ? t.recovery->allowance(t) : (t.cwnd > out ? t.cwnd - out : 0);
   const std::uint32_t n = std::min(std::min(unsent, window), std::min(allowed, std::uint32_t{t.mss}));
   if (unsent == 0) {
-    next.fin = window != 0 || t.snd_wnd == 0; // a FIN into a closed window is its own probe
+    next.fin = window != 0; // else it is probed for, as for text
     return next;
   }
   // Sender's SWS avoidance (RFC 9293 §3.8.6.2.1) and Nagle: a full segment; or all there is with nothing

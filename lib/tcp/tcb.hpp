@@ -131,7 +131,8 @@ struct Tcb {
   std::uint32_t idle_at_ms = 0;  // keepalive, FIN-WAIT-2 of orphans, CLOSE-WAIT
   RtxTimer rtx = RtxTimer::Off;
   std::uint8_t rtx_backoff = 0;
-  std::uint8_t rtx_count = 0;  // retransmissions or probes since the peer last acknowledged anything
+  // Retransmissions or probes since the peer last acknowledged anything, or said that its window is shut.
+  std::uint8_t rtx_count = 0;
   std::uint8_t challenges = 0; // sent in the second that began at challenge_ms (RFC 5961 §7)
   std::uint32_t challenge_ms = 0;
   Seq iss;

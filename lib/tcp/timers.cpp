@@ -42,11 +42,10 @@ bool give_up(const Env& env, const Tcb& t, Instant now) {
   return true;
 }
 
-// Gives the connection up. A peer that is alive, and was only kept waiting for, is told that what it did not
-// take is lost.
-void end_by_silence(const Env& env, Tcb& t, Instant now, Outcome& out) {
-  if (t.snd_wnd == 0 && synchronized(t.state) && ownerless(t) &&
-      Duration::ms(now.ms32() - t.heard_ms) < env.settings.rto_max) {
+// Gives the connection up. A peer that holds its window shut, and answered the last try, is told that what it did not take
+// is lost.
+void end_by_silence(Tcb& t, Outcome& out) {
+  if (t.snd_wnd == 0 && t.rtx_count == 0 && synchronized(t.state) && ownerless(t)) {
     t.set(flag_abort_due);
     out.output = true;
   }
@@ -54,11 +53,7 @@ void end_by_silence(const Env& env, Tcb& t, Instant now, Outcome& out) {
 }
 
 void rto_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
-  // A peer that holds its window shut and still answers is alive: its silence is what counts, not the number
-  // of tries.
-  const bool shut = t.snd_wnd == 0 && synchronized(t.state) && !ownerless(t) &&
-                    now.ms32() - t.heard_ms < env.settings.rto_max.as_ms();
-  if (!shut && give_up(env, t, now)) return end_by_silence(env, t, now, out);
+  if (give_up(env, t, now)) return end_by_silence(t, out);
   if (!synchronized(t.state)) {
     back_off(t, now);
     t.set(flag_syn_due);
@@ -83,7 +78,7 @@ void rto_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
 void persist_fires(const Env& env, Tcb& t, Instant now, Outcome& out) {
   // RFC 1122 §4.2.2.17: as long as the peer answers the probes the connection stays open, however long that
   // takes.
-  if (give_up(env, t, now)) return end_by_silence(env, t, now, out);
+  if (give_up(env, t, now)) return end_by_silence(t, out);
   back_off(t, now);
   t.set(flag_probe_due);
   out.output = true;

@@ -19,6 +19,22 @@ void open(Rig& r, const wire::TcpOptions& options, std::uint16_t window) {
   ASSERT_EQ(r.tcb.state, State::Established);
 }
 
+void open_bulk(Rig& r, bool sack) {
+  r.settings.sack = sack;
+  wire::TcpOptions o;
+  o.has = static_cast<std::uint8_t>(wire::TcpOptions::mss_bit |
+                                    (sack ? wire::TcpOptions::sack_permitted_bit : 0));
+  o.mss = 1460;
+  open(r, o);
+}
+
+void hears(Rig& r, std::uint32_t upto, const std::vector<Held>& held, std::uint16_t window) {
+  const Seq from = our_iss + 1;
+  wire::Tcp h = header(flag::ack, r.tcb.rcv_nxt, from + upto, window);
+  for (const Held& b : held) h.options.sack[h.options.sack_count++] = {from + b.from, from + b.to};
+  r.arrives(h, 0);
+}
+
 namespace {
 
 void close(Rig& r) {

@@ -191,6 +191,16 @@ void say(Rig&, std::uint32_t n);
 void open_active(Rig&); // → SYN-SENT
 // … and → ESTABLISHED, by a SYN-ACK that comes 10 ms later.
 void open(Rig&, const wire::TcpOptions& = {}, std::uint16_t window = 65'535);
+// … where both sides have SACK, if asked for, and the peer takes 1460 bytes in a segment.
+void open_bulk(Rig&, bool sack);
+
+// Bytes of our stream, from its first.
+struct Held {
+  std::uint32_t from;
+  std::uint32_t to;
+};
+// The peer acknowledges our text up to `upto`, and reports what it holds, a duplicate first.
+void hears(Rig&, std::uint32_t upto, const std::vector<Held>& held = {}, std::uint16_t window = 65'535);
 
 // Brings the connection into `state` as its life would: what was sent lies around the wrap-around, and where
 // the state lets something be outstanding, 200 bytes (and the FIN) are.

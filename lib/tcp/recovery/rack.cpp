@@ -17,8 +17,9 @@ void Rack::learn(const Delivered& d) {
   if (d.bytes == 0) return;
   if (d.any_time) {
     const std::uint32_t age = d.now_us - d.newest_sent_us;
-    if (!d.newest_again) take_rtt(age, d.now_us);                                  // step 1; Karn
-    if (!started_ || sent_after(d.newest_sent_us, d.newest_end, sent_us_, end_)) { // step 2
+    if (!d.newest_again) take_rtt(age, d.now_us);                                // step 1; Karn
+    if (!timed_ || sent_after(d.newest_sent_us, d.newest_end, sent_us_, end_)) { // step 2
+      timed_ = true;
       sent_us_ = d.newest_sent_us;
       end_ = d.newest_end;
       rtt_us_ = age;

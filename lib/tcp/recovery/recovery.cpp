@@ -78,7 +78,10 @@ void Recovery::on_transmit(const Env& env, Tcb& t, SendRange range, bool again, 
     }
     if (phase_ == Phase::Fast) env.count(Counter::retransmit_fast);
   } else {
-    if (t.outstanding() == range.length) restart_after_idle(env, t, now);
+    if (t.outstanding() == range.length) {
+      restart_after_idle(env, t, now);
+      rack_.forget_times(); // while a window was shut, the clock may have gone round
+    }
     cover_gap(env, t, range.seq, now);
     if (!log_.append(env.side.tx_log, range.seq, range.length, t.mss, now.us32(), slice_us(t)))
       env.count(Counter::no_tx_log);
@@ -160,7 +163,8 @@ void Recovery::on_rto(const Env& env, Tcb& t, Instant now) {
   // The peer said it held the very byte it still asks for: it has dropped what it held (RFC 2018 §8).
   if (log_.front_is_sacked()) log_.forget_sacked();
   // F-RTO goes on when the head's retransmission was not answered either; anything else ends it.
-  if (phase_ != Phase::Loss || t.rtx_count == 0 || frto_ != Frto::HeadSent) frto_ = Frto::Off;
+  const bool first = t.rtx_backoff == 0; // since anything was acknowledged
+  if (phase_ != Phase::Loss || first || frto_ != Frto::HeadSent) frto_ = Frto::Off;
   if (phase_ == Phase::Open || phase_ == Phase::Reduced) {
     save_undo(t);
     frto_ = Frto::HeadSent;
@@ -168,7 +172,7 @@ void Recovery::on_rto(const Env& env, Tcb& t, Instant now) {
     undo_valid_ = false;
   }
   // RFC 5681 §3.1: the reduction is made once for what was in flight, not once for each time-out.
-  if (phase_ == Phase::Open || (phase_ == Phase::Loss && t.rtx_count == 0)) reduce(env, t);
+  if (phase_ == Phase::Open || (phase_ == Phase::Loss && first)) reduce(env, t);
   cubic_.on_timeout();
   log_.mark_all_lost();
   reno_sacked_ = 0;
@@ -177,13 +181,14 @@ void Recovery::on_rto(const Env& env, Tcb& t, Instant now) {
   recover_ = t.recover = t.snd_nxt;
   t.cwnd = t.mss;
   rack_deadline_us_ = 0;
+  rack_.forget_times(); // what leaves now is measured afresh
   tlp_active_ = tlp_credit_ = false;
   if (log_.empty()) t.set(flag_retransmit_head); // without a log: the head, then what the ACKs ask for
 }
 
 RackFinding Recovery::mark_by_rack(const Tcb& t, Instant now) {
   rack_deadline_us_ = 0;
-  if (!t.has(flag_sack) || !rack_.started() || log_.empty()) return {};
+  if (!t.has(flag_sack) || !rack_.timed() || log_.empty()) return {};
   const bool eager = in_recovery() || log_.sacked() > (Rack::dup_threshold - 1) * t.mss;
   const RackFinding f = log_.mark_lost(rack_.rule(rtt::smoothed_us(t), eager, now.us32()));
   if (f.wait_us != 0) {
