@@ -62,7 +62,8 @@ void acknowledge_rare(const Env& env, Tcb& t, const Segment& s, bool newer, std:
   if (t.has(flag_has_recovery)) {
     info.sack = {h.options.sack.data(), t.has(flag_sack) ? std::size_t{h.options.sack_count} : 0};
     info.ece = ece;
-    info.pure = s.text == 0 && !h.has(flag::fin) && wnd_before == t.snd_wnd;
+    if (h.ack.before(info.una_before)) info.behind = info.una_before.since(h.ack);
+    info.pure = s.len() == 0 && !s.shortened && wnd_before == t.snd_wnd && info.behind == 0;
     if (newer) info.ts_ecr_us_rtt = echoed_rtt(env, t, echo_of(h), now);
     const AckVerdict v = t.recovery->on_ack(env, t, info, now);
     if (v.rtt_us != 0) rtt::add_sample(t, env.settings, v.rtt_us);

@@ -125,7 +125,8 @@ inline void derive_mss(Tcb& t) {
   t.mss = static_cast<std::uint16_t>(std::max<std::uint32_t>(most, least_mss) - options);
 }
 
-// ---- The recovery record goes back to its pool.
+// ---- The recovery record comes from its pool, if there is one to be had (output.cpp), and goes back.
+void take_recovery_record(const Env&, Tcb&, Instant now);
 void give_back_recovery(const Env&, Tcb&);
 
 // ---- Black holes (black_hole.cpp).

@@ -216,12 +216,6 @@ Next next_new(const Tcb& t, bool forced) {
   return next;
 }
 
-void take_recovery_record(const Env& env, Tcb& t, Instant now) {
-  if (env.side.recovery != nullptr) t.recovery = env.side.recovery->take(env.settings, t, now);
-  if (t.recovery == nullptr) return env.count(Counter::no_recovery_record);
-  t.set(flag_has_recovery);
-}
-
 bool send_new(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   bool forced = t.has(flag_probe_due) && t.outstanding() == 0;
   for (;;) {
@@ -295,6 +289,12 @@ bool push_predicted(const Env& env, Tcb& t, const Prediction& p, Instant now, Tx
 }
 
 } // namespace
+
+void detail::take_recovery_record(const Env& env, Tcb& t, Instant now) {
+  if (env.side.recovery != nullptr) t.recovery = env.side.recovery->take(env.settings, t, now);
+  if (t.recovery == nullptr) return env.count(Counter::no_recovery_record);
+  t.set(flag_has_recovery);
+}
 
 bool output_by_steps(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
   if (t.has(flag_abort_due)) return burst.full() || !emit_reset(env, t, now, burst);

@@ -50,6 +50,7 @@ struct Segment {
   Packet* payload = nullptr;
   std::uint32_t text = 0; // payload bytes
   bool ce = false;        // ECN: congestion experienced
+  bool shortened = false; // without_text()
 
   // SEG.LEN: counts SYN and FIN.
   [[nodiscard]] std::uint32_t len() const {
@@ -62,7 +63,7 @@ struct Segment {
 [[nodiscard]] inline Segment without_text(const Segment& s, wire::Tcp& h) {
   h = s.h;
   h.flags &= static_cast<std::uint8_t>(~(wire::tcp_flag::fin | wire::tcp_flag::psh));
-  return {.h = h, .ce = s.ce};
+  return {.h = h, .ce = s.ce, .shortened = true};
 }
 
 // What a connection's user must learn. Several can come at once; they are told in this order.

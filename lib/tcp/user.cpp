@@ -180,6 +180,8 @@ void path_mtu_reduced(const Env& env, Tcb& t, Seq quoted, std::uint16_t mtu_mss,
   t.hole = BlackHole::None; // what was silence has spoken
   derive_mss(t);
   if (!synchronized(t.state)) return;
+  // One segment becomes several: what comes behind its head is remembered there.
+  if (!t.has(flag_has_recovery)) take_recovery_record(env, t, now);
   if (t.has(flag_has_recovery))
     t.recovery->on_path_mtu(env, t, now);
   else

@@ -55,13 +55,15 @@ AckVerdict Recovery::on_ack(const Env& env, Tcb& t, const AckInfo& info, Instant
   return v;
 }
 
-// RFC 2018, 2883. A block must name something in flight; the first may report a duplicate instead.
+// RFC 2018, 2883. A block must name something in flight; the first may report a duplicate instead: what lies below the
+// ACK of its own segment, which others may have overtaken on their way.
 void Recovery::read_sack(const Env& env, Tcb& t, const AckInfo& info, Ack& a) {
+  const Seq own_ack = t.snd_una - info.behind;
   for (std::size_t i = 0; i < info.sack.size(); ++i) {
     const wire::SackBlock& b = info.sack[i];
     if (!b.left.before(b.right)) continue;
     if (i == 0) {
-      const bool below = b.right.at_or_before(t.snd_una);
+      const bool below = b.right.at_or_before(own_ack);
       const bool inside = info.sack.size() > 1 && b.left.at_or_after(info.sack[1].left) &&
                           b.right.at_or_before(info.sack[1].right);
       if (below || inside) {
@@ -134,7 +136,8 @@ void Recovery::end_probe(const Env& env, Tcb& t, const AckInfo& info, const Ack&
 bool Recovery::was_spurious(const Tcb& t, const AckInfo& info, const Ack& a, Instant now) {
   if (!undo_valid_ || !undo_sent_) return false;
   if (a.dsack && undo_left_ == 0) return true;
-  if (in_recovery() && a.advanced && info.ts_ecr_us_rtt) {
+  // An ACK that falls short of it may be one that others overtook, and says nothing.
+  if (in_recovery() && a.advanced && info.ts_ecr_us_rtt && t.snd_una.at_or_after(undo_end_)) {
     // Both clocks are of whole milliseconds, and an echo of the present one is reported as 1 ms old.
     const std::uint32_t left_ms = now.ms32() - *info.ts_ecr_us_rtt / 1000;
     if (static_cast<std::int32_t>(left_ms + 1 - undo_ms_) < 0) return true;
@@ -146,10 +149,8 @@ bool Recovery::was_spurious(const Tcb& t, const AckInfo& info, const Ack& a, Ins
 
 void Recovery::continue_frto(const Tcb& t, const Ack& a) {
   if (frto_ == Frto::Off || (a.delivered == 0 && !a.duplicate && !a.advanced)) return;
-  const Seq edge = t.snd_una + t.snd_wnd;
-  const bool new_text = t.unsent() != 0 && edge.after(t.snd_nxt);
-  // §3.1 step 2b: the head alone was acknowledged; new text tells more than a retransmission would.
-  frto_ = frto_ == Frto::HeadSent && a.advanced && new_text ? Frto::NewSent : Frto::Off;
+  // §2.1 step 2b: the head alone was acknowledged; new text, if it may leave, tells more than a retransmission would.
+  frto_ = frto_ == Frto::HeadSent && a.advanced && new_text_may_leave(t) ? Frto::NewSent : Frto::Off;
 }
 
 void Recovery::leave_phase(const Env&, Tcb& t, const Ack&) {
@@ -238,7 +239,7 @@ void Recovery::save_undo(const Tcb& t) {
   undo_ssthresh_ = t.ssthresh;
   undo_cubic_ = cubic_.save();
   undo_marker_ = t.snd_una;
-  undo_left_ = 0;
+  undo_left_ = tlp_active_ && tlp_again_ ? 1 : 0; // the probe's copy is on its way, and its D-SACK with it
   undo_sent_ = false;
   undo_valid_ = true;
 }

@@ -72,7 +72,10 @@ void Recovery::on_transmit(const Env& env, Tcb& t, SendRange range, bool again, 
     if (!log_.retransmitted(env.side.tx_log, range.seq, range.seq + range.length, now.us32()))
       env.count(Counter::no_tx_log);
     if (undo_valid_ && in_recovery()) {
-      if (!undo_sent_) undo_ms_ = now.ms32();
+      if (!undo_sent_) {
+        undo_ms_ = now.ms32();
+        undo_end_ = range.seq + range.length;
+      }
       undo_sent_ = true;
       if (undo_left_ != 0xffff) ++undo_left_;
     }
@@ -141,11 +144,25 @@ std::uint32_t Recovery::probe_timeout_us(const Tcb& t) const {
   return t.outstanding() <= t.mss ? pto + worst_delayed_ack_us : pto;
 }
 
-SendRange Recovery::tail_probe(const Tcb& t) const {
-  if (t.outstanding() == 0) return {};
+namespace {
+std::uint32_t open_window(const Tcb& t) {
   const Seq edge = t.snd_una + t.snd_wnd;
-  const bool window = edge.after(t.snd_nxt) && edge.since(t.snd_nxt) >= t.mss;
-  if (t.unsent() >= t.mss && window) return {}; // a whole new segment probes as well, and is not wasted
+  return edge.after(t.snd_nxt) ? edge.since(t.snd_nxt) : 0;
+}
+} // namespace
+
+// A whole segment, which waits for nothing.
+bool Recovery::new_segment_may_leave(const Tcb& t) {
+  return std::min(t.unsent(), open_window(t)) >= t.mss;
+}
+// That, or all there is, where neither Nagle nor the window has it wait.
+bool Recovery::new_text_may_leave(const Tcb& t) {
+  const bool waits = !t.has(flag_no_delay) && !t.has(flag_fin_queued);
+  return new_segment_may_leave(t) || (t.unsent() != 0 && !waits && t.unsent() <= open_window(t));
+}
+
+SendRange Recovery::tail_probe(const Tcb& t) const {
+  if (t.outstanding() == 0 || new_segment_may_leave(t)) return {}; // it probes as well, and is not wasted
   const std::uint32_t length = std::min<std::uint32_t>(t.outstanding(), t.mss);
   return {t.snd_nxt - length, length};
 }
@@ -207,8 +224,10 @@ void Recovery::on_rack_timer(const Env& env, Tcb& t, Instant now) {
 // ---- Other events.
 
 void Recovery::on_path_mtu(const Env& env, Tcb& t, Instant now) {
+  const bool unknown = log_.empty();
   cover_gap(env, t, t.snd_nxt, now);
   log_.mark_longer_lost(t.mss);
+  if (unknown) log_.mark_all_lost(); // of what size it was nobody noted
   if (log_.empty()) t.set(flag_retransmit_head);
 }
 

@@ -27,7 +27,8 @@ struct AckInfo {
   std::uint32_t acked = 0;               // bytes newly acknowledged in sequence (FIN counted)
   std::span<const wire::SackBlock> sack; // as received; D-SACK block first if there is one (RFC 2883)
   bool ece = false;                      // ECN echo
-  bool pure = false;                     // no text, no window change: may be a duplicate ACK (RFC 5681 §2)
+  bool pure = false;        // no text, no window change, not old: may be a duplicate ACK (RFC 5681 §2)
+  std::uint32_t behind = 0; // how far below snd.una the segment's own ACK lies: others overtook it
   std::optional<std::uint32_t> ts_ecr_us_rtt; // RTT by timestamp echo, when it may be used
 };
 
@@ -140,6 +141,8 @@ class Recovery {
   void cover_gap(const Env&, Tcb&, Seq upto, Instant now);
   void take_over(const Env&, Tcb&, SendRange, Instant now);
   [[nodiscard]] RackFinding mark_by_rack(const Tcb&, Instant now);
+  [[nodiscard]] static bool new_segment_may_leave(const Tcb&);
+  [[nodiscard]] static bool new_text_may_leave(const Tcb&);
   [[nodiscard]] std::uint32_t held(const Tcb&) const; // bytes that the peer has above snd.una
 
   TxLog log_;
@@ -153,6 +156,7 @@ class Recovery {
   std::uint32_t undo_cwnd_ = 0;
   std::uint32_t undo_ssthresh_ = 0;
   std::uint32_t undo_ms_ = 0;   // when the first retransmission left (Eifel detection, RFC 3522)
+  Seq undo_end_;                // and its right edge
   Seq undo_marker_;             // snd.una when it began
   std::uint16_t undo_left_ = 0; // retransmissions that no D-SACK has answered yet
 

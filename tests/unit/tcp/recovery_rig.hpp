@@ -40,6 +40,9 @@ class Rig {
   std::function<std::int64_t(std::uint32_t segment, unsigned nth)> extra_us = [](std::uint32_t, unsigned) {
     return std::int64_t{0};
   };
+  std::function<std::int64_t(std::uint32_t ack_number)> ack_extra_us = [](std::uint32_t) {
+    return std::int64_t{0};
+  };
   std::function<bool(std::uint32_t ack_number)> ack_lost = [](std::uint32_t) { return false; };
   std::function<bool(std::uint32_t segment)> marked_ce = [](std::uint32_t) { return false; };
 
@@ -164,23 +167,26 @@ class Rig {
     if (dup) blocks.push_back(*dup);
     for (auto& f : found)
       if (blocks.size() < 3) blocks.push_back(f.second);
-    if (ack_lost(ack_number_++)) return;
+    const std::uint32_t number = ack_number_++;
+    if (ack_lost(number)) return;
     const Seq ack = base_ + rcv_next_ * mss;
-    events_.emplace(now_us_ + one_way_us,
+    events_.emplace(now_us_ + one_way_us + ack_extra_us(number),
                     [this, ack, blocks, ce, ecr = *echo_] { take_ack(ack, blocks, ce, ecr); });
   }
 
   // ---- The sender, as the engine drives Recovery.
   void take_ack(Seq ack, const std::vector<wire::SackBlock>& blocks, bool ece, std::uint32_t ecr) {
-    if (ack.before(t.snd_una)) return;
     AckInfo info{.una_before = t.snd_una};
-    info.acked = ack.since(t.snd_una);
+    if (ack.before(t.snd_una))
+      info.behind = t.snd_una.since(ack);
+    else
+      info.acked = ack.since(t.snd_una);
     if (t.has(flag_sack)) info.sack = blocks;
     info.ece = ece && t.has(flag_ecn);
-    info.pure = true;
+    info.pure = info.behind == 0;
     const bool newer = info.acked != 0;
     if (newer && t.has(flag_timestamps)) info.ts_ecr_us_rtt = std::max(now().ms32() - ecr, 1U) * 1000;
-    t.snd_una = ack;
+    t.snd_una += info.acked;
     if (newer) {
       t.rtx_backoff = t.rtx_count = 0;
       t.clear(flag_timing);
