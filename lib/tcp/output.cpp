@@ -109,7 +109,6 @@ bool emit(const Env& env, Tcb& t, Seq seq, std::uint32_t text, std::uint8_t flag
   constexpr std::uint32_t acked = flag_ack_now | flag_ack_delayed;
   t.clear(with_sack || !owes_sack(t) ? acked : std::uint32_t{flag_ack_delayed});
   t.ack_at_ms = 0;
-  t.unacked_segments = 0;
   t.last_ack_sent = t.rcv_nxt;
   return true;
 }

@@ -234,7 +234,6 @@ struct Prediction {
   h.stamped = t.has(flag_timestamps);
   h.stamp = {now.ms32() + t.ts_offset, t.ts_recent};
   t.ack_at_ms = 0;
-  t.unacked_segments = 0;
   t.last_ack_sent = h.ack;
   std::uint32_t flags = t.flags & ~(flag_ack_now | flag_ack_delayed);
   if (waiting) {

@@ -114,10 +114,9 @@ struct Tcb {
   std::uint32_t ack_at_ms = 0;
   std::uint32_t rcv_limit = 0; // receive buffer: bytes the window may promise
   std::uint32_t rcv_held = 0;  // bytes handed to the user and not yet released: they keep the window down
-  std::uint16_t rcv_mss = 536; // the peer's segment size as we see it: "every second full segment"
+  std::uint16_t rcv_mss = 536; // the peer's segment size as we see it: more than one is answered at once
   std::uint8_t quick_acks = 0; // so many ACKs are not delayed
-  std::uint8_t unacked_segments = 0; // full segments since the last ACK
-  Piece first;                       // the send queue's head
+  Piece first;                 // the send queue's head
   // ---- line 2
   Recovery* recovery = nullptr;     // flag_has_recovery
   Reassembly* reassembly = nullptr; // flag_has_reassembly

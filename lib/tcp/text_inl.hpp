@@ -10,13 +10,16 @@
 
 namespace tern::tcp::detail {
 
+// `text` has come, and rcv.nxt is behind it.
 inline void owe_ack(const Env& env, Tcb& t, std::uint32_t text, Instant now, Outcome& out) {
-  // RFC 1122 §4.2.3.2: at least every second full segment. Large receives (LRO) count as several: no segment is
-  // larger than our path lets it be.
-  if (text > t.rcv_mss) t.rcv_mss = static_cast<std::uint16_t>(std::min<std::uint32_t>(text, t.path_mss));
-  if (text >= t.rcv_mss)
-    t.unacked_segments = static_cast<std::uint8_t>(t.unacked_segments + (text >= 2U * t.rcv_mss ? 2 : 1));
-  if (!env.settings.delayed_ack || t.unacked_segments >= 2) return ack_now(t, out);
+  // Large receives (LRO) are several segments: none is larger than our path lets it be.
+  if (text > t.rcv_mss) {
+    const std::uint32_t most = t.path_mss - (t.has(flag_timestamps) ? timestamp_bytes : 0);
+    t.rcv_mss = static_cast<std::uint16_t>(std::max<std::uint32_t>(t.rcv_mss, std::min(text, most)));
+  }
+  // RFC 1122 §4.2.3.2: at least every second full segment, counted in bytes (RFC 5681 §4.2), as Linux: whoever's
+  // segments are smaller than the largest we saw is answered as often.
+  if (!env.settings.delayed_ack || t.rcv_nxt.since(t.last_ack_sent) > t.rcv_mss) return ack_now(t, out);
   if (t.quick_acks != 0) {
     --t.quick_acks;
     return ack_now(t, out);

@@ -131,6 +131,59 @@ TEST(DelayedAck, QuickAtFirstThenEverySecondFullSegmentAndNoneAfter40Ms) { // RF
   EXPECT_EQ(r.sent.size(), 1u);
 }
 
+// How many of `n` such segments are answered at once.
+int answered(Rig& r, int n, std::uint32_t text) {
+  int acks = 0;
+  for (int i = 0; i < n; ++i) {
+    wire::Tcp h = segment(r);
+    if (r.tcb.has(tcp::flag_timestamps)) {
+      h.options.has = O::timestamps_bit;
+      h.options.ts_val = r.tcb.ts_recent;
+      h.options.ts_ecr = r.now.ms32();
+    }
+    r.arrives(h, text);
+    acks += !r.sent.empty();
+  }
+  return acks;
+}
+
+// RFC 5681 §4.2: at least every two segments' worth, also where they became smaller than they were.
+TEST(DelayedAck, EverySecondSegmentIsAnsweredWhateverTheirSize) {
+  for (const std::uint32_t first : {1460u, 1388u, 536u, 500u}) {
+    for (const std::uint32_t then : {1388u, 1000u}) {
+      Rig r;
+      open(r);
+      r.tcb.quick_acks = 0;
+      answered(r, 2, first);
+      EXPECT_EQ(answered(r, 18, then), 9) << first << ' ' << then;
+    }
+  }
+}
+
+TEST(DelayedAck, SmallSegmentsAreAnsweredOnceASegmentsWorth) {
+  Rig r;
+  open(r);
+  r.tcb.quick_acks = 0;
+  EXPECT_EQ(answered(r, 30, 500), 15);
+  EXPECT_EQ(answered(r, 30, 100), 5); // each sixth is more than 536 bytes
+}
+
+// A large receive shows no larger segment than what stamped ones can be.
+TEST(DelayedAck, LargeReceiveDoesNotHideStampedSegments) {
+  tcp::Settings s = Rig::plain_settings();
+  s.timestamps = true;
+  Rig r{s};
+  wire::TcpOptions o;
+  o.has = O::timestamps_bit;
+  o.ts_val = 5;
+  o.ts_ecr = r.now.ms32();
+  open(r, o);
+  ASSERT_TRUE(r.tcb.has(tcp::flag_timestamps));
+  r.tcb.quick_acks = 0;
+  EXPECT_EQ(answered(r, 1, 1900), 1); // two in one
+  EXPECT_EQ(answered(r, 20, 1448), 10);
+}
+
 TEST(DelayedAck, TextCarriesTheAckThatIsOwed) {
   Rig r;
   open(r);
