@@ -107,6 +107,9 @@ inline void ack_now(Tcb& t, Outcome& out) {
 // RFC 5961 §7: a challenge ACK, limited per connection.
 void challenge(const Env&, Tcb&, Instant now, Outcome&);
 
+// What a window can say without a scale (RFC 7323 §2.3).
+inline constexpr std::uint32_t widest_unscaled = 65'535;
+
 // What a segment says its sender can take. RFC 7323 §2.2: never scaled on a SYN, the SYN-ACK's included.
 [[nodiscard]] inline std::uint32_t offered_window(const Tcb& t, const wire::Tcp& h) {
   return h.has(flag::syn) ? h.window : std::uint32_t{h.window} << t.snd_scale;

@@ -36,7 +36,10 @@ namespace tern::tcp::detail {
   t.peer_mss = std::max(hs.peer_mss, least_mss);
   t.snd_scale = hs.snd_scale & 15;
   t.rcv_scale = hs.rcv_scale & 15;
-  if (hs.scaled) t.set(flag_scaled);
+  if (hs.scaled)
+    t.set(flag_scaled);
+  else
+    t.rcv_limit = std::min(t.rcv_limit, widest_unscaled);
   if (hs.sack) t.set(flag_sack);
   if (hs.ecn) t.set(flag_ecn);
   if (hs.timestamps) {
@@ -69,6 +72,8 @@ namespace tern::tcp::detail {
     t.set(flag_scaled);
     t.snd_scale = std::min<std::uint8_t>(o.wscale, 14) & 15; // RFC 7323 §2.3
     t.rcv_scale = own_scale(s) & 15;
+  } else {
+    t.rcv_limit = std::min(t.rcv_limit, widest_unscaled);
   }
   if (s.sack && (o.has & O::sack_permitted_bit) != 0) t.set(flag_sack);
   if (s.timestamps && o.has_timestamps()) {

@@ -74,6 +74,7 @@ Reassembly* record(const Env& env, Tcb& t) {
 }
 
 void note_duplicate(Tcb& t, Seq left, Seq right) {
+  if (!t.has(flag_sack)) return;
   t.set(flag_dsack);
   t.dsack_left = left;
   t.dsack_right = right;

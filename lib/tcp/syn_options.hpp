@@ -17,6 +17,8 @@ inline constexpr std::uint16_t least_mss = 88; // an absurd MSS makes absurd wor
 }
 
 struct SynOptions {
+  // Differs: RFC 9293 §3.7.1 would have 1220 assumed over IPv6 where no option came. The engine does not know the
+  // family, and 536 fits both.
   std::uint16_t peer_mss = 536;
   std::uint8_t snd_scale = 0;
   bool scaled = false;

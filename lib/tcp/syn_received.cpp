@@ -48,12 +48,24 @@ SynVerdict challenge(const Env& env, SynRecord& r, Instant now, wire::Tcp& reply
   return SynVerdict::Reply;
 }
 
+// A client whose SYN goes unanswered may try again with fewer options (BSD), or without ECN (RFC 3168 §6.1.1.1). What it
+// left out once stays out: its first SYN may still come. Whoever forges this knows the client's ISN.
+void agree_on_less(const Settings& settings, SynRecord& r, const wire::Tcp& syn) {
+  const SynOptions a = agree(settings, syn);
+  r.scaled &= a.scaled;
+  if (r.scaled == 0) r.snd_scale = 0;
+  r.sack &= a.sack;
+  r.timestamps &= a.timestamps;
+  r.ecn &= a.ecn;
+}
+
 // The peer's own SYN again: our SYN-ACK was lost, or is late. The timer goes on as it was.
 SynVerdict same_syn_again(const Env& env, SynRecord& r, const Segment& s, std::uint16_t mtu_mss, Instant now,
                           wire::Tcp& reply) {
   env.count(Counter::syn_duplicate);
   if (!may_answer(env, r, now)) return SynVerdict::Drop;
-  if (r.timestamps != 0 && s.h.options.has_timestamps()) r.ts_recent = s.h.options.ts_val; // RFC 7323 §4.3
+  agree_on_less(env.settings, r, s.h);
+  if (r.timestamps != 0) r.ts_recent = s.h.options.ts_val; // RFC 7323 §4.3
   r.resent = 1;
   env.count(Counter::retransmit_syn_ack);
   reply = syn_ack(env.settings, r, mtu_mss, now);

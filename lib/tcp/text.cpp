@@ -92,7 +92,6 @@ bool seventh_take_text(const Env& env, Tcb& t, const Segment& s, Instant now, Ou
   }
   if (t.has(flag_orphan) && !t.has(flag_drains) && s.text != 0 && (s.h.seq + s.text).after(t.rcv_nxt)) {
     // RFC 1122 §4.2.2.13: text for a user who is gone is lost, so say so.
-    env.count(Counter::reset_out);
     t.set(flag_abort_due);
     out.output = true;
     return finish(t, CloseReason::Reset, out), false;

@@ -155,5 +155,15 @@ TEST(Ecn, EchoIsAnsweredByLessAndByCwr) {
   EXPECT_LE(r.tcb.ssthresh, before * 7 / 10 + mss);
 }
 
+TEST(FinWait2, TextForNobodyIsAnsweredByOneReset) { // RFC 1122 §4.2.2.13
+  Rig r;
+  enter(r, State::FinWait2);
+  r.user([&] { tcp::orphan(r.env(), r.tcb, tcp::Farewell::Reset, r.now, r.outcome); });
+  r.arrives(r.tcb.rcv_nxt, flag::ack, r.tcb.snd_una, 100);
+  ASSERT_EQ(r.sent.size(), 1u);
+  EXPECT_TRUE(r.sent[0].h.has(flag::rst));
+  EXPECT_EQ(r.counters.get(tcp::Counter::reset_out), 1u);
+}
+
 } // namespace life_test
 } // namespace tern::rfc

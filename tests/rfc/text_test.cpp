@@ -97,6 +97,23 @@ TEST(SillyWindow, ReceiverOpensItsWindowInStepsWorthASegment) {
   EXPECT_EQ(r.tcb.rcv_adv, edge + 500);
 }
 
+// A buffer beyond what a window without a scale can say is no reason to tell of each byte that was read.
+TEST(SillyWindow, UnscaledWindowIsNotToldOfForEachRead) {
+  for (const bool offered : {true, false}) {
+    tcp::Settings s = Rig::plain_settings();
+    s.receive_buffer = 1 << 20;
+    s.window_scale = offered; // and the peer has none
+    Rig r{s};
+    open(r);
+    EXPECT_EQ(r.tcb.rcv_limit, 65'535u);
+    r.tcb.quick_acks = 0;
+    for (int i = 0; i < 5; ++i) {
+      r.arrives(segment(r), 100);
+      EXPECT_TRUE(r.sent.empty()) << i;
+    }
+  }
+}
+
 TEST(InitialWindow, IsTenSegments) { // RFC 6928
   Rig r;
   open(r);
@@ -343,6 +360,16 @@ TEST_F(WithSack, TextThatComesTwiceIsReportedOnce) { // RFC 2883 §4
   EXPECT_EQ(arrives(100, 10), (Blocks{{100, 110}}));
   EXPECT_EQ(arrives(100, 10), (Blocks{{100, 110}, {100, 110}})); // the duplicate, then what it lies in
   EXPECT_EQ(arrives(200, 10), (Blocks{{200, 210}, {100, 110}}));
+}
+
+TEST(WithoutSack, TextThatComesTwiceIsNotNoted) {
+  Rig r;
+  open(r);
+  const wire::Tcp h = header(flag::ack, r.tcb.rcv_nxt + 100, r.tcb.snd_una);
+  r.arrives(h, 10);
+  r.arrives(h, 10);
+  EXPECT_EQ(r.counters.get(tcp::Counter::duplicate_in), 1u);
+  EXPECT_FALSE(r.tcb.has(tcp::flag_dsack));
 }
 
 TEST(Ecn, MarksAreEchoedUntilTheSenderSaysThatItSlowedDown) { // RFC 3168 §6.1.3

@@ -110,6 +110,27 @@ TEST_F(SynReceived, AckWithoutTheAgreedTimestampCompletes) { // as Linux
   EXPECT_EQ(arrives(header(flag::ack, irs + 1, iss + 1)), SynVerdict::Complete);
 }
 
+// Some clients try without options, or without ECN (RFC 3168 §6.1.1.1), when a SYN with them is not answered.
+TEST_F(SynReceived, SynAgainWithFewerOptionsAgreesOnFewer) {
+  settings.ecn = true;
+  wire::Tcp syn = full_syn();
+  syn.flags |= flag::ece | flag::cwr;
+  record = make(syn);
+  EXPECT_EQ(arrives(full_syn()), SynVerdict::Reply);
+  EXPECT_EQ(reply.flags, flag::syn | flag::ack);
+  EXPECT_TRUE(handshake_of(settings, record).sack);
+  wire::Tcp bare = full_syn();
+  bare.options = {};
+  EXPECT_EQ(arrives(bare), SynVerdict::Reply);
+  EXPECT_EQ(reply.options.has, wire::TcpOptions::mss_bit);
+  EXPECT_EQ(arrives(full_syn()), SynVerdict::Reply); // the first, late: what was taken back does not return
+  const Handshake hs = handshake_of(settings, record);
+  EXPECT_FALSE(hs.scaled || hs.sack || hs.timestamps || hs.ecn);
+  EXPECT_EQ(hs.snd_scale, 0);
+  EXPECT_EQ(hs.rcv_scale, 0);
+  EXPECT_EQ(hs.peer_mss, 1460); // of a segment's size there is no need to be sure
+}
+
 TEST_F(SynReceived, AckForAFullListenerIsDroppedAndTheRecordStays) {
   EXPECT_EQ(arrives(ack(), 100, false), SynVerdict::Drop);
   EXPECT_EQ(count(Counter::accept_queue_full), 1U);
