@@ -46,7 +46,8 @@ void Network::arp(const Packet& p, const Classified& c, Instant now) {
     if (for_us) {
       if (m.sender_ip.host() != 0)
         learn_from_request(Ip{m.sender_ip}, m.sender_mac, now); // 0: a probe (RFC 5227 §2.1.1)
-      return send_arp(Arp::reply, m.target_ip, m.sender_ip, m.sender_mac, m.sender_mac);
+      send_arp(Arp::reply, m.target_ip, m.sender_ip, m.sender_mac, m.sender_mac);
+      return;
     }
   } else {
     heard(NetCounter::arp_replies_in);
@@ -92,19 +93,26 @@ void Network::advertised(wire::Neighbour m, const Packet& p, const Classified& c
   learn(*n, m.link_layer, m.solicited, now);
 }
 
-void Network::solicit(Neighbour& n) {
-  ++n.solicits;
+bool Network::solicit(Neighbour& n) {
+  if (outbox_.full()) return false;
   const bool unicast = n.state == NeighbourState::probing;
   const auto from = self_.source_for(n.ip);
-  if (!from) return;
-  if (n.ip.is_v4())
-    return send_arp(Arp::request, from->v4(), n.ip.v4(), Mac{}, unicast ? n.mac : broadcast_mac);
+  bool asked = true; // or nobody of us could
+  if (from && n.ip.is_v4())
+    asked = send_arp(Arp::request, from->v4(), n.ip.v4(), Mac{}, unicast ? n.mac : broadcast_mac);
+  else if (from)
+    asked = solicit_nd(n, *from, unicast);
+  if (asked) ++n.solicits;
+  return asked;
+}
+
+bool Network::solicit_nd(const Neighbour& n, const Ip& from, bool unicast) {
   const Ip group = solicited_node(n.ip);
   const wire::Neighbour m{.type = wire::icmpv6_type::neighbour_solicitation,
                           .has_link_layer = true,
                           .link_layer = self_.mac(),
                           .target = n.ip};
-  send_nd(m, *from, unicast ? n.ip : group, unicast ? n.mac : multicast_mac(group));
+  return send_nd(m, from, unicast ? n.ip : group, unicast ? n.mac : multicast_mac(group));
 }
 
 void Network::announce() {
@@ -129,15 +137,15 @@ Packet Network::frame(const Mac& to, std::uint16_t type, std::size_t n, std::byt
   return p;
 }
 
-void Network::send_arp(Arp::Operation operation, Ip4 sender, Ip4 target, const Mac& target_mac,
+bool Network::send_arp(Arp::Operation operation, Ip4 sender, Ip4 target, const Mac& target_mac,
                        const Mac& to) {
-  if (overhearing_ && operation == Arp::reply) return;
+  if (overhearing_ && operation == Arp::reply) return true;
   std::byte* at = nullptr;
   Packet p = frame(to, wire::ether_type::arp, wire::arp_length, at);
-  if (!p) return;
+  if (!p) return false;
   wire::emit_arp({operation, self_.mac(), sender, target_mac, target}, at);
   counters_.add(operation == Arp::request ? NetCounter::arp_requests_out : NetCounter::arp_replies_out);
-  put(std::move(p));
+  return put(std::move(p));
 }
 
 void Network::advertise(const Ip& target, bool solicited, const Ip& dst, const Mac& to) {
@@ -151,11 +159,11 @@ void Network::advertise(const Ip& target, bool solicited, const Ip& dst, const M
   send_nd(m, target, dst, to);
 }
 
-void Network::send_nd(const wire::Neighbour& m, const Ip& src, const Ip& dst, const Mac& to) {
+bool Network::send_nd(const wire::Neighbour& m, const Ip& src, const Ip& dst, const Mac& to) {
   const std::size_t length = wire::emitted_length(m);
   std::byte* at = nullptr;
   Packet p = frame(to, wire::ether_type::ipv6, wire::ipv6_length + length, at);
-  if (!p) return;
+  if (!p) return false;
   wire::Ipv6 h;
   h.src = src;
   h.dst = dst;
@@ -166,7 +174,7 @@ void Network::send_nd(const wire::Neighbour& m, const Ip& src, const Ip& dst, co
   wire::emit_neighbour(m, src, dst, at + wire::ipv6_length);
   counters_.add(m.type == wire::icmpv6_type::neighbour_solicitation ? NetCounter::nd_solicits_out
                                                                     : NetCounter::nd_adverts_out);
-  put(std::move(p));
+  return put(std::move(p));
 }
 
 } // namespace tern::net

@@ -18,13 +18,14 @@ enum class NetCounter : std::uint8_t {
   drop_ip_header_length, // IHL < 5
   drop_ip_total_length,  // shorter than its header, or longer than the frame
   drop_ip_checksum,
-  drop_ip_source,      // a source nobody may have: multicast, loopback, zero, or our own
-  drop_ip_options,     // source routing (RFC 7126)
-  drop_ip6_extensions, // a chain too long, or out of order
-  drop_not_local,      // an address that is not ours
-  drop_fragment,       // malformed, or it overlaps another: its datagram is forgotten
-  drop_fragment_again, // one that came before
-  drop_protocol,       // neither TCP nor ICMP
+  drop_ip_source,       // a source nobody may have: multicast, loopback, zero, or our own
+  drop_ip_options,      // source routing (RFC 7126)
+  drop_ip6_extensions,  // a chain too long, or out of order
+  drop_not_local,       // an address that is not ours
+  drop_fragment,        // malformed, or it overlaps another: its datagram is forgotten
+  drop_fragment_again,  // one that came before
+  drop_fragment_scarce, // packets are few: it, or others of its datagram, may not be held
+  drop_protocol,        // neither TCP nor ICMP
   drop_tcp_checksum,
   drop_tcp_broadcast, // RFC 1122 §4.2.3.10: TCP to a broadcast or multicast address
   drop_arp_malformed,
@@ -38,8 +39,9 @@ enum class NetCounter : std::uint8_t {
   drop_outbox_full,
   // Sent, and not.
   drop_no_route,
-  drop_unresolved,    // the neighbour did not answer
-  drop_resolve_queue, // too many packets wait for one neighbour
+  drop_unresolved,     // the neighbour did not answer
+  drop_resolve_queue,  // too many packets wait for one neighbour
+  drop_resolve_scarce, // too many wait for all of them, or packets are few
   drop_no_headroom,
   // Done.
   arp_requests_in,

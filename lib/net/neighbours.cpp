@@ -41,9 +41,20 @@ Neighbour& Neighbours::find_or_add(const Ip& ip, bool& evicted) {
   return *victim;
 }
 
+bool Neighbours::keep(Neighbour& n, Packet&& frame) {
+  const bool full = n.waiting_count == Neighbour::most_waiting;
+  if (full) {
+    std::move(n.waiting.begin() + 1, n.waiting.end(), n.waiting.begin());
+    --n.waiting_count;
+    --waiting_;
+  }
+  n.waiting[n.waiting_count++] = std::move(frame);
+  ++waiting_;
+  return full;
+}
+
 void Neighbours::remove(Neighbour& n) {
-  for (auto& p : n.waiting) p.reset();
-  n.waiting_count = 0;
+  take_waiting(n, [](Packet&& p) { p.reset(); });
   n.state = NeighbourState::absent;
   n.solicits = 0;
   n.used = false;

@@ -56,6 +56,18 @@ class Neighbours {
   [[nodiscard]] Neighbour& find_or_add(const Ip& ip, bool& evicted);
   void remove(Neighbour& n);
 
+  // Puts a frame behind those that wait for its answer. True: the oldest gave way (RFC 4861 §7.2.2).
+  bool keep(Neighbour& n, Packet&& frame);
+  // The answer is there, or will not come: hands out what waited, in order.
+  template <class Take>
+  void take_waiting(Neighbour& n, Take&& take) {
+    for (std::size_t i = 0; i < n.waiting_count; ++i) take(std::move(n.waiting[i]));
+    waiting_ -= n.waiting_count;
+    n.waiting_count = 0;
+  }
+  // Frames that wait for any of them.
+  [[nodiscard]] std::uint32_t waiting() const { return waiting_; }
+
   [[nodiscard]] Neighbour* get(NeighbourRef r) {
     if (r.index >= count_) return nullptr; // kept: the vector's own would be a division
 
@@ -85,6 +97,7 @@ class Neighbours {
   SipKey key_;
   std::vector<Neighbour> all_;
   std::uint32_t count_ = 0;
+  std::uint32_t waiting_ = 0;
 };
 
 } // namespace tern::net

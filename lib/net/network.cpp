@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace tern::net {
+namespace {
+
+constexpr std::size_t most_asks = Outbox::capacity / 2; // in one tick
+
+} // namespace
 
 std::uint16_t Outbox::take(rte_mbuf** out, std::uint16_t n) {
   const std::size_t k = std::min<std::size_t>(n, count_);
@@ -20,7 +25,9 @@ Network::Network(const Interface& self, Routes routes, PacketPool pool, const Ne
       settings_(settings),
       neighbours_(settings.neighbours, settings.key),
       reassembly_(settings.reassembly, settings.key),
-      error_limit_(settings.icmp_errors, settings.icmp_errors) {}
+      error_limit_(settings.icmp_errors, settings.icmp_errors),
+      // A sixteenth of what the runtime reserves of the pool (packet_watch.hpp).
+      most_waiting_(pool.raw() == nullptr ? 64 : std::clamp(pool.raw()->size / 128, 64U, 256U)) {}
 
 void Network::control(Packet&& p, const Classified& c, Instant now) {
   switch (c.kind) {
@@ -48,6 +55,8 @@ void Network::control(Packet&& p, const Classified& c, Instant now) {
 
 void Network::fragment(Packet&& p, const Classified& c, Instant now) {
   counters_.add(NetCounter::fragments_in);
+  if (holding_ != Holding::usual) [[unlikely]]
+    return counters_.add(NetCounter::drop_fragment_scarce);
   switch (reassembly_.add(p, c, now, pool_)) {
     case Reassembly::Outcome::kept:
       return;
@@ -78,8 +87,15 @@ L2Header Network::l2_to(const Mac& to, std::uint16_t type) const {
   return L2Header::make(to, self_.mac(), type, self_.tags());
 }
 
-void Network::put(Packet&& p) {
-  if (!outbox_.put(std::move(p))) counters_.add(NetCounter::drop_outbox_full);
+bool Network::put(Packet&& p) {
+  if (outbox_.put(std::move(p))) return true;
+  counters_.add(NetCounter::drop_outbox_full);
+  return false;
+}
+
+void Network::holding_becomes(Holding most) {
+  holding_ = most;
+  if (most == Holding::least) counters_.add(NetCounter::drop_fragment_scarce, reassembly_.forget_all());
 }
 
 Sending Network::no_room(Packet& segment) {
@@ -104,19 +120,24 @@ Sending Network::send_unresolved(Packet& segment, const Ip& src, const Ip& dst, 
     n.state = NeighbourState::incomplete;
     n.deadline = now + Neighbours::retransmit_time;
     n.l2 = l2_to(Mac{}, next->is_v4() ? wire::ether_type::ipv4 : wire::ether_type::ipv6);
-    solicit(n);
+    if (!solicit(n)) { // as soon as there is room
+      n.deadline = now;
+      asks_wait_ = true;
+    }
+  }
+  const bool gateway = *next != dst;
+  const bool may_wait = gateway || (holding_ != Holding::least && neighbours_.waiting() < most_waiting_);
+  if (n.state == NeighbourState::incomplete && !may_wait) {
+    counters_.add(NetCounter::drop_resolve_scarce);
+    segment.reset();
+    return Sending::dropped;
   }
   if (!encapsulate(segment, n.l2, src, dst, tos)) return no_room(segment);
   if (n.state != NeighbourState::incomplete) {
     n.used = true;
     return Sending::ready;
   }
-  if (n.waiting_count == Neighbour::most_waiting) { // RFC 4861 §7.2.2: the new replaces the oldest
-    counters_.add(NetCounter::drop_resolve_queue);
-    std::move(n.waiting.begin() + 1, n.waiting.end(), n.waiting.begin());
-    --n.waiting_count;
-  }
-  n.waiting[n.waiting_count++] = std::move(segment);
+  if (neighbours_.keep(n, std::move(segment))) counters_.add(NetCounter::drop_resolve_queue);
   return Sending::waiting;
 }
 
@@ -130,11 +151,10 @@ void Network::learn(Neighbour& n, const Mac& mac, bool asked, Instant now) {
   n.deadline = now + Neighbours::reachable_time;
   n.solicits = 0;
   n.used = false;
-  for (std::size_t i = 0; i < n.waiting_count; ++i) {
-    std::memcpy(n.waiting[i].data(), mac.data(), mac.size());
-    put(std::move(n.waiting[i]));
-  }
-  n.waiting_count = 0;
+  neighbours_.take_waiting(n, [&](Packet&& p) {
+    std::memcpy(p.data(), mac.data(), mac.size());
+    put(std::move(p));
+  });
 }
 
 // Who asks for us will be spoken to next (RFC 826; RFC 4861 §7.2.3): known, but not proven reachable.
@@ -155,34 +175,46 @@ void Network::tick(Instant now) {
                now);
   });
   counters_.add(NetCounter::datagrams_timed_out, lost);
-  for (Neighbour& n : neighbours_.all()) {
-    switch (n.state) {
-      case NeighbourState::absent:
-        continue;
-      case NeighbourState::reachable:
-        if (now >= n.deadline) {
-          n.state = NeighbourState::stale;
-          n.used = false;
-        }
-        continue;
-      case NeighbourState::stale:
-        if (!n.used) continue;
-        n.state = NeighbourState::probing;
-        n.solicits = 0;
-        break;
-      case NeighbourState::incomplete:
-      case NeighbourState::probing:
-        if (now < n.deadline) continue;
-        break;
-    }
-    if (n.solicits >= Neighbours::most_solicits) {
-      counters_.add(NetCounter::drop_unresolved, n.waiting_count);
-      neighbours_.remove(n);
-      continue;
+  if (asked_to_ == 0)
+    asks_wait_ = false; // whoever comes upon a full outbox from here on waits for the next walk
+  std::vector<Neighbour>& all = neighbours_.all();
+  for (std::size_t asks = 0; asked_to_ != all.size(); ++asked_to_) {
+    Neighbour& n = all[asked_to_];
+    if (!to_be_asked(n, now)) continue;
+    if (asks++ == most_asks || !solicit(n)) {
+      asks_wait_ = true;
+      return;
     }
     n.deadline = now + Neighbours::retransmit_time;
-    solicit(n);
   }
+  asked_to_ = 0;
+}
+
+bool Network::to_be_asked(Neighbour& n, Instant now) {
+  switch (n.state) {
+    case NeighbourState::absent:
+      return false;
+    case NeighbourState::reachable:
+      if (now >= n.deadline) {
+        n.state = NeighbourState::stale;
+        n.used = false;
+      }
+      return false;
+    case NeighbourState::stale:
+      if (!n.used) return false;
+      n.state = NeighbourState::probing;
+      n.solicits = 0;
+      n.deadline = now;
+      return true;
+    case NeighbourState::incomplete:
+    case NeighbourState::probing:
+      if (now < n.deadline) return false;
+      break;
+  }
+  if (n.solicits < Neighbours::most_solicits) return true;
+  counters_.add(NetCounter::drop_unresolved, n.waiting_count);
+  neighbours_.remove(n);
+  return false;
 }
 
 } // namespace tern::net

@@ -29,6 +29,7 @@ class Outbox {
     return true;
   }
   [[nodiscard]] std::size_t size() const { return count_; }
+  [[nodiscard]] bool full() const { return count_ == capacity; }
   // Hands over up to n frames in order.
   std::uint16_t take(rte_mbuf** out, std::uint16_t n);
 
@@ -54,6 +55,14 @@ struct TcpError {
   What what = What::unreachable;
   std::uint32_t mtu = 0;  // of that link
   wire::QuotedTcp quoted; // as we sent it: src is us
+};
+
+// What may be held for another packet, or an answer, to come. All of it together must not take the packets that others
+// need.
+enum class Holding : std::uint8_t {
+  usual,
+  no_fragments, // none of those that come
+  least, // nor those that came; of what waits for neighbours only what waits for a gateway, of which there are few
 };
 
 enum class Sending : std::uint8_t { ready, waiting, dropped };
@@ -136,8 +145,15 @@ class Network {
 
   // Tells the link of our addresses (gratuitous ARP, unsolicited advertisements).
   void announce();
-  // Ages neighbours, asks again, gives up. A few times a second.
+  // Ages neighbours, asks again, gives up. A few times a second; the next millisecond while asks_wait(): not more are
+  // asked at once than the outbox has room for beside what else must leave.
   void tick(Instant now);
+  [[nodiscard]] bool asks_wait() const { return asks_wait_; }
+  // From now on.
+  void hold(Holding most) {
+    if (most != holding_) [[unlikely]]
+      holding_becomes(most);
+  }
 
   [[nodiscard]] bool has_route(const Ip& to) const { return routes_.next_hop(self_, to).has_value(); }
   void set_routes(Routes routes) {
@@ -159,6 +175,9 @@ class Network {
                : encapsulate6(segment, l2, src, dst, tos, settings_.offloads, front);
   }
   Sending no_room(Packet& segment);
+  void holding_becomes(Holding most);
+  // Whether a neighbour is to be asked now; who did not answer is given up.
+  [[nodiscard]] bool to_be_asked(Neighbour& n, Instant now);
   Sending send_unresolved(Packet& segment, const Ip& src, const Ip& dst, std::uint8_t tos, Neighbour*& hop,
                           Instant now);
 
@@ -179,14 +198,16 @@ class Network {
   // A neighbour told us its MAC: `asked` if it may have been an answer to us.
   void learn(Neighbour& n, const Mac& mac, bool asked, Instant now);
   void learn_from_request(const Ip& ip, const Mac& mac, Instant now);
-  void solicit(Neighbour& n);
-  void send_arp(wire::Arp::Operation operation, Ip4 sender, Ip4 target, const Mac& target_mac, const Mac& to);
-  void send_nd(const wire::Neighbour& m, const Ip& src, const Ip& dst, const Mac& to);
+  // False: no room for the question, or no packet. It was not asked.
+  [[nodiscard]] bool solicit(Neighbour& n);
+  bool solicit_nd(const Neighbour& n, const Ip& from, bool unicast);
+  bool send_arp(wire::Arp::Operation operation, Ip4 sender, Ip4 target, const Mac& target_mac, const Mac& to);
+  bool send_nd(const wire::Neighbour& m, const Ip& src, const Ip& dst, const Mac& to);
   void advertise(const Ip& target, bool solicited, const Ip& dst, const Mac& to);
   // A fresh frame with the Ethernet header on it and room for `n` bytes more, which `at` points to.
   [[nodiscard]] Packet frame(const Mac& to, std::uint16_t type, std::size_t n, std::byte*& at);
   [[nodiscard]] L2Header l2_to(const Mac& to, std::uint16_t type) const;
-  void put(Packet&& p);
+  bool put(Packet&& p);
   void heard(NetCounter c) {
     if (!overhearing_) counters_.add(c);
   }
@@ -206,6 +227,10 @@ class Network {
   std::size_t error_count_ = 0;
   std::size_t whole_count_ = 0;
   std::uint16_t next_id_ = 1;
+  const std::uint32_t most_waiting_; // frames, for all neighbours but gateways
+  Holding holding_ = Holding::usual;
+  bool asks_wait_ = false;
+  std::size_t asked_to_ = 0; // how far tick() came among the neighbours
   bool overhearing_ = false; // somebody else answers and counts
 };
 

@@ -54,6 +54,16 @@ class Reassembly {
     }
     return n;
   }
+  // Lets go of every fragment that it holds; how many. What was refused stays so.
+  unsigned forget_all() {
+    unsigned n = 0;
+    for (Datagram& d : all_) {
+      if (!d.used || d.refused) continue;
+      n += d.count;
+      forget(d);
+    }
+    return n;
+  }
   [[nodiscard]] std::uint32_t held() const { return held_; } // bytes that it pins
 
  private:

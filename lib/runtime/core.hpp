@@ -97,7 +97,7 @@ class Core {
   // Another core writes what this one receives.
   static constexpr bool far_packets = io::FarPort<Port>;
   void ask_ahead();
-  void receive(std::uint16_t count);
+  std::uint64_t receive(std::uint16_t count);
   [[nodiscard, gnu::always_inline]] bool receive_lean(Arrived& a);
   [[nodiscard, gnu::noinline]] bool receive_other(Arrived& a, std::uint16_t& l3);
   [[nodiscard]] FlowRef revalidated(FlowRef hint, std::uint16_t i) const;
@@ -237,6 +237,13 @@ class Core {
     congested_ = port_.tx_full(queue_);
   }
   [[nodiscard]] bool port_is_stuck();
+  void tell_scarcity() {
+    using tcp::Scarcity;
+    const Scarcity s = shard_.env.scarcity;
+    net_.hold(s >= Scarcity::critical ? net::Holding::least
+              : s == Scarcity::low    ? net::Holding::no_fragments
+                                      : net::Holding::usual);
+  }
 
   bool run_timers(bool new_tick);
   template <class Key>

@@ -18,7 +18,9 @@ bool Core<Port, Handler>::poll(Instant now) {
   const std::uint16_t count = receive_burst();
   if (count != 0) {
     shard_.watch_packets();
-    receive(count);
+    tell_scarcity();
+    shard_.counters.add(CoreCounter::rx_packets, count);
+    shard_.counters.add(CoreCounter::rx_bytes, receive(count));
     if (net_.has_risen()) [[unlikely]]
       rise();
   }
@@ -27,6 +29,7 @@ bool Core<Port, Handler>::poll(Instant now) {
     last_tick_ = now.ms32();
     shared_this_tick_ = 0;
     shard_.begin_tick();
+    tell_scarcity();
     busy = run_timers(true) || busy;
     handler::tick(handler_, now);
   } else if (timers_left_) [[unlikely]] {
@@ -448,7 +451,8 @@ bool Core<Port, Handler>::run_timers(bool new_tick) {
   timers_left_ = shard_.wheel.backlog();
   const bool four = run_family_timers<FlowKey4>(tick, new_tick);
   const bool six = run_family_timers<FlowKey6>(tick, new_tick);
-  if (tick - last_net_tick_ >= net_tick_every) { // not every tick is seen: a long turn steps over some
+  // Not every tick is seen: a long turn steps over some.
+  if (tick - last_net_tick_ >= net_tick_every || net_.asks_wait()) {
     last_net_tick_ = tick;
     net_.tick(shard_.now);
   }
@@ -461,7 +465,8 @@ Instant Core<Port, Handler>::nothing_before(Duration most) const {
   if (ahead_count_ != 0 || port_.tx_pending(queue_) != 0) return now;
   if (const auto every = handler::tick_every(handler_)) most = std::min(most, *every);
   Tick ticks = net_tick_every - (now.ms32() - last_net_tick_);
-  if (shard_.dirty_count != 0) ticks = std::min(ticks, Tick{1}); // they wait for packets: see flush()
+  // Output waits for packets (see flush()), or questions for neighbours.
+  if (shard_.dirty_count != 0 || net_.asks_wait()) ticks = std::min(ticks, Tick{1});
   const auto due = [&](std::optional<Tick> at) {
     if (at) ticks = std::min(ticks, static_cast<Tick>(std::max(ticks_between(now.ms32(), *at), 0)));
   };

@@ -52,15 +52,14 @@ inline void Core<Port, Handler>::ask_for(const rte_mbuf* m) {
   rte_prefetch0(data + m->data_len - 1);
 }
 
+// How many bytes the frames have.
 template <io::PacketPort Port, class Handler>
-void Core<Port, Handler>::receive(std::uint16_t count) {
-  shard_.counters.add(CoreCounter::rx_packets, count);
+std::uint64_t Core<Port, Handler>::receive(std::uint16_t count) {
   std::uint64_t bytes = 0;
   for (std::uint16_t i = 0; i < count; ++i) {
     ask_for(rx_[i]); // for the second time, where the burst was received ahead
     bytes += rx_[i]->pkt_len;
   }
-  shard_.counters.add(CoreCounter::rx_bytes, bytes);
   // Stage 1: classify, name, hash; the flow table's lines are asked for.
   shard_.flows.begin(lookup_);
   std::uint16_t n = 0;
@@ -99,6 +98,7 @@ void Core<Port, Handler>::receive(std::uint16_t count) {
     ask_ahead();
     arrive(arrived_[i], keys_[i], lookup_.hash[i], revalidated(lookup_.found[i], i));
   }
+  return bytes;
 }
 
 // What an earlier packet of the burst changed makes the table's answers hints only. A connection that bears

@@ -59,6 +59,7 @@ class WirePort {
   bool full = false;
   bool down = false;
   unsigned lost = 0;
+  bool deserted = false; // nobody answers for his address
   // As one that is slow to send what it took.
   bool keeps = false;
   std::vector<Packet> kept;
@@ -70,7 +71,7 @@ class WirePort {
     wire::Arp ask;
     if (p.length() < wire::ethernet_length + wire::arp_length ||
         wire::parse_arp(p.bytes().subspan(wire::ethernet_length), ask) != wire::Verdict::ok ||
-        ask.operation != wire::Arp::request)
+        ask.operation != wire::Arp::request || deserted)
       return;
     wire::Arp m;
     m.operation = wire::Arp::reply;

@@ -256,6 +256,124 @@ TEST_F(NetworkTest, OffLinkGoesToTheGatewayAndNoRouteIsADrop) {
   EXPECT_EQ(count(NetCounter::drop_no_route), 1U);
 }
 
+Ip station(std::size_t n) {
+  return Ip{Ip4{10, 0, static_cast<std::uint8_t>(1 + n / 250), static_cast<std::uint8_t>(1 + n % 250)}};
+}
+
+// On a link of many.
+class CrowdTest : public NetworkTest {
+ protected:
+  Interface wide_{[] {
+    InterfaceSettings s;
+    s.mac = our_mac;
+    s.addresses = {{Ip{our4}, 16}};
+    return s;
+  }()};
+  Network crowd_{wide_, Routes{{{*Prefix::parse("0.0.0.0/0"), Ip{Ip4{10, 0, 0, 254}}}}}, pool_.pool(),
+                 NetworkSettings{.neighbours = 4096}};
+
+  Sending say(const Ip& to, Instant now = at(0)) {
+    Packet p = pool_.pool().alloc();
+    Bytes b = tcp(Ip{our4}, to, payload(30));
+    store_be<std::uint16_t>(b.data() + 16, 0);
+    EXPECT_TRUE(p.append_copy(b, pool_.pool()));
+    NeighbourRef hop;
+    return crowd_.send_tcp(p, Ip{our4}, to, 0, hop, now);
+  }
+  void answer(const Ip& from, Instant now) {
+    Packet p = packet(pool_.pool(), arp(2, from.v4(), peer_mac, our4, our_mac));
+    const Classified c = crowd_.classify(p);
+    crowd_.control(std::move(p), c, now);
+  }
+  std::vector<Ip> asked() { // since the last time
+    std::vector<Ip> all;
+    rte_mbuf* m[64];
+    const std::uint16_t n = crowd_.outbox().take(m, 64);
+    for (std::uint16_t i = 0; i < n; ++i)
+      if (const Bytes b = bytes_of(Packet{m[i]}); ethernet_of(b).type == ether_type::arp)
+        all.push_back(Ip{arp_of(b).target_ip});
+    return all;
+  }
+  std::uint64_t crowd_count(NetCounter c) const { return crowd_.counters().get(c); }
+};
+
+// However many neighbours do not answer: together they hold so many packets. A gateway holds its own besides.
+TEST_F(CrowdTest, PacketsThatWaitAreBounded) {
+  for (std::size_t n = 0; n < 50; ++n)
+    for (int i = 0; i < 4; ++i) (void)say(station(n));
+  EXPECT_EQ(crowd_.neighbours().waiting(), 64U); // the pool has 1,023
+  EXPECT_EQ(crowd_count(NetCounter::drop_resolve_scarce), 200U - 64);
+  const Ip beyond{Ip4{192, 0, 2, 7}};
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(say(beyond), Sending::waiting);
+  (void)asked();
+  EXPECT_EQ(pool_.used(), 68U);
+  answer(station(0), at(0));
+  (void)asked();
+  EXPECT_EQ(crowd_.neighbours().waiting(), 64U);
+  EXPECT_EQ(say(station(60)), Sending::dropped);
+  crowd_.hold(Holding::least);
+  for (std::size_t n = 1; n < 50; ++n) crowd_.neighbours().remove(*crowd_.neighbours().find(station(n)));
+  EXPECT_EQ(crowd_.neighbours().waiting(), 4U);
+  EXPECT_EQ(say(station(70)), Sending::dropped);
+  EXPECT_EQ(say(beyond), Sending::waiting);
+  crowd_.hold(Holding::usual);
+  EXPECT_EQ(say(station(70)), Sending::waiting);
+}
+
+// More are met at once than the outbox takes questions: the others are asked in the next milliseconds.
+TEST_F(CrowdTest, QuestionsThatFindNoRoomAreAskedAtTheNextTick) {
+  for (std::size_t n = 0; n < 150; ++n) (void)say(station(n));
+  std::vector<Ip> heard = asked();
+  EXPECT_EQ(heard.size(), 64U);
+  EXPECT_TRUE(crowd_.asks_wait());
+  int ticks = 0;
+  for (; crowd_.asks_wait() && ticks < 10; ++ticks) {
+    crowd_.tick(at(0));
+    const std::vector<Ip> more = asked();
+    EXPECT_LE(more.size(), 32U); // what else must leave finds room
+    heard.insert(heard.end(), more.begin(), more.end());
+  }
+  EXPECT_LE(ticks, 5);
+  ASSERT_EQ(heard.size(), 150U);
+  std::sort(heard.begin(), heard.end(), [](const Ip& a, const Ip& b) { return a.bytes() < b.bytes(); });
+  for (std::size_t n = 0; n < 150; ++n) EXPECT_EQ(heard[n], station(n));
+  EXPECT_EQ(crowd_count(NetCounter::drop_outbox_full), 0U);
+}
+
+// All of them are in use, and were heard of last in one moment: each is asked, and none that answers is given up.
+TEST_F(CrowdTest, NeighboursThatAgeTogetherAreAllAsked) {
+  constexpr std::size_t many = 600;
+  std::vector<Ip> there;
+  for (std::size_t n = 0; n < many; ++n) {
+    (void)say(station(n));
+    (void)asked();
+    answer(station(n), at(0));
+    (void)asked();
+    there.push_back(station(n));
+  }
+  ASSERT_EQ(crowd_count(NetCounter::neighbours_evicted), 0U);
+  std::size_t questions = 0;
+  int next_tick = 0;
+  for (int ms = 0; ms < 5000; ++ms) {
+    const Instant now = at(30) + Duration::ms(ms);
+    if (ms % 1000 == 10) {
+      for (const Ip& ip : there) {
+        EXPECT_EQ(say(ip, now), Sending::ready) << ms;
+      }
+    }
+    if (ms < next_tick && !crowd_.asks_wait()) continue;
+    next_tick = ms + 256;
+    crowd_.tick(now);
+    for (const Ip& ip : asked()) {
+      ++questions;
+      answer(ip, now);
+    }
+  }
+  EXPECT_EQ(questions, many);
+  EXPECT_EQ(crowd_count(NetCounter::drop_outbox_full), 0U);
+  for (const Ip& ip : there) EXPECT_NE(crowd_.neighbours().find(ip), nullptr);
+}
+
 TEST_F(NetworkTest, ASilentNeighbourIsGivenUpAfterThreeQuestions) {
   NeighbourRef hop;
   EXPECT_EQ(send(Ip{our4}, Ip{peer4}, hop), Sending::waiting);

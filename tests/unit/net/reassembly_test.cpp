@@ -189,6 +189,26 @@ TEST_F(ReassemblyTest, MemoryIsBoundedTheOldestGivesWay) {
   (void)sent();
 }
 
+// Fragments pin packets that others need: when these run short none is kept, and then none is held.
+TEST_F(ReassemblyTest, NoneIsHeldWhilePacketsAreFew) {
+  const Bytes seg = tcp(peer4, our4, payload(1000));
+  for (std::uint16_t id = 0; id < 10; ++id) receive(slice4(seg, {0, 512}, id));
+  EXPECT_EQ(pool_.used(), 10U);
+  net_.hold(Holding::no_fragments);
+  receive(slice4(seg, {0, 512}, 20));
+  EXPECT_EQ(pool_.used(), 10U);
+  EXPECT_EQ(count(NetCounter::drop_fragment_scarce), 1U);
+  net_.hold(Holding::least);
+  EXPECT_EQ(pool_.used(), 0U);
+  EXPECT_EQ(count(NetCounter::drop_fragment_scarce), 11U);
+  net_.hold(Holding::usual);
+  receive(slice4(seg, {512, seg.size()}, 0)); // its first is gone
+  EXPECT_TRUE(whole().empty());
+  receive(slice4(seg, {0, 512}, 20));
+  receive(slice4(seg, {512, seg.size()}, 20));
+  EXPECT_EQ(whole().size(), 1U);
+}
+
 TEST_F(ReassemblyTest, WhatIsNeverWholeIsForgottenAndItsSenderTold) {
   const Bytes seg = tcp(peer4, our4, payload(1000));
   receive(slice4(seg, {0, 512}));
