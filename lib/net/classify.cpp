@@ -50,7 +50,7 @@ std::uint64_t sum_from(const Packet& p, std::size_t offset, std::uint64_t start)
   return sum.sum();
 }
 
-// Behind the IP header: by protocol. `group` says that it was sent to many.
+// Behind the IP header: by protocol. `group` says that it was sent to many, by either layer.
 Classified by_protocol(Packet& p, Classified c, std::uint8_t proto, bool group, const PacketPool& pool) {
   const auto reach = [&](std::uint32_t n) {
     return c.l4_length >= n && p.pull(static_cast<std::uint16_t>(c.l4_offset + n), pool);
@@ -81,7 +81,7 @@ Classified by_protocol(Packet& p, Classified c, std::uint8_t proto, bool group, 
   return c;
 }
 
-Classified classify_v4(Packet& p, Classified c, const Interface& self, const PacketPool& pool) {
+Classified classify_v4(Packet& p, Classified c, bool group, const Interface& self, const PacketPool& pool) {
   constexpr std::size_t longest = 60;
   const auto bytes = piece(p, c.l3_offset, longest, pool);
   wire::Ipv4 h;
@@ -93,8 +93,8 @@ Classified classify_v4(Packet& p, Classified c, const Interface& self, const Pac
   // Options that ask us to route (RFC 7126 §4.3, §4.4) have no place at an end host.
   if (h.source_route) return drop(NetCounter::drop_ip_options);
   if (!source_allowed(h.src, h.dst)) return drop(NetCounter::drop_ip_source);
-  const bool group = self.is_broadcast(h.dst) || is_multicast(h.dst);
-  if (!group && !self.owns(h.dst)) return drop(NetCounter::drop_not_local);
+  const bool to_group = self.is_broadcast(h.dst) || is_multicast(h.dst);
+  if (!to_group && !self.owns(h.dst)) return drop(NetCounter::drop_not_local);
   p.trim_back(p.length() - c.l3_offset - h.total_length);
   c.tos = h.traffic_class;
   c.hop_limit = h.ttl;
@@ -107,7 +107,7 @@ Classified classify_v4(Packet& p, Classified c, const Interface& self, const Pac
     c.why = NetCounter::drop_fragment;
     return c;
   }
-  return by_protocol(p, c, h.protocol, group, pool);
+  return by_protocol(p, c, h.protocol, group || to_group, pool);
 }
 
 // Few headers need more than the first pull; a chain of extensions that does not fit one buffer is refused.
@@ -119,13 +119,13 @@ wire::Verdict parse_v6(Packet& p, std::size_t offset, wire::Ipv6& h, const Packe
   return wire::parse_ipv6(piece(p, offset, pool.room() - offset, pool), length, h);
 }
 
-Classified classify_v6(Packet& p, Classified c, const Interface& self, const PacketPool& pool) {
+Classified classify_v6(Packet& p, Classified c, bool group, const Interface& self, const PacketPool& pool) {
   wire::Ipv6 h;
   const wire::Verdict v = parse_v6(p, c.l3_offset, h, pool);
   if (v != wire::Verdict::ok) return drop(reason_of(v, true));
   if (!source_allowed(h.src, h.dst)) return drop(NetCounter::drop_ip_source);
-  const bool group = is_multicast(h.dst);
-  if (group ? !self.joined(h.dst) : !self.owns(h.dst)) return drop(NetCounter::drop_not_local);
+  const bool to_group = is_multicast(h.dst);
+  if (to_group ? !self.joined(h.dst) : !self.owns(h.dst)) return drop(NetCounter::drop_not_local);
   const std::size_t end = wire::ipv6_length + h.payload_length;
   p.trim_back(static_cast<std::uint32_t>(p.length() - c.l3_offset - end));
   c.v6 = true;
@@ -138,7 +138,7 @@ Classified classify_v6(Packet& p, Classified c, const Interface& self, const Pac
     c.why = NetCounter::drop_fragment;
     return c;
   }
-  return by_protocol(p, c, h.protocol, group, pool);
+  return by_protocol(p, c, h.protocol, group || to_group, pool);
 }
 
 // Whether a frame is tagged as this interface is. A tag of VLAN 0 says a priority and no VLAN (IEEE 802.1Q
@@ -166,13 +166,14 @@ Classified classify_slow(Packet& p, const Interface& self, const PacketPool& poo
   if (v != wire::Verdict::ok) return drop(NetCounter::drop_truncated);
   if (e.dst != self.mac() && !e.dst.is_multicast()) return drop(NetCounter::drop_other_mac);
   if (!tagged_for(e, self)) return drop(NetCounter::drop_vlan);
+  const bool group = e.dst.is_multicast(); // whatever address it bears (RFC 1122 §3.3.6)
   Classified c;
   c.l3_offset = static_cast<std::uint16_t>(e.header_length());
   switch (e.type) {
     case wire::ether_type::ipv4:
-      return classify_v4(p, c, self, pool);
+      return classify_v4(p, c, group, self, pool);
     case wire::ether_type::ipv6:
-      return classify_v6(p, c, self, pool);
+      return classify_v6(p, c, group, self, pool);
     case wire::ether_type::arp:
       if (piece(p, c.l3_offset, wire::arp_length, pool).size() < wire::arp_length)
         return drop(NetCounter::drop_arp_malformed);

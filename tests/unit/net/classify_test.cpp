@@ -109,6 +109,22 @@ TEST(Classify, TruncatedAtEveryByteIsADropAndNeverReadsOutside) {
           << n;
 }
 
+// RFC 1122 §3.3.6: a frame to all may bear our own address, and is no segment to us for that. An echo request is.
+TEST(Classify, SegmentsInFramesToManyAreNotOurs) {
+  for (const Mac& to : {broadcast_mac, multicast_mac(*Ip::parse("ff02::1"))}) {
+    const auto sent_to = [&](Bytes frame) {
+      std::memcpy(frame.data(), to.data(), to.size());
+      return classified(frame);
+    };
+    EXPECT_EQ(sent_to(tcp4_frame(payload(10))).kind, Kind::drop);
+    EXPECT_EQ(sent_to(tcp4_frame(payload(10))).why, NetCounter::drop_tcp_broadcast);
+    EXPECT_EQ(sent_to(tcp6_frame(payload(10))).why, NetCounter::drop_tcp_broadcast);
+    EXPECT_EQ(sent_to(resummed(spoiled(tcp4_frame(payload(10)), 23, 17))).kind,
+              Kind::drop); // UDP: no error either
+    EXPECT_EQ(sent_to(ether(ether_type::ipv4) + ip4(protocol::icmp, icmp4(8, payload(8)))).kind, Kind::icmp);
+  }
+}
+
 TEST(Classify, EveryDropHasItsReason) {
   const Bytes f4 = tcp4_frame(payload(10));
   EXPECT_EQ(why(spoiled(f4, 0, 4)), NetCounter::drop_other_mac);
