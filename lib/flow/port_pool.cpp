@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <numeric>
 #include <random>
 #include <stdexcept>
@@ -42,8 +43,12 @@ PortTable::PortTable(const wire::Toeplitz& toeplitz, std::uint32_t reta_size, Po
     std::vector<std::uint32_t> fill(h.begin.begin(), h.begin.end() - 1);
     for (std::uint32_t p = range.first; p <= range.last; ++p)
       h.ports[fill[list_of(p)]++] = static_cast<std::uint16_t>(p);
-    for (std::uint32_t l = 0; l < reta_size; ++l)
+    h.share.resize(h.ports.size());
+    for (std::uint32_t l = 0; l < reta_size; ++l) {
       std::shuffle(h.ports.begin() + h.begin[l], h.ports.begin() + h.begin[l + 1], rng);
+      std::fill(h.share.begin() + h.begin[l], h.share.begin() + h.begin[l + 1],
+                static_cast<std::uint16_t>(l));
+    }
   }
 }
 
@@ -57,12 +62,26 @@ void Sources::add(Ip first, std::uint32_t count) {
 }
 
 PortPool::PortPool(const PortTable& table, std::span<const std::uint16_t> owners, std::uint16_t core)
-    : table_(&table) {
+    : table_(&table), mine_(owners.size()) {
   TERN_CHECK(owners.size() == table.reta_size());
   for (std::size_t i = 0; i < owners.size(); ++i)
-    if (owners[i] == core) entries_.push_back(static_cast<std::uint16_t>(i));
+    if (owners[i] == core) {
+      entries_.push_back(static_cast<std::uint16_t>(i));
+      mine_[i] = true;
+    }
   TERN_CHECK(!entries_.empty());
   any_ = entries_.size() == owners.size();
+  for (const bool v4 : {true, false})
+    ways_[v4 ? 0 : 1] = way_of(table.half(v4), entries_.size(), owners.size());
+}
+
+// Of all places in lists of the longest's length so many hold a port; of all ports so many lead here.
+PortPool::Way PortPool::way_of(const PortTable::Half& half, std::size_t mine, std::size_t all) {
+  const double in_lists =
+      static_cast<double>(half.ports.size()) / (static_cast<double>(half.longest) * static_cast<double>(all));
+  const double of_ports = static_cast<double>(mine) / static_cast<double>(all);
+  constexpr double chances = 4; // of finding one, in each try
+  return {of_ports >= in_lists, static_cast<unsigned>(std::ceil(chances / std::max(of_ports, in_lists)))};
 }
 
 PortCursor PortPool::cursor(Endpoint remote, std::uint64_t seed) const {
@@ -73,7 +92,7 @@ PortCursor PortPool::cursor(Endpoint remote, std::uint64_t seed) const {
   at.remote = static_cast<std::uint16_t>(table_->toeplitz_.hash(remote.ip, zero, remote.port, Port{}) &
                                          table_->mask_);
   std::mt19937_64 rng(seed);
-  at.position = static_cast<std::uint32_t>(rng() % (any_ ? half.ports.size() : half.longest));
+  at.position = static_cast<std::uint32_t>(rng() % (way(v4).by_port ? half.ports.size() : half.longest));
   at.entry = static_cast<std::uint16_t>(rng() % entries_.size());
   return at;
 }

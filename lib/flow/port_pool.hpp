@@ -8,7 +8,8 @@
 //             once a cursor                    a few loads        the unknown: index ^ the others
 //
 // any index that this core owns names a list of ports. No search, no NIC rule, and no state for each source:
-// the flow table itself tells whether a tuple is taken.
+// the flow table itself tells whether a tuple is taken. Where the range is so narrow that most lists are empty,
+// the ports themselves are gone through, and each is asked whether it leads here: one in so many cores does.
 #pragma once
 
 #include <array>
@@ -51,6 +52,7 @@ class PortTable {
   using ByteShares = std::array<std::array<std::uint16_t, 256>, 16>;
   struct Half { // the ports stand elsewhere in an IPv6 tuple, so each family has its own
     std::vector<std::uint16_t> ports; // list after list
+    std::vector<std::uint16_t> share; // of each of these: the number of its list
     std::vector<std::uint32_t> begin; // of each list; one more at the end
     ByteShares local{};               // what each byte of a local address contributes
     std::uint32_t shortest = 0;       // list
@@ -97,8 +99,8 @@ class Sources {
 struct PortCursor {
   std::uint32_t block = 0;    // the next source
   std::uint32_t source = 0;   // within the block
-  std::uint32_t position = 0; // in the lists; or among all ports, where any will do
-  std::uint16_t entry = 0;    // of those that this core owns in the RETA
+  std::uint32_t position = 0; // in the lists; or among all ports
+  std::uint16_t entry = 0;    // of those that this core owns in the RETA: the list's, where it goes by lists
   std::uint16_t remote = 0;   // the remote's share of the hash
 };
 static_assert(sizeof(PortCursor) == 16);
@@ -131,13 +133,14 @@ class PortPool {
   [[nodiscard]] PortCursor cursor(Endpoint remote, std::uint64_t seed) const;
 
   // The next source and port to try, whether taken or not, so that a burst of opens can prefetch its probes.
-  // No value where this list has run out before the longest: just go on.
+  // No value where this list has run out before the longest, or this port leads elsewhere: just go on.
   [[nodiscard]] std::optional<PortDraw> next(PortCursor& at, const Sources& sources) const {
     const Sources::Block& block = sources.blocks()[at.block];
     const PortTable::Half& half = table_->half(block.v4);
     std::optional<PortDraw> found;
-    if (any_) {
-      found = PortDraw{&block, at.source, Port{half.ports[at.position]}};
+    if (way(block.v4).by_port) {
+      if (any_ || mine_[half.share[at.position] ^ at.remote ^ share_of_source(half.local, block, at.source)])
+        found = PortDraw{&block, at.source, Port{half.ports[at.position]}};
     } else {
       const std::uint32_t wanted =
           entries_[at.entry] ^ at.remote ^ share_of_source(half.local, block, at.source);
@@ -157,7 +160,7 @@ class PortPool {
   template <class Taken>
   [[nodiscard]] std::optional<PortDraw> draw(PortCursor& at, const Sources& sources, Taken&& taken,
                                              unsigned tries = default_tries) {
-    for (unsigned steps = 4 * tries; tries > 0 && steps > 0; --steps) {
+    for (unsigned steps = way(sources.blocks()[at.block].v4).steps * tries; tries > 0 && steps > 0; --steps) {
       const std::optional<PortDraw> found = next(at, sources);
       if (!found) continue;
       if (!taken(*found)) [[likely]] {
@@ -188,17 +191,28 @@ class PortPool {
     at.source = 0;
     if (++at.block < sources.blocks().size()) return;
     at.block = 0;
-    if (!any_) {
+    const bool by_port = way(sources.blocks()[0].v4).by_port;
+    if (!by_port) {
       if (++at.entry < entries_.size()) return;
       at.entry = 0;
     }
-    const auto end = any_ ? static_cast<std::uint32_t>(half.ports.size()) : half.longest;
+    const auto end = by_port ? static_cast<std::uint32_t>(half.ports.size()) : half.longest;
     if (++at.position == end) at.position = 0;
   }
 
+  // How the ports are gone through, whichever of the two finds more, and how many steps a try may take.
+  struct Way {
+    bool by_port = false;
+    unsigned steps = 0;
+  };
+  [[nodiscard]] const Way& way(bool v4) const { return ways_[v4 ? 0 : 1]; }
+  [[nodiscard]] static Way way_of(const PortTable::Half& half, std::size_t mine, std::size_t all);
+
   const PortTable* table_;
   std::vector<std::uint16_t> entries_; // of the RETA, that lead to this core
-  bool any_;
+  std::vector<bool> mine_;             // the RETA: whether an entry is one of these
+  std::array<Way, 2> ways_;
+  bool any_; // every port leads here
   Counters<PortCount> counts_;
 };
 

@@ -126,6 +126,34 @@ TEST(PortPool, OneCoreHasEveryPortOfTheRange) {
   EXPECT_EQ(seen.rbegin()->raw(), 2999);
 }
 
+// Four ports, five hundred lists: the cores share them, and whoever has some finds them all, one after another.
+TEST(PortPool, ANarrowRangeIsFoundByWhoHasIt) {
+  const PortTable table(toeplitz, 512, {40000, 40003}, 5);
+  const auto sources = sources_of({{"10.0.0.1", 1}});
+  for (const std::uint16_t cores : {std::uint16_t{2}, std::uint16_t{16}}) {
+    Owners owners(512);
+    for (std::size_t i = 0; i < owners.size(); ++i) owners[i] = static_cast<std::uint16_t>(i % cores);
+    std::set<Port> of_all;
+    for (std::uint16_t core = 0; core < cores; ++core) {
+      PortPool pool(table, owners, core);
+      PortCursor cursor = pool.cursor(*Endpoint::parse("10.1.1.1:80"), core);
+      const std::uint32_t mine = pool.ports_from(cursor, *Ip::parse("10.0.0.1"));
+      std::set<Port> seen;
+      for (std::uint32_t i = 0; i < mine; ++i) {
+        const auto draw = pool.draw(cursor, sources, [](const PortDraw&) { return false; });
+        ASSERT_TRUE(draw.has_value()) << cores;
+        EXPECT_EQ(owners[hash_of_reply(microsoft, *Endpoint::parse("10.1.1.1:80"), draw->local()) % 512],
+                  core);
+        seen.insert(draw->port);
+        of_all.insert(draw->port);
+      }
+      EXPECT_EQ(seen.size(), mine);
+      EXPECT_EQ(pool.counts().get(PortCount::exhausted), 0U);
+    }
+    EXPECT_EQ(of_all.size(), 4U);
+  }
+}
+
 TEST(PortPool, AMillionSourcesTakeTurns) {
   const PortTable table(toeplitz, 128, {}, 5);
   PortPool pool(table, Owners(128, 0), 0);
