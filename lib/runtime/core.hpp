@@ -245,6 +245,7 @@ class Core {
                                       : net::Holding::usual);
   }
 
+  void wake();
   bool run_timers(bool new_tick);
   template <class Key>
   bool run_family_timers(Tick tick, bool new_tick);
@@ -269,6 +270,7 @@ class Core {
   bool timers_left_ = false; // more was due than one run takes
   Tick last_net_tick_ = 0;
   static constexpr Tick net_tick_every = 256;
+  static constexpr Duration long_pause = Duration::seconds(4 * 3600);
   std::uint16_t shared_this_tick_ = 0;
   std::array<rte_mbuf*, burst> tx_;
   std::uint16_t ahead_count_ = 0;

@@ -9,11 +9,13 @@ namespace tern {
 
 template <io::PacketPort Port, class Handler>
 bool Core<Port, Handler>::poll(Instant now) {
-  shard_.now = now;
+  const Duration since = now - std::exchange(shard_.now, now);
   if (!started_) [[unlikely]] {
     started_ = true;
     handler::started(handler_, handle_);
   }
+  if (since > long_pause) [[unlikely]]
+    wake();
   const bool mail = handle_.run_mail() != 0;
   const std::uint16_t count = receive_burst();
   if (count != 0) {
@@ -409,6 +411,14 @@ void Core<Port, Handler>::send(Packet&& p, const Key& key, bool ect, std::uint16
 }
 
 // ---- Timers
+
+// After a pause of hours, or days, what was due is done before anything new is: deadlines on the clock that wraps can be
+// told apart as long as they are near each other, and the wheels have to know what time it is before one is armed.
+template <io::PacketPort Port, class Handler>
+void Core<Port, Handler>::wake() {
+  do (void)run_timers(true);
+  while (timers_left_);
+}
 
 template <io::PacketPort Port, class Handler>
 template <class Key>

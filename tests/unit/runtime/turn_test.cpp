@@ -93,6 +93,31 @@ TEST(Turn, AfterAnyPauseConnectionsGoOnAndHandshakesEnd) {
   }
 }
 
+// Text that is on its way when the machine is paused is sent again after it, whatever the millisecond clock says: it is due
+// for longer than half of that clock's round.
+TEST(Turn, AfterAnyPauseTextThatWasOnItsWayIsSentAgain) {
+  constexpr std::int64_t day = 86'400'000;
+  for (const std::int64_t pause :
+       {std::int64_t{30'000}, 13 * day, 20 * day, 30 * day, 40 * day, 49 * day / 2, 50 * day}) {
+    test::LoneCore<Echo> c;
+    c.listen();
+    std::vector<Peer> peers;
+    for (std::uint16_t i = 0; i < 200; ++i) {
+      peers.push_back(peer<Echo>(static_cast<std::uint16_t>(5000 + i)));
+      ASSERT_TRUE(peers.back().connect(c));
+      ASSERT_TRUE(peers.back().say(c, "hello"));
+    }
+    c.turn();
+    (void)c.take_sent(); // the echoes are lost
+    c.now = c.now + Duration::ms(pause);
+    ASSERT_TRUE(peers[0].say(c, "more")); // the first that is heard after it
+    c.run(Duration::ms(500));
+    const std::vector<test::Sent> sent = c.take_sent();
+    for (Peer& p : peers) EXPECT_EQ(p.hear(sent), 5U) << pause / day;
+    EXPECT_EQ(c.handler.closed, 0);
+  }
+}
+
 // ---- A Core whose packets come from another core.
 struct Answering {
   void on_data(Connection c, Payload& p) {
