@@ -234,7 +234,7 @@ class Core {
     port_.tx_burst(queue_, tx_.data(), tx_count_);
     port_cycles_ += rte_rdtsc() - start;
     tx_count_ = 0;
-    congested_ = port_.tx_full(queue_);
+    congested_ = port_.tx_full(queue_) && !stuck_;
   }
   [[nodiscard]] bool port_is_stuck();
   void tell_scarcity() {
@@ -262,6 +262,7 @@ class Core {
   std::uint64_t port_cycles_ = 0;
   std::uint16_t tx_count_ = 0;
   bool congested_ = false;
+  bool stuck_ = false; // the port is full, and will be
   Tick stuck_since_ = 0;
   std::uint64_t sent_then_ = 0;
   static constexpr Tick stuck_after = 1000; // ms

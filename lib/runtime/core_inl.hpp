@@ -52,8 +52,11 @@ bool Core<Port, Handler>::poll(Instant now) {
   }
   transmit();
   port_.tx_flush(queue_);
-  if (congested_) [[unlikely]]
-    congested_ = port_.tx_full(queue_) && !port_is_stuck();
+  if (congested_ || stuck_) [[unlikely]] {
+    const bool full = port_.tx_full(queue_);
+    stuck_ = full && port_is_stuck();
+    congested_ = full && !stuck_;
+  }
   shard_.stash.flush();
   if constexpr (far_packets)
     for (std::uint16_t i = 0; i < ahead_count_; ++i) ask_for(ahead_[i]);

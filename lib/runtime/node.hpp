@@ -205,7 +205,7 @@ class Node {
     bool told = false;
     while (undrained_.load(std::memory_order_acquire) != 0) {
       const Instant now = w.turn();
-      if (now >= end || stop_signals() > 1) w.abort_all();
+      if (now >= end || stop_signals() > 1) w.abort_some();
       if (told || !w.drained()) continue;
       told = true;
       undrained_.fetch_sub(1, std::memory_order_acq_rel);

@@ -79,6 +79,32 @@ TEST(Congestion, APortThatTakesNothingAtAllIsNotWaitedFor) {
   EXPECT_GE(core.port.lost, 8U); // sent again all the same, and lost as on any link that is down
 }
 
+// Nor at the end, by whomever: what they owe is lost at once, not one burst a turn.
+TEST(Congestion, ThousandsEndAtOnceWhereThePortTakesNothing) {
+  constexpr std::uint16_t many = 3200;
+  Lone core;
+  std::vector<Peer> peers = at_full_port(core, many);
+  core.port.down = true;
+  ASSERT_TRUE(peers[0].say(core, "hello"));
+  for (int turn = 0; turn < 200; ++turn) {
+    core.now = core.now + Duration::ms(10);
+    (void)core.core.poll(core.now);
+  }
+  for (std::uint32_t i = 0; i < core.shard.connections.fresh(); ++i)
+    core.shard.handle(core.shard.connections.at(i)).abort();
+  ASSERT_EQ(core.shard.connections.used(), many);
+  core.turns(2);
+  EXPECT_EQ(core.shard.connections.used(), 0U);
+  // A port that comes back is waited for again.
+  core.port.down = false;
+  core.port.counted(1);
+  core.turns(1);
+  EXPECT_TRUE(core.core.congested());
+  core.port.full = false;
+  core.turns(1);
+  EXPECT_FALSE(core.core.congested());
+}
+
 TEST(Congestion, SynAcksWaitToo) {
   Lone core;
   std::vector<Peer> peers = at_full_port(core, 1); // a first answer finds it full

@@ -31,6 +31,30 @@ TEST(Worker, TurnsToTheCookiesOfTheTimeOfDay) {
   }
 }
 
+// Millions that are late are not walked in one turn, nor all of them in each.
+TEST(Worker, AbortsSomeThousandsATurn) {
+  test::TestPool pool{8191};
+  test::WirePort port{pool.pool()};
+  const net::Interface self{{.mac = test::WirePort::our_mac, .addresses = {{Ip{Ip4{192, 0, 2, 1}}, 24}}}};
+  Mute mute;
+  Worker<test::WirePort, Mute> worker(port, 0, self, net::Routes{}, pool.pool(), {.idle = IdlePolicy::Busy},
+                                      mute);
+  for (std::uint16_t i = 0; i < 5000; ++i)
+    ASSERT_EQ(worker.core()
+                  .connect(FlowKey4{Ip4{198, 51, 100, 1}, Ip4{192, 0, 2, 1}, Be16{80},
+                                    Be16{static_cast<std::uint16_t>(1024 + i)}})
+                  .error,
+              ConnectError::none);
+  (void)worker.turn();
+  worker.begin_drain();
+  worker.abort_some();
+  (void)worker.turn();
+  EXPECT_EQ(worker.shard().connections.used(), 5000U - 4096);
+  worker.abort_some();
+  (void)worker.turn();
+  EXPECT_TRUE(worker.drained());
+}
+
 // Another thread reads how many connections there are: what it sees is no older than a turn of the next millisecond, and
 // right while the worker sleeps.
 TEST(Worker, ShowsItsConnectionsToAnyThread) {
