@@ -21,6 +21,14 @@ class PacketChain {
     }
     return *this;
   }
+  // All of `p`, whose last segment is `last`, where that is known: one that was cut to its last says so itself.
+  PacketChain(Packet&& p, rte_mbuf* last) : head_(p.release()) {
+    if (head_->nb_segs == 1)
+      tail_ = head_;
+    else
+      tail_ = last != nullptr ? last : rte_pktmbuf_lastseg(head_);
+    TERN_DCHECK(tail_->next == nullptr);
+  }
   PacketChain(const PacketChain&) = delete;
   PacketChain& operator=(const PacketChain&) = delete;
   ~PacketChain() { clear(); }
@@ -60,6 +68,21 @@ class PacketChain {
     return Packet{std::exchange(head_, nullptr)};
   }
   void clear() { take().reset(); }
+  [[nodiscard]] rte_mbuf* last() const { return tail_; }
+
+  // The queue as one pointer, for who has no room for two: the first of several segments keeps where the last is, in the
+  // word that speaks of what a port is to do with a frame, and of these none is one yet.
+  [[nodiscard]] rte_mbuf* fold() {
+    if (head_ != tail_) head_->tx_offload = reinterpret_cast<std::uintptr_t>(tail_);
+    tail_ = nullptr;
+    return std::exchange(head_, nullptr);
+  }
+  [[nodiscard]] static PacketChain unfold(rte_mbuf* folded) {
+    PacketChain c;
+    c.head_ = folded;
+    c.tail_ = folded->nb_segs == 1 ? folded : reinterpret_cast<rte_mbuf*>(folded->tx_offload);
+    return c;
+  }
 
  private:
   [[gnu::noinline]] bool append_behind(Packet& p) {

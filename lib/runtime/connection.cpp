@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "packet/chain.hpp"
 #include "runtime/shard.hpp"
 
 namespace tern {
@@ -75,10 +76,12 @@ std::uint32_t Connection::forward(Payload& payload) {
 std::uint32_t Connection::forward_unread(Connection from) {
   return with(from.shard_, from.index_, from.generation_, 0U, [&](Shard& s, ConnectionRecord& source) {
     if (source.unread == nullptr) return 0U;
-    Payload p{Packet{std::exchange(source.unread, nullptr)}};
+    PacketChain unread = PacketChain::unfold(std::exchange(source.unread, nullptr));
+    rte_mbuf* const last = unread.last();
+    Payload p{unread.take()};
     const std::uint32_t taken = forward(p);
     if (!p.empty()) {
-      source.unread = p.packet().release();
+      source.unread = PacketChain{std::move(p.packet()), last}.fold();
     } else if (source.has(ConnectionRecord::end_untold |
                           ConnectionRecord::over)) { // the end waited behind this text
       source.set(ConnectionRecord::deliver_again);

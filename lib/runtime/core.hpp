@@ -14,6 +14,7 @@
 #include "base/prefetch.hpp"
 #include "io/port.hpp"
 #include "net/network.hpp"
+#include "packet/chain.hpp"
 #include "runtime/core_handle.hpp"
 #include "runtime/handler.hpp"
 #include "runtime/hops.hpp"
@@ -184,7 +185,6 @@ class Core {
   [[gnu::always_inline]] void follow(R& r, const tcp::Outcome& out);
   void tell_accepted(R& r);
   [[gnu::noinline]] void reply_reset(R& r, const tcp::Outcome& out);
-  [[nodiscard]] bool queue_unread(Packet& first, Packet& fresh);
   void hand_over(R& r, Packet fresh);
   void tell_end(R& r) {
     if (r.has(R::end_untold)) end_comes(r);

@@ -138,29 +138,20 @@ void Core<Port, Handler>::reply_reset(R& r, const tcp::Outcome& out) {
     reply(h, r.key, r.hop);
 }
 
-// Small text is copied into the last buffer's room: a peer that sends a byte at a time to a handler that does
-// not read must not pin a buffer for each.
-template <io::PacketPort Port, class Handler>
-bool Core<Port, Handler>::queue_unread(Packet& first, Packet& fresh) {
-  constexpr std::uint32_t copy_below = 256;
-  if (fresh.contiguous() && fresh.length() < copy_below &&
-      first.append_copy(fresh.bytes(), shard_.env.packets))
-    return true;
-  return first.chain(std::move(fresh));
-}
-
 // Unread text and what came after it, in one payload; what the handler leaves is unread again.
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
   Packet all = std::move(fresh);
+  rte_mbuf* last = nullptr; // not looked for, where nobody knows it yet
   if (r.unread != nullptr) {
-    Packet first{std::exchange(r.unread, nullptr)};
-    if (all && !queue_unread(first, all)) {
+    PacketChain first = PacketChain::unfold(std::exchange(r.unread, nullptr));
+    if (all && !first.append(std::move(all))) {
       // What was acknowledged may not be lost in the middle: the connection ends instead.
       shard_.counters.add(CoreCounter::unread_payload_dropped);
       shard_.handle(r).abort();
     }
-    all = std::move(first);
+    last = first.last();
+    all = first.take();
   }
   if (!all) return;
   const std::uint32_t offered = all.length();
@@ -173,7 +164,8 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
   if (let_go(r)) p.drop_all(); // nobody will ask for it again
   shard_.stash.give(std::move(p.spent()), shard_.env.packets.raw());
   const std::uint32_t left = p.size();
-  if (left != 0) r.unread = p.packet().release();
+  // It was taken from the front: what was the last is the last.
+  if (left != 0) r.unread = PacketChain{std::move(p.packet()), last}.fold();
   if (left == offered) return;
   tcp::Outcome out;
   tcp::release_received(shard_.env, r.tcb, offered - left - p.lent(), out);

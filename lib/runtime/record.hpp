@@ -36,7 +36,7 @@ struct alignas(64) ConnectionRecord {
 
   Ip remote6;
   std::uint64_t user = 0;
-  rte_mbuf* unread = nullptr; // in-order text that the handler has not taken yet: a chain
+  rte_mbuf* unread = nullptr; // in-order text that the handler has not taken yet: a folded PacketChain
 
   enum Mark : std::uint8_t {
     in_use = 1,

@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "packet/chain.hpp"
 #include "support/eal.hpp"
 
 namespace tern {
@@ -48,6 +49,41 @@ Packet make_chain(const PacketPool& pool, const Bytes& bytes, std::size_t piece)
 void expect_sound(const Packet& p) {
   const char* why = nullptr;
   EXPECT_EQ(rte_mbuf_check(p.mbuf(), 1, &why), 0) << why;
+}
+
+// One pointer stands for a queue that grows behind and is taken from in front, in pieces that end within segments and
+// between them, and whose first bytes may have been pulled together meanwhile.
+TEST(PacketChain, IsFoldedIntoItsFirstSegment) {
+  TestPool t(1023, 512);
+  const PacketPool pool = t.pool();
+  std::mt19937 rng(11);
+  const auto random = [&rng] { return static_cast<std::uint32_t>(rng()); };
+  for (int round = 0; round < 300; ++round) {
+    Bytes expected;
+    rte_mbuf* folded = nullptr;
+    for (int step = 0; step < 40; ++step) {
+      PacketChain queue;
+      if (folded != nullptr) queue = PacketChain::unfold(std::exchange(folded, nullptr));
+      const Bytes more = pattern(1 + random() % 700, random());
+      expected.insert(expected.end(), more.begin(), more.end());
+      ASSERT_TRUE(queue.append(make_chain(pool, more, 1 + random() % 400)));
+      rte_mbuf* const last = queue.last();
+      Packet all = queue.take();
+      ASSERT_EQ(rte_pktmbuf_lastseg(all.mbuf()), last);
+      ASSERT_EQ(all_of(all), expected);
+      const std::uint32_t taken = random() % 3 == 0 ? random() % all.length() : random() % 50 % all.length();
+      if (taken != 0 && random() % 2 == 0)
+        all = all.split(taken, pool); // as who sends a part of it on
+      else
+        all.trim_front(taken);
+      (void)all.pull(static_cast<std::uint16_t>(1 + random() % std::min(500U, all.length())), pool);
+      expected.erase(expected.begin(), expected.begin() + taken);
+      expect_sound(all);
+      folded = PacketChain{std::move(all), last}.fold();
+    }
+    ASSERT_EQ(all_of(PacketChain::unfold(folded).take()), expected);
+  }
+  EXPECT_EQ(t.used(), 0U);
 }
 
 // Whatever lies between an mbuf and its buffer, and however often both have been used.
