@@ -196,11 +196,15 @@ bool Core<Port, Handler>::flush() {
   const bool scarce = shard_.env.scarcity >= tcp::Scarcity::critical;
   const auto sent = [&] { return shard_.counters.get(CoreCounter::tx_packets) + tx_count_; };
   const std::uint64_t sent_before = scarce ? sent() : 0;
-  if (scarce) n = std::min(n, 256U);
+  constexpr std::uint32_t most_in_vain = 256;
+  if (scarce) n = std::min(n, most_in_vain);
   // While the port takes no more, output waits here, where it is not lost, in the order of its turns.
   for (; n != 0 && !congested_; --n) {
     ask_ahead();
-    if (n % Shard::most_unseen == 0) shard_.watch_packets();
+    if (n % Shard::most_unseen == 0) {
+      shard_.watch_packets();
+      if (shard_.env.scarcity >= tcp::Scarcity::critical) n = std::min(n, most_in_vain);
+    }
     if (R* r = shard_.take_dirty()) flush_one(*r);
   }
   return !scarce || congested_ || shard_.dirty_count != waiting || sent() != sent_before;

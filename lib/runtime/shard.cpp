@@ -19,6 +19,9 @@ std::uint32_t count(const Prefix& p) {
 ArenaRequest connections_of(const ShardSettings& s, const std::string& who) {
   return {who + " connections", s.connections, sizeof(ConnectionRecord), s.connections_ready};
 }
+ArenaRequest outputs_of(const ShardSettings& s, const std::string& who) {
+  return {who + " output list", s.connections, sizeof(std::uint32_t)};
+}
 Tick lifetime_of(const ShardSettings& s) {
   return static_cast<Tick>(s.tcp.time_wait.as_ms());
 }
@@ -26,7 +29,10 @@ Tick lifetime_of(const ShardSettings& s) {
 // What is large of a core is asked for at once: where it does not fit all of it is told, not the first piece that did not.
 const ShardSettings& affordable(const Arena& arena, const ShardSettings& s, const std::string& who) {
   const ArenaRequest large[] = {
-      connections_of(s, who), FlowTable::request(flow_entries(s), who + " flow table"),
+      connections_of(s, who),
+      outputs_of(s, who),
+      GivenMarks::request(s.connections, who),
+      FlowTable::request(flow_entries(s), who + " flow table"),
       TimeWaitTable<FlowKey4>::request(s.time_wait_records, lifetime_of(s), who),
       TimeWaitTable<FlowKey6>::request(s.time_wait_records / 4, lifetime_of(s), who + " IPv6")};
   arena.require(large);
@@ -42,7 +48,9 @@ Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant a
       env{settings.tcp, tcp_counters, PacketPool{packets.raw(), &stash}, side.pools()},
       watch(packets, s.packet_reserve),
       gate(tcp::derive_secrets(s.secret), s.cookie_epoch),
-      given_(s.connections),
+      given_memory_(arena.take(GivenMarks::request(s.connections, who))),
+      given_(given_memory_.data()),
+      dirty_memory_(arena.take(outputs_of(s, who))),
       connection_memory_(arena.take(connections_of(s, who))),
       wheel_memory_(arena.take({who + " timers", 1, sizeof(TimerWheel<ConnectionTimer>::Heads)})),
       connections(connection_memory_.data(), s.connections),
@@ -53,7 +61,7 @@ Shard::Shard(Arena& arena, const ShardSettings& s, PacketPool packets, Instant a
       syn6(arena, s.syn_records, at.ms32(), who + " IPv6"),
       time_wait4(arena, s.time_wait_records, lifetime_of(s), at.ms32(), who),
       time_wait6(arena, s.time_wait_records / 4, lifetime_of(s), at.ms32(), who + " IPv6"),
-      dirty(std::make_unique<std::uint32_t[]>(s.connections)) {
+      dirty(static_cast<std::uint32_t*>(dirty_memory_.data())) {
   time_wait4.streams.make_ready(s.time_waits_ready4);
   time_wait6.streams.make_ready(s.time_waits_ready6);
   gate.shared_keys = s.shared_secret;
@@ -68,7 +76,7 @@ Shard::~Shard() {
 
 void Shard::scarcity_becomes(tcp::Scarcity level) {
   if (level > env.scarcity) counters.add(CoreCounter::packets_scarce);
-  if (env.scarcity == tcp::Scarcity::none) std::fill(given_.begin(), given_.end(), false);
+  if (env.scarcity == tcp::Scarcity::none) given_.begin();
   env.scarcity = level;
 }
 
@@ -80,7 +88,7 @@ bool Shard::takes_scarce_text(const ConnectionRecord& r) const {
   constexpr std::uint32_t a_little = 4; // segments
   if (env.scarcity == Scarcity::low) return r.tcb.rcv_held < a_little * r.tcb.rcv_mss;
   if (r.tcb.rcv_held != 0 || r.tcb.first.length != 0) return false;
-  return env.scarcity == Scarcity::critical || given_[connections.index_of(r)];
+  return env.scarcity == Scarcity::critical || given_.has(connections.index_of(r));
 }
 
 bool Shard::matches(FlowRef ref, const FlowKey6& key) const {
@@ -146,7 +154,7 @@ void Shard::free_connection(ConnectionRecord& r) {
   }
   if (r.listener != ConnectionRecord::no_listener) --listeners[r.listener].open;
   if (env.scarcity != tcp::Scarcity::none) [[unlikely]]
-    given_[connections.index_of(r)] = false;
+    given_.clear(connections.index_of(r));
   connections.give_back(r);
 }
 

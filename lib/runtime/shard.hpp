@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,6 +21,7 @@
 #include "runtime/connection.hpp"
 #include "runtime/connection_slab.hpp"
 #include "runtime/counters.hpp"
+#include "runtime/given_marks.hpp"
 #include "runtime/listener.hpp"
 #include "runtime/packet_watch.hpp"
 #include "tcp/engine.hpp"
@@ -131,7 +131,7 @@ class Shard {
   // ---- Packets that are left.
   void watch_packets() {
     taken_unseen_ = 0;
-    const tcp::Scarcity now_is = watch.look();
+    const tcp::Scarcity now_is = watch.look(env.scarcity);
     if (now_is != env.scarcity) [[unlikely]]
       scarcity_becomes(now_is);
   }
@@ -156,7 +156,7 @@ class Shard {
   }
   void note_given(const ConnectionRecord& r) {
     if (env.scarcity != tcp::Scarcity::none) [[unlikely]]
-      given_[connections.index_of(r)] = true;
+      given_.set(connections.index_of(r));
   }
 
   // ---- FlowRecords (flow_table.hpp): does a record bear this name?
@@ -279,7 +279,9 @@ class Shard {
   [[nodiscard]] bool takes_scarce_text(const ConnectionRecord& r) const;
 
   std::size_t taken_unseen_ = 0; // packets, since the last look
-  std::vector<bool> given_;      // who was given text since packets became scarce, by record
+  ArenaPiece given_memory_;
+  GivenMarks given_; // by record
+  ArenaPiece dirty_memory_;
   ArenaPiece connection_memory_;
   ArenaPiece wheel_memory_;
 
@@ -292,7 +294,7 @@ class Shard {
   SynTable<FlowKey6> syn6;
   TimeWaitTable<FlowKey4> time_wait4;
   TimeWaitTable<FlowKey6> time_wait6;
-  std::unique_ptr<std::uint32_t[]> dirty; // connections that the output pass visits: a ring
+  std::uint32_t* const dirty; // connections that the output pass visits: a ring
   std::uint32_t dirty_head = 0;
   std::uint32_t dirty_count = 0;
 };
