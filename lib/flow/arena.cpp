@@ -81,7 +81,8 @@ bool transparent_allowed() {
 }
 
 std::string describe(const ArenaRequest& r) {
-  return std::to_string(r.count) + " " + r.name + " x " + std::to_string(r.bytes_each) +
+  const std::uint64_t n = std::max(r.count, r.holds);
+  return std::to_string(n) + " " + r.name + " x " + std::to_string(n == 0 ? 0 : r.bytes() / n) +
          " B = " + in_mib(r.bytes());
 }
 
@@ -106,8 +107,10 @@ std::uint64_t ArenaRequest::bytes() const {
 }
 
 std::string ArenaReservation::to_string() const {
-  return "reserved " + in_mib(bytes) + " for " + std::to_string(request.count) + " " + request.name + " (" +
-         std::to_string(request.bytes_each) + " B each, " + std::string(tern::to_string(pages)) + ")";
+  const std::uint64_t n = std::max(request.count, request.holds);
+  return "reserved " + in_mib(bytes) + " for " + std::to_string(n) + " " + request.name + " (" +
+         std::to_string(n == 0 ? 0 : request.bytes() / n) + " B each, " +
+         std::string(tern::to_string(pages)) + ")";
 }
 
 ArenaPiece::~ArenaPiece() {

@@ -31,6 +31,7 @@ struct ArenaRequest {
   std::uint64_t bytes_each = 0;
   std::uint64_t ready =
       0; // so many, the first, will be used soon: their pages are made in take(), not one stall each
+  std::uint64_t holds = 0;                   // where one piece has room for several: so many, as it is told
   [[nodiscard]] std::uint64_t bytes() const; // saturates
 };
 

@@ -80,7 +80,10 @@ struct TimeWaitTable {
         memory(arena.take(request(limit, lifetime, who))),
         streams(memory.data(), limit, lifetimes, now) {}
   [[nodiscard]] static ArenaRequest request(std::uint32_t limit, Tick lifetime, const std::string& who) {
-    return {who + " TIME-WAIT", 1, Streams::bytes_for(limit, {&lifetime, 1})};
+    return {.name = who + " TIME-WAIT",
+            .count = 1,
+            .bytes_each = Streams::bytes_for(limit, {&lifetime, 1}),
+            .holds = limit};
   }
   Tick lifetimes[1];
   ArenaPiece memory;

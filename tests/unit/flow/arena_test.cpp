@@ -35,6 +35,13 @@ TEST(Arena, BigPieceStartsOnAHugePageAndSaysItsPages) {
   EXPECT_NE(text.find(to_string(all[0].pages)), std::string::npos) << text;
 }
 
+TEST(Arena, OfAPieceThatHoldsManyTheManyAreTold) {
+  Arena arena({.reach = 64 * mib});
+  const auto piece = arena.take({.name = "TIME-WAIT", .count = 1, .bytes_each = 3'440'020, .holds = 100'000});
+  const std::string text = arena.reservations().at(0).to_string();
+  EXPECT_TRUE(text.starts_with("reserved 4 MiB for 100000 TIME-WAIT (34 B each, ")) << text;
+}
+
 TEST(Arena, GivenBackPieceIsTakenAgainZeroed) {
   Arena arena({.reach = 4 * mib});
   void* first = nullptr;
