@@ -150,6 +150,7 @@ void Schema::set(std::string_view name, std::span<const Given> given) {
   TERN_CHECK(at != options_.end());
   at->set(given);
   at->where = given.empty() ? std::string{} : given[0].where;
+  at->emptied = given.empty();
 }
 
 void Schema::positional(std::string_view name) {
@@ -216,9 +217,9 @@ std::string Schema::to_toml() const {
     for (const Option& o : options_) {
       if (o.group != g.name) continue;
       const std::vector<std::string> values = o.print();
-      if (values.empty()) continue;
+      if (values.empty() && !o.emptied) continue;
       const std::string value = single(o) ? values[0] : fmt::format("[{}]", fmt::join(values, ", "));
-      const bool set = !o.where.empty();
+      const bool set = !o.where.empty() || o.emptied;
       if (!set && !o.derived.empty())
         body += fmt::format("# {}: {}\n", o.name, o.derived);
       else

@@ -79,6 +79,7 @@ struct Option {
   std::function<void(std::span<const Given>)> set{};
   std::function<std::vector<std::string>()> print{}; // for a list: each as an inline table's fields
   std::string where{};                               // where it was last set; empty while it has its default
+  bool emptied = false;                              // a list was given, of nothing
   std::string derived{};                             // what that default follows from, if it is no value
 };
 

@@ -234,6 +234,17 @@ TEST(Schema, PrintedSettingsLoadBackTheSame) {
   for (const Option& o : again.s.options()) EXPECT_EQ(again.s.given(o.name), f.s.given(o.name)) << o.name;
 }
 
+// Else its default would come back.
+TEST(Schema, AListOfNothingIsPrintedToo) {
+  std::vector<std::uint32_t> all{80};
+  Schema s;
+  s.group("server", "");
+  s.add("listen", all, "ports");
+  s.load_text("[server]\nlisten = []\n", "t");
+  EXPECT_TRUE(all.empty());
+  EXPECT_EQ(s.to_toml(), "[server]\nlisten = []\n");
+}
+
 TEST(Schema, PrintedDefaultsAreComments) {
   Fixture f;
   EXPECT_FALSE(f.run({"--cps", "20k"}));
