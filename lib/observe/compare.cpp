@@ -19,8 +19,10 @@ using Text = std::back_insert_iterator<std::string>;
 constexpr std::size_t name_width = 26;
 constexpr std::size_t column_width = 22;
 
+// Of a few a second their fractions tell.
 std::string count_text(double n) {
-  return n < 1e6 ? grouped(static_cast<std::uint64_t>(std::lround(n))) : short_count(n);
+  if (n < 100 || n >= 1e6) return short_count(n);
+  return grouped(static_cast<std::uint64_t>(std::lround(n)));
 }
 
 std::string ratio(double value, double first) {

@@ -133,6 +133,9 @@ void read(const Json& in, const std::string& path, T& value) {
   } else if constexpr (std::is_floating_point_v<T>) {
     if (!in.is_number()) wrong(path, "not a number");
     value = in.get<double>();
+    constexpr double most = 1e18; // ours are rates, times and shares
+    if (value < 0) wrong(path, "negative");
+    if (value > most) wrong(path, "too large");
   } else if constexpr (std::is_same_v<T, std::string>) {
     if (!in.is_string()) wrong(path, "not a string");
     value = in.get<std::string>();
@@ -180,6 +183,14 @@ Result from_json(std::string_view text) {
   read(in, "", r);
   if (r.schema != report_schema)
     throw ReportError(fmt::format("schema: {} is not the {} that this tern reads", r.schema, report_schema));
+  double last = 0;
+  for (std::size_t i = 0; i < r.intervals.size(); ++i) {
+    const Interval& v = r.intervals[i];
+    // Half a microsecond is what nine digits leave of a day.
+    if (v.seconds <= 0 || v.t <= last || v.seconds > v.t + 1e-3)
+      wrong(fmt::format("intervals[{}]", i), "its time does not follow upon the last one's");
+    last = v.t;
+  }
   return r;
 }
 

@@ -76,8 +76,19 @@ std::string when(const Interval& v) {
 // What all plots over time share.
 struct Timeline {
   Timeline(const std::vector<Interval>& v, const Frame& f)
-      : last(v.empty() ? 1 : v.back().t),
-        x(v.empty() ? 0 : v.front().t - v.front().seconds, last, f.x0(), f.x1()) {}
+      : last(end(v)), x(beginning(v), last, f.x0(), f.x1()) {}
+
+  // Whatever order a file has them in.
+  static double end(const std::vector<Interval>& v) {
+    double t = v.empty() ? 1 : v.front().t;
+    for (const Interval& i : v) t = std::max(t, i.t);
+    return t;
+  }
+  static double beginning(const std::vector<Interval>& v) {
+    double t = v.empty() ? 0 : v.front().t - v.front().seconds;
+    for (const Interval& i : v) t = std::min(t, i.t - i.seconds);
+    return t;
+  }
 
   [[nodiscard]] double middle(const Interval& i) const { return x(i.t - i.seconds / 2); }
   void axis(std::string& out, const Frame& f, int ticks) const {

@@ -72,8 +72,13 @@ std::vector<double> Scale::ticks(int about, double unit) const {
   std::vector<double> out;
   if (!log_) {
     const double step = unit * round_above((high_ - low_) / about / unit, step_sizes);
-    for (double v = std::ceil(low_ / step - 1e-9) * step; v <= high_ + step * 1e-9; v += step)
+    // Counted, not added up: far from 0 a step may be less than what the number's last digit stands for.
+    const double first = std::ceil(low_ / step - 1e-9);
+    const double steps = std::min(std::floor(high_ / step + 1e-9) - first, 10.0 * about);
+    for (int i = 0; i <= steps; ++i) {
+      const double v = (first + i) * step;
       out.push_back(std::abs(v) < step * 1e-9 ? 0 : v);
+    }
     return out;
   }
   const double decades = std::log10(high_ / low_);

@@ -58,7 +58,9 @@ void connections(Text out, const Result& r) {
   for (const Cause& cause : causes_of(side))
     if (const std::uint64_t n = c.failed.*cause.n; n != 0)
       count_line(out, fmt::format("  {}", cause.name), n, c.attempted);
-  if (s.requests != (side == Side::server ? 0 : c.completed)) {
+  const auto each = r.config.find("requests_per_connection");
+  const bool several = side == Side::client && each != r.config.end() && each->second != "1";
+  if (several || s.requests != (side == Side::server ? 0 : c.completed)) {
     count_line(out, "requests", s.requests, 0);
     fmt::format_to(out, "  {:<20}{:>15}/s\n", "requests", short_count(s.requests_per_second));
   }

@@ -11,6 +11,7 @@ namespace {
 
 // Three significant digits; whole numbers below 10 stay whole where `whole` says that they are counts.
 std::string three(double n, bool whole) {
+  if (n >= 1e6) return fmt::format("{:.3g}", n); // beyond the last unit
   if (n >= 99.95 || n == 0) return fmt::format("{:.0f}", n);
   if (whole && n == std::floor(n)) return fmt::format("{:.0f}", n);
   return fmt::format("{:.{}f}", n, n >= 9.995 ? 1 : 2);

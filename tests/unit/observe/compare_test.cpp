@@ -53,6 +53,17 @@ TEST(Compare, ShowsValuesAndTheirRatioToTheFirst) {
   EXPECT_EQ(row(text, "retransmitted"), ""); // nothing anywhere: no row
 }
 
+TEST(Compare, FractionsOfLowRatesAreShown) {
+  Result a = sample();
+  a.summary.cps = 2.5;
+  Result b = sample();
+  b.summary.cps = 1.5;
+  const std::string text = row(compare_text({{"a.json", a}, {"b.json", b}}), "connections/s");
+  EXPECT_TRUE(holds(text, "2.50") && holds(text, "1.50  x0.60")) << text;
+  a.summary.cps = 1e300;
+  EXPECT_LT(compare_text({{"a.json", a}}).size(), 5000U);
+}
+
 TEST(Compare, WhatAServerAcceptedIsToldOfAnEarlierTernToo) {
   Result a = sample();
   a.command = "server";
@@ -149,6 +160,18 @@ TEST(Page, ASearchLeadsWithTheRateItFound) {
   EXPECT_TRUE(holds(page, "<title>tern bench: 1.20M connections/s</title>"));
   EXPECT_TRUE(holds(page, "Highest rate held</div><div class=\"v \">1.20M</div>"));
   EXPECT_FALSE(holds(page, "Connections a second</div>"));
+}
+
+// A file may say anything: where one more second is not one more number, steps would never end.
+TEST(Page, TimesBeyondAllMeasureEndToo) {
+  for (const double t : {9007199254740992.0, 1e18, 1e300}) {
+    Result r = sample();
+    for (Interval& i : r.intervals) i.t += t;
+    EXPECT_LT(to_html(r).size(), 10U << 20);
+    std::swap(r.intervals.front().t, r.intervals.back().t);
+    r.intervals.back().t = 1;
+    EXPECT_LT(to_html(r).size(), 10U << 20);
+  }
 }
 
 TEST(Page, EveryPlotHasItsAxesAndNoCoordinateIsMissing) {

@@ -108,6 +108,26 @@ TEST(ReportJson, UnknownFieldsArePassedOverAndMissingOnesKeepTheirDefaults) {
   EXPECT_GT(r.summary.cps, 0);
 }
 
+TEST(ReportJson, WhatCannotBeIsRefused) {
+  Json j = sample();
+  j["summary"]["requests_per_second"] = 1e300;
+  EXPECT_EQ(complaint(j), "summary.requests_per_second: too large");
+  j = sample();
+  j["summary"]["cps"] = -0.5;
+  EXPECT_EQ(complaint(j), "summary.cps: negative");
+  const char* const behind = "its time does not follow upon the last one's";
+  j = sample();
+  j["intervals"][0]["t"] = 9007199254740993.0;
+  j["intervals"][0]["seconds"] = 1;
+  EXPECT_EQ(complaint(j), std::string{"intervals[1]: "} + behind);
+  j = sample();
+  j["intervals"][2]["seconds"] = 0;
+  EXPECT_EQ(complaint(j), std::string{"intervals[2]: "} + behind);
+  j = sample();
+  j["intervals"][0]["seconds"] = 5;
+  EXPECT_EQ(complaint(j), std::string{"intervals[0]: "} + behind);
+}
+
 TEST(ReportJson, SaysWhereWhatIsWrong) {
   EXPECT_EQ(complaint(std::string{"{\"schema\": 1,"}), "not JSON: wrong at byte 14");
   EXPECT_EQ(complaint(std::string{"[]"}), "not a report of tern: no `schema` or no `summary`");

@@ -95,6 +95,16 @@ TEST(SummaryText, ASearchLeadsWithTheRateItFound) {
   EXPECT_FALSE(holds(summary_text(r), "\nConnections  "));
 }
 
+// As many requests as connections were completed: where more were to be, that is a figure, too.
+TEST(SummaryText, WhereSeveralRequestsWereToBeTheyAreTold) {
+  Result r = sample_result();
+  r.summary.requests = r.summary.connections.completed;
+  r.config["requests_per_connection"] = "1";
+  EXPECT_FALSE(holds(summary_text(r), "\n  requests "));
+  r.config["requests_per_connection"] = "3";
+  EXPECT_TRUE(holds(summary_text(r), "\n  requests "));
+}
+
 TEST(SummaryText, WhereNoByteWasCountedNoRateIsTold) {
   Result r = sample_result({.seconds = 1});
   r.summary.rx_bits_per_second = 0;
