@@ -49,7 +49,16 @@ void declare(settings::Schema& s, ServerSettings& v) {
   declare(s, v.output);
 }
 
+// What a mode makes nothing of is refused, not passed over.
+void refuse_foreign(const settings::Schema& s, Mode mode) {
+  if (mode == Mode::Respond || mode == Mode::Http) return;
+  for (const char* name : {"request_size", "response_size", "requests_per_connection", "close"})
+    if (s.given(name))
+      s.fail(name, "says how --mode http or respond answers; leave it out, or choose one of these");
+}
+
 int run(const settings::Schema& schema, const ServerSettings& v) {
+  refuse_foreign(schema, v.mode);
   ServeSettings listens = v.serve;
   listens.node = v.ports.common;
   const auto serve = [&](const auto& handler) {
