@@ -9,6 +9,14 @@
 
 namespace tern::app {
 
+std::array<double, floods> flood_rates(std::span<const AttackSetting> attacks, const LoadPlan& core) {
+  std::array<double, floods> rates{};
+  for (const AttackSetting& a : attacks)
+    if (is_flood(a.kind) && !core.rests)
+      rates[static_cast<std::size_t>(a.kind)] = static_cast<double>(a.amount) * core.share;
+  return rates;
+}
+
 std::uint64_t Forger::next() { // SplitMix64
   std::uint64_t z = (random_ += 0x9e3779b97f4a7c15);
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;

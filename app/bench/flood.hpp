@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <vector>
 
 #include "app/bench/attack.hpp"
@@ -27,6 +28,10 @@ struct FloodPlan {
   std::uint64_t seed = 1;
   [[nodiscard]] bool any() const { return rates[0] > 0 || rates[1] > 0 || rates[2] > 0; }
 };
+
+// Of the packets asked for, those of one core: as of the load, for who has none ends before the others do.
+[[nodiscard]] std::array<double, floods> flood_rates(std::span<const AttackSetting> attacks,
+                                                     const LoadPlan& core);
 
 // Writes the packets. Seeded.
 class Forger {

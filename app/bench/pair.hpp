@@ -255,9 +255,7 @@ class Pair {
     f.targets = whole_.targets;
     f.spoofed = ends_.nobody;
     f.seed = whole_.seed + core;
-    for (const AttackSetting& a : b_.attacks)
-      if (is_flood(a.kind))
-        f.rates[static_cast<std::size_t>(a.kind)] = static_cast<double>(a.amount) / cores_;
+    f.rates = flood_rates(b_.attacks, askers_[core]->plan);
     return f;
   }
   void ask(io::CoreId core) {

@@ -2,6 +2,7 @@
 
 #include "app/bench/attack.hpp"
 #include "app/bench/flood.hpp"
+#include "app/client/settings.hpp"
 #include "support/eal.hpp"
 #include "wire/checksum.hpp"
 #include "wire/ipv4.hpp"
@@ -23,6 +24,16 @@ TEST(Attack, WrittenFormsAreReadAndPrintedBack) {
   for (const char* text :
        {"", "syn-flood", "syn-flood=", "syn-flood=0", "syn-flood=max", "syn_flood=1", "teardrop=5", "=5"})
     EXPECT_FALSE(Value<AttackSetting>::parse(text)) << text;
+}
+
+// Those that rest end at once: the others send what was asked for.
+TEST(Attack, CoresThatRestDropNothingOfAFlood) {
+  const std::vector<AttackSetting> asked{{AttackKind::syn_flood, 10'000}, {AttackKind::mute, 5}};
+  LoadPlan whole;
+  whole.concurrency = 2;
+  double all = 0;
+  for (std::uint32_t core = 0; core < 4; ++core) all += flood_rates(asked, share_of(whole, core, 4))[0];
+  EXPECT_DOUBLE_EQ(all, 10'000);
 }
 
 FloodPlan plan(bool four) {
