@@ -101,9 +101,17 @@ std::uint64_t part_of_port(std::uint64_t n, const NodeSettings& port, std::size_
   return n / all * own + (n % all * own + all - 1) / all;
 }
 
+void check_tcp(const settings::Schema& s, const tcp::Settings& t) {
+  if (t.receive_buffer <= t.receive_buffer_max) return;
+  s.fail(s.given("window_max") ? "window_max" : "window",
+         fmt::format("a window of {} bytes at first, and {} at most: raise --window-max, or lower --window",
+                     t.receive_buffer, t.receive_buffer_max));
+}
+
 std::vector<NodeSettings> each_port(const settings::Schema& s, const PortsSettings& p) {
   const std::size_t ports = p.port.size();
   if (ports == 0) fail_without_port(s);
+  check_tcp(s, p.common.tcp);
   if (ports > most_ports) s.fail("port", fmt::format("{} are more than {}", ports, most_ports));
   refuse_twins(s, p.port);
   const auto& cores = p.common.cores;

@@ -48,6 +48,9 @@ struct PortsSettings {
 // The same names as declare_port_options.
 void declare_ports_options(settings::Schema&, PortsSettings&);
 
+// What of TCP contradicts itself; throws ConfigError.
+void check_tcp(const settings::Schema&, const tcp::Settings&);
+
 // One a port, each as if it were alone. Throws ConfigError.
 [[nodiscard]] std::vector<NodeSettings> each_port(const settings::Schema&, const PortsSettings&);
 // Of n things those of a port: by its share of the CPUs, rounded up.

@@ -5,7 +5,9 @@
 #include <rte_version.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 
 #include "observe/json.hpp"
 #include "observe/machine.hpp"
@@ -25,7 +27,23 @@ void declare(settings::Schema& s, OutputSettings& o) {
         settings::Range{Duration::ms(100), Duration::seconds(3600)});
 }
 
+namespace {
+
+// By whatever names; what is no file of its own (/dev/null) takes several.
+bool same_file(const std::string& a, const std::string& b) {
+  namespace fs = std::filesystem;
+  std::error_code unknown;
+  if (a.empty() || b.empty() || (fs::exists(a, unknown) && !fs::is_regular_file(a, unknown))) return false;
+  return fs::weakly_canonical(fs::absolute(a), unknown) == fs::weakly_canonical(fs::absolute(b), unknown);
+}
+
+} // namespace
+
 void check(const settings::Schema& s, const OutputSettings& o) {
+  if (same_file(o.json, o.csv)) s.fail("csv", "--json writes '" + o.csv + "' too; name another file");
+  for (const auto& [name, file] : {std::pair{"json", &o.json}, {"csv", &o.csv}})
+    if (same_file(*file, o.html))
+      s.fail("html", fmt::format("--{} writes '{}' too; name another file", name, o.html));
   // Told before the run, not after it.
   for (const auto& [name, file] : {std::pair{"json", &o.json}, {"csv", &o.csv}, {"html", &o.html}})
     if (!file->empty() && !std::ofstream(*file, std::ios::app))
