@@ -55,6 +55,7 @@ BenchEnds ends_of(const settings::Schema& s, const BenchSettings& b) {
   e.client.addresses = {{client.base(), client.length()}};
   e.server.addresses = {{server.base(), server.length()}};
   for (const Prefix& p : b.load.sources) {
+    refuse_no_hosts(s, "sources", "", p);
     if (p.base().is_v4() != four) s.fail("sources", "IPv4 and IPv6 at once; run it twice");
     if (p.contains(server.base()))
       s.fail("sources",
@@ -71,6 +72,7 @@ BenchEnds ends_of(const settings::Schema& s, const BenchSettings& b) {
   if (e.listen.size() > most_ranges) s.fail("target", fmt::format("more than {} of them", most_ranges));
   std::uint64_t all = 0;
   for (const TargetRange& t : e.listen) {
+    refuse_no_hosts(s, "target", "", t.addresses);
     if (t.addresses.base().is_v4() != four) s.fail("target", "of another family than --sources");
     if (t.addresses.contains(client.base()) ||
         std::any_of(b.load.sources.begin(), b.load.sources.end(),

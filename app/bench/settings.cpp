@@ -6,6 +6,7 @@
 #include <set>
 
 #include "app/bench/ends.hpp"
+#include "app/measure/ports.hpp"
 #include "io/eal.hpp"
 #include "runtime/key_file.hpp"
 #include "runtime/node_port.hpp"
@@ -100,6 +101,7 @@ BenchSettings completed(const settings::Schema& s, const BenchSettings& given) {
   b.load.bounded = s.given("duration");
   if (cores_of(s, b).shared && !s.given("idle"))
     b.node.idle = IdlePolicy::Adaptive; // else they starve each other
+  check_tcp(s, b.node.tcp);
   prepare(s, b.search, b.load);
   check(s, b.load, b.node, ends_of(s, b).targets.size());
   check(s, b.output);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <variant>
 
@@ -11,8 +10,10 @@
 #include "app/client/load.hpp"
 #include "app/client/names.hpp"
 #include "app/client/pace.hpp"
+#include "app/client/plain_reader.hpp"
 #include "app/client/stalled.hpp"
 #include "app/client/visit.hpp"
+#include "app/client/way.hpp"
 #include "base/prefetch.hpp"
 #include "runtime/core.hpp"
 
@@ -35,7 +36,8 @@ class Client {
         records_(records),
         http_(plan.response, plan.verify, plan.response.empty()),
         catch_up_(4ULL * plan.in_progress),
-        stalled_(plan.keeps()) {}
+        stalled_(plan.keeps()),
+        way_(plan, stats) {}
   void attach(TheCore& core) { core_ = &core; }
 
   // Once a turn: opens, asks and closes what is due. Whether anything was.
@@ -49,7 +51,10 @@ class Client {
     stopping_ = true;
     if (all_opened() && live_ == 0) return;
     if (all_busy_) stats_.load.add(Load::never_asked, overdue(plan_.rps * plan_.share, ask_due_, now));
-    if (held_back_) stats_.load.add(Load::never_opened, overdue(offered_rate(), due_, now));
+    if (!held_back_) return;
+    std::uint64_t owed = overdue(offered_rate(), due_, now);
+    if (plan_.connections != 0) owed = std::min(owed, plan_.connections - stats_.load.get(Load::attempted));
+    stats_.load.add(Load::never_opened, owed);
   }
   [[nodiscard]] bool all_opened() const {
     return plan_.rests || (plan_.connections != 0 && stats_.load.get(Load::attempted) >= plan_.connections);
@@ -61,6 +66,8 @@ class Client {
   // The rate of opens is no longer offered: the last has had its time until the next would have come. Those that stay and
   // ask again are a load for longer.
   [[nodiscard]] bool all_offered(Instant now) const { return paces() && all_opened() && now >= due_; }
+  // Nothing more begins.
+  [[nodiscard]] bool time_is_up(Instant now) const { return begun_ != Instant{} && now > last_due(); }
   // Once all are opened and one is completed: when one was last opened, or heard of; who is then still waited for is never
   // answered. Before that, `now`.
   [[nodiscard]] Instant last_active(Instant now) const {
@@ -89,8 +96,10 @@ class Client {
       v.phase = Phase::free;
       --live_;
     }
-    stats_.live.store(live_, std::memory_order_relaxed);
+    show_live();
     stats_.load.add(Load::not_compared, http_.not_compared());
+    const double withheld = way_.withheld().as_seconds() * offered_rate();
+    stats_.load.add(Load::withheld, static_cast<std::uint64_t>(std::max(withheld, 0.0)));
   }
   [[nodiscard]] const HttpReader& http() const { return http_; }
 
@@ -124,7 +133,7 @@ class Client {
       stats_.first_byte.record(age(v, now));
     }
     const std::uint32_t before = p.size();
-    const bool whole = plan_.payload == PayloadKind::tcp ? read_bytes(v, p) : read_http(c, v, p);
+    const bool whole = plan_.payload == PayloadKind::tcp ? read_plain(plan_, v, p) : read_http(c, v, p);
     stats_.load.add(Load::response_bytes, before - p.size());
     if (whole) answered(c, v, now);
   }
@@ -167,9 +176,8 @@ class Client {
     v.phase = Phase::free;
   }
   void on_tick(Instant now) {
-    stats_.live.store(live_, std::memory_order_relaxed);
-    if (live_ > stats_.live_peak.load(std::memory_order_relaxed))
-      stats_.live_peak.store(live_, std::memory_order_relaxed);
+    show_live();
+    stats_.starved.store(starved_after_ == stats_.load.get(Load::attempted), std::memory_order_relaxed);
     for (std::size_t i = 0; i < vices; ++i) {
       stats_.bad_open[i].store(bad_[i].size(), std::memory_order_relaxed);
       if (bad_[i].size() > stats_.bad_open_peak[i].load(std::memory_order_relaxed))
@@ -182,14 +190,18 @@ class Client {
  private:
   static constexpr std::uint32_t most_a_turn = 32;
 
+  void show_live() {
+    stats_.live.store(live_, std::memory_order_relaxed);
+    stats_.live_peak.store(live_peak_, std::memory_order_relaxed);
+  }
   void act(Instant now) {
     if (core_->congested()) return; // what waits behind the port is asked first; the clock of latencies runs
     paced_ = held_back_ = false;
     if (stopping_) return wind_down();
     if (begun_ == Instant{}) begun_ = now;
-    if (finding_) [[unlikely]] {
+    if (way_.finding()) [[unlikely]] {
       find_way(now);
-      if (finding_) return;
+      if (way_.finding()) return;
     }
     // With no more to come none would make way: those that are held end by themselves.
     if (!plan_.keeps() && line_.size() != 0 && all_opened()) [[unlikely]]
@@ -201,12 +213,13 @@ class Client {
     std::uint32_t want = wanted(rate, now);
     if (rate <= 0 || want == 0) due_ = now;
     paced_ = rate > 0 && want != 0 && !all_opened();
+    const Instant until = std::min(now, last_due());
     for (; want != 0 && !all_opened(); --want) {
       if (rate <= 0) {
         if (!open(now, now)) return;
         continue;
       }
-      if (due_ > now) return;
+      if (due_ > until) return;
       const bool late = now - due_ > Duration::ms(1);
       const std::uint64_t busy = under_way();
       held_back_ = late && !catch_up_.room(moving(busy, now), stats_.load.get(Load::attempted) - busy, now);
@@ -222,26 +235,21 @@ class Client {
     }
   }
 
-  // The first connection finds the way (ARP, routes) for all: until it stands the others would only wait in a queue. But
-  // its SYN may be lost, or nobody live at the first of several targets: others follow, at the rate that was asked for.
-  // And what all responses are to be compared with is what the first one is: it is awaited alone, but for a second at most.
   void find_way(Instant now) {
-    const bool stands = stats_.load.get(Load::established) != 0;
-    if (!stands) stood_at_ = now;
-    const bool learns = http_.learns() && now - stood_at_ < Duration::seconds(1);
-    finding_ = !stands || learns;
-    if (learns && line_.size() != 0) ask_first();
     const double rate = offered_rate();
-    if (rate <= 0 || due_ < now) due_ = now; // nobody is late for want of a way
-    if (!finding_ || due_ > now || all_opened() || wanted(rate, now) == 0) return;
-    // As many as may wait for one neighbour's ARP; each target may have its own.
-    const std::size_t most = std::clamp<std::size_t>(plan_.targets.size(), 4, 16);
-    const Duration patience = Duration::ms(http_.learns() ? 1000 : 20);
-    // Then one a second, as long as there are others: those that wait may all be of targets that are not there.
-    if (live_ >= most && stats_.load.get(Load::attempted) >= plan_.targets.size()) return;
-    const Duration rest = live_ < most ? patience : Duration::seconds(1);
-    if (live_ != 0 && now - active_at_ < rest) return;
+    if (rate > 0 && !all_opened()) way_.put_off(due_ == Instant{} ? now : due_, now);
+    if (rate <= 0 || due_ < now) due_ = now;
+    way_.look(http_.learns(), begun_, now);
+    if (way_.learning() && line_.size() != 0) ask_first();
+    if (!way_.finding() || due_ > now || all_opened() || wanted(rate, now) == 0) return;
+    if (!way_.room(live_, http_.learns(), active_at_, now)) return;
     if (open(now, now) && rate > 0) due_ = due_ + interval(rate, due_, carry_);
+  }
+  // Nothing is due at or behind the end of what is offered. In a ramp, or a warm-up, its clock stands for nobody.
+  [[nodiscard]] Instant last_due() const {
+    if (plan_.offered <= Duration{}) return Instant::at_ns(INT64_MAX);
+    const Duration stood = plan_.settles ? Duration{} : way_.withheld();
+    return begun_ + plan_.offered + stood - Duration::ns(1);
   }
   [[nodiscard]] double offered_rate() const {
     return plan_.share * control_.cps.load(std::memory_order_relaxed);
@@ -252,7 +260,7 @@ class Client {
   }
   [[nodiscard]] std::uint64_t overdue(double rate, Instant due, Instant now) const {
     if (now - due <= Duration::ms(1)) return 0;
-    return due_between(rate, due - begun_, now - begun_, plan_.ramp);
+    return due_between(rate, due - begun_, std::min(now, last_due()) - begun_, plan_.ramp);
   }
   static std::uint64_t age(const Visit& v, Instant now) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>((now - v.since).as_ns(), 1));
@@ -313,7 +321,7 @@ class Client {
     v.left = plan_.requests == 0 ? Visit::forever : plan_.requests;
     v.phase = Phase::connecting;
     active_at_ = now;
-    ++live_;
+    live_peak_ = std::max(live_peak_, ++live_);
     ++opening_;
     stats_.load.add(Load::attempted);
     return true;
@@ -383,7 +391,8 @@ class Client {
   void ask_paced(Instant now) {
     const double rate = plan_.rps * plan_.share;
     if (ask_due_ == Instant{}) ask_due_ = now;
-    for (unsigned n = 4 * most_a_turn; n != 0 && ask_due_ <= now; --n) {
+    const Instant until = std::min(now, last_due());
+    for (unsigned n = 4 * most_a_turn; n != 0 && ask_due_ <= until; --n) {
       if (line_.size() == 0) {
         all_busy_ = true;
         return;
@@ -475,7 +484,10 @@ class Client {
     stats_.load.add(Load::requests);
     stats_.response.record(age(v, now));
     v.begin(now);
-    if (v.left == 0 || v.has(Visit::http_last)) return end_visit(c, v, false);
+    if (v.left == 0 || v.has(Visit::http_last)) {
+      if (v.left != 0 && !stopping_) stats_.load.add(Load::cut_short);
+      return end_visit(c, v, false);
+    }
     if (stopping_) return end_visit(c, v, true);
     if (plan_.think > Duration{} || plan_.rps > 0) return stand_in_line(c.index(), v, now);
     ask(c, v, now);
@@ -491,19 +503,6 @@ class Client {
   }
 
   // True when the response is whole.
-  bool read_bytes(Visit& v, Payload& p) {
-    while (!p.empty()) {
-      const auto piece = p.front();
-      const std::size_t end = v.got + piece.size();
-      if (end > plan_.response.size())
-        v.set(Visit::bad);
-      else if (plan_.verify && std::memcmp(piece.data(), plan_.response.data() + v.got, piece.size()) != 0)
-        v.set(Visit::bad);
-      v.got = static_cast<std::uint32_t>(std::min(end, plan_.response.size()));
-      p.drop(static_cast<std::uint32_t>(piece.size()));
-    }
-    return v.got == plan_.response.size();
-  }
   bool read_http(Connection c, Visit& v, Payload& p) {
     const bool headless = !v.has(Visit::http_body);
     const HttpReader::Step step = http_.read(v, p);
@@ -556,14 +555,13 @@ class Client {
   HttpReader http_;
   TheCore* core_ = nullptr;
   std::uint64_t live_ = 0;
+  std::uint64_t live_peak_ = 0;
   std::uint64_t opening_ = 0;
   std::uint64_t acts_ = 0; // opens, and those called out of the line, so far
   std::uint32_t next_looked_at_ = 0;
   Instant begun_;
   Instant active_at_; // one was opened, sent text, or was completed
   Instant due_;
-  bool finding_ = true;    // the way, or what is to be compared
-  Instant stood_at_;       // when the first connection did
   bool held_back_ = false; // an open is due, and too many are under way, or there is no port or record for it
   bool paced_ = false;     // that is when there is next something to open
   // What was due by then waited for a port or a record: a note tells, and it is not the tester's fault.
@@ -572,6 +570,7 @@ class Client {
   double carry_ = 0;
   CatchUp catch_up_;
   Stalled stalled_;
+  Way way_;
   Instant ask_due_; // --rps: the next request
   double ask_carry_ = 0;
   bool all_busy_ = false; // a request is late because no connection was free, not because we were

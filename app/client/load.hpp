@@ -33,10 +33,12 @@ enum class Load : std::uint8_t {
   late,    // paced opens that came more than a millisecond after their time, but for want of a port or record
   never_asked,  // --rps: requests that were due when the run ended, and all connections busy
   never_opened, // opens that were due when the run ended
+  withheld,     // opens that were put off while the way to the target was found
   bad_status, // HTTP responses that were no answer: counted as bad_byte too, or as completed without --verify
   not_http,   // responses that were not understood
   not_compared, // HTTP responses that began before the first was known, under --verify
   never_closed, // whole responses whose server did not close in time: counted as response_timeout too
+  cut_short, // connections that the server ended, in order, before all their requests were asked: completed
   count_
 };
 
@@ -69,7 +71,12 @@ struct LoadStats {
   observe::Histogram response;
   observe::Histogram close;
   std::atomic<std::uint64_t> live{0};
-  std::atomic<std::uint64_t> live_peak{0}; // as a tick sees it
+  std::atomic<std::uint64_t> live_peak{0};
+  std::atomic<bool> starved{false}; // as a tick sees it: the next open waits for a port or a record
+  // Of the way to the target (way.hpp).
+  std::atomic<bool> finding{true};
+  std::atomic<std::int64_t> found_ns{0}; // since the client began
+  std::atomic<std::int64_t> withheld_ns{0};
 };
 
 enum class PayloadKind : std::uint8_t { tcp, http };
@@ -92,6 +99,9 @@ struct LoadPlan {
   std::uint32_t requests = 1;      // a connection; 0: until stopped
   Duration think{};
   Duration ramp{};
+  bool settles = false; // before it is measured, in a ramp or a warm-up
+  Duration
+      offered{}; // from the first open on, nothing begins any more after so long; zero: until it is stopped
   Duration timeout = Duration::seconds(60);
   std::uint64_t seed = 1;
   double share = 1;   // of the whole rate that is this core's

@@ -39,7 +39,7 @@ class Rest {
   std::uint64_t busy_ = 0;
 };
 
-// The life of a client: its load until it is told to stop, or has opened its last; then what is live finishes
+// The life of a client: its load until it is told to stop, its time is up, or it has opened its last; then what is live finishes
 // or times out; a second signal leaves at once. `each(now)`: once a turn; the cycles that it worked.
 // `lost()`: there is no going on. Opening and asking is work of this core as well as what packets bring, and so
 // is what `each` does; but that, like the port's work, is no connection's.
@@ -80,6 +80,7 @@ void run_client(W& worker, C& client, const LoadStats& stats, const LoadControl&
       if (measured) end_measuring(now);
     }
     if (client.all_over(now)) break;
+    if (client.time_is_up(now)) break;
   }
   if (!measured) end_measuring(client.last_active(now));
   client.stop(now);

@@ -25,13 +25,15 @@ namespace tern::app {
   return (all - s + (1 - in_ramp) / rate) * 1e9;
 }
 
+// How many a rate brings by `s` seconds, with a ramp of `ramp`.
+[[nodiscard]] inline double due_by(double rate, double s, double ramp) {
+  if (s <= 0) return 0;
+  return s < ramp ? rate * s * s / (2 * ramp) : rate * (s - ramp / 2);
+}
+
 // How many are due from `since` the beginning, where one is, until then.
 [[nodiscard]] inline std::uint64_t due_between(double rate, Duration since, Duration until, Duration ramp) {
-  const auto by = [&](Duration d) {
-    const double s = d.as_seconds();
-    const double all = ramp.as_seconds();
-    return s < all ? rate * s * s / (2 * all) : rate * (s - all / 2);
-  };
+  const auto by = [&](Duration d) { return due_by(rate, d.as_seconds(), ramp.as_seconds()); };
   return until < since ? 0 : 1 + static_cast<std::uint64_t>(by(until) - by(since));
 }
 

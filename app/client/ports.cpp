@@ -116,6 +116,7 @@ std::vector<Endpoint> all_targets(const settings::Schema& s, const ClientSetting
   const bool four = c.targets.front().addresses.base().is_v4();
   std::uint64_t targets = 0;
   for (const TargetRange& t : c.targets) {
+    refuse_no_hosts(s, "target", "", t.addresses);
     targets += t.count();
     if (t.addresses.base().is_v4() != four)
       s.fail("target", "IPv4 and IPv6 targets at once; run two clients");

@@ -31,12 +31,17 @@ void declare(settings::Schema& s, SearchSettings& f) {
 }
 
 void prepare(const settings::Schema& s, SearchSettings& search, LoadSettings& l) {
-  if (!search.on) return;
+  if (!search.on) {
+    for (const char* name : {"max_loss", "max_p99", "find_from", "find_to", "find_step"})
+      if (s.given(name)) s.fail(name, "is a search's; give --find-max, or leave it out");
+    return;
+  }
+  l.searched = true;
   if (l.requests != 1) s.fail("find_max", "searches the rate of connections with one request each");
   if (l.connections != 0) s.fail("find_max", "runs until it has found the rate; leave --connections out");
   if (l.ramp > Duration{}) s.fail("find_max", "offers each rate at once; leave --ramp out");
   if (l.warmup > Duration{}) s.fail("find_max", "measures each rate once it has settled; leave --warmup out");
-  if (l.duration != LoadSettings{}.duration)
+  if (s.given("duration"))
     s.fail("find_max",
            "runs until it has found the rate; leave --duration out, --find-step is a rate's time");
   if (!l.cps.is_max()) s.fail("find_max", "tries rates of its own; leave --cps out, see --find-from");
@@ -80,16 +85,27 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
   // Open loop: a latency counts from when its connection was due, and has in it what the tester was late by.
   const bool tester_late = late > std::max(10.0, 0.01 * attempted) || busy > 0.95;
   const std::string tester = "the tester itself opened ";
+  const auto tester_was_late = [&] {
+    return tester + fmt::format("{:.0f}% more than 1 ms late, its core {:.0f}% busy",
+                                100 * late / std::max(attempted, 1.0), busy * 100);
+  };
+  // For half of the time, at the least, that the missing ones would have taken.
+  const bool starved = starved_ > 0 && starved_ / looks_ >= 0.5 * (1 - attempted / (offered_ * seconds));
   const double enough = 0.95 * offered_ * seconds - 3;
   if (failed > settings_.max_loss.share * std::max(attempted, failed))
     step.reason = fmt::format("{:.3g}% failed", 100 * failed / std::max(attempted, failed));
+  else if (attempted < enough && starved)
+    step.reason = fmt::format(
+        "only {}/s found a free port or record: name a larger --sources prefix, or more --max-connections",
+        observe::short_count(attempted / seconds));
   else if (attempted < enough)
     step.reason = tester + fmt::format("only {}/s, its core {:.0f}% busy",
                                        observe::short_count(attempted / seconds), busy * 100);
   else if (now.completed == begin_.completed) // at a few a second that may still be enough
     step.reason = "none was completed";
   else if (step.cps * seconds < enough)
-    step.reason = fmt::format("only {}/s were completed", observe::short_count(step.cps));
+    step.reason = tester_late ? tester_was_late()
+                              : fmt::format("only {}/s were completed", observe::short_count(step.cps));
   else if (step.loss > settings_.max_loss.share)
     step.reason = fmt::format("{:.3g}% failed or were left unanswered", step.loss * 100);
   else if (settings_.max_p99 > Duration{} && p99.p99_us == 0)
@@ -97,8 +113,7 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
   else if (settings_.max_p99 > Duration{} &&
            p99.p99_us > static_cast<double>(settings_.max_p99.as_ns()) / 1000)
     step.reason = tester_late
-                      ? tester + fmt::format("{:.0f}% more than 1 ms late, its core {:.0f}% busy",
-                                             100 * late / std::max(attempted, 1.0), busy * 100)
+                      ? tester_was_late()
                       : fmt::format("p99 of {} was {}", p99.stage, observe::short_time_us(p99.p99_us));
   step.held = step.reason.empty();
   if (!step.held) tester_limit_ = step.reason.starts_with(tester) ? step.reason : "";
@@ -120,14 +135,15 @@ std::optional<double> Search::advance(const Sight& now) {
   if (last.held && offered_ >= most)
     return end(fmt::format("--find-to: no rate above {}/s was to be tried", observe::short_count(most)));
   if (failed_ == 0) return offer(now, std::min(2 * offered_, most));
-  if (failed_ - held_ <= std::max(1.0, resolution * failed_)) {
+  const double middle = (held_ + failed_) / 2;
+  if (failed_ - held_ <= std::max(1.0, resolution * failed_) ||
+      middle * settings_.step.as_seconds() < least_a_step) {
     std::string why;
     for (const observe::SearchStep& s : found_.steps)
       if (s.offered_cps == failed_) why = s.reason;
     return end(held_ == 0 ? fmt::format("not even {}/s was held: {}", observe::short_count(failed_), why)
                           : fmt::format("at {}/s {}", observe::short_count(failed_), why));
   }
-  const double middle = (held_ + failed_) / 2;
   if (last.held) return offer(now, middle);
   next_ = middle;
   since_ = now.t;

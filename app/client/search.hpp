@@ -5,7 +5,7 @@
 //
 // A rate has settled when as many connections end as begin: not before its first ones are over, or half a minute.
 // Rates double until one fails; then the gap between the highest held and the lowest failed is halved until
-// it is 2% of the rate.
+// it is 2% of the rate. A rate that brings but a few connections in a step is not tried: chance would judge it.
 #pragma once
 
 #include <algorithm>
@@ -39,6 +39,7 @@ struct Sight {
   std::uint64_t failed = 0;
   std::uint64_t errors = 0; // of the completed, those whose response was no answer
   std::uint64_t late = 0;
+  bool starved = false; // an open waits for a port or a record
   std::uint64_t live = 0;
   double client_busy = 0; // 0 … 1, of the busiest client's core, lately
 };
@@ -71,11 +72,12 @@ class Search {
         (void)p99(true);
         begin_ = now;
         least_live_ = UINT64_MAX;
-        busy_ = looks_ = 0;
+        busy_ = looks_ = starved_ = 0;
         state_ = State::measure;
         return std::nullopt;
       case State::measure:
         busy_ += now.client_busy;
+        starved_ += now.starved ? 1 : 0;
         ++looks_;
         if (now.t - begin_.t > 0.75 * settings_.step.as_seconds())
           least_live_ = std::min(least_live_, now.live);
@@ -97,7 +99,7 @@ class Search {
   // It ended before it came to an end of its own.
   void interrupted(const std::string& why) {
     if (!over()) {
-      found_.stopped = why;
+      found_.stopped = "before its time, " + why;
       tester_limit_.clear();
     }
     state_ = State::over;
@@ -109,6 +111,7 @@ class Search {
   static constexpr double most_settle_seconds = 30; // where none is over in that time
   static constexpr double drain_seconds = 10;
   static constexpr double resolution = 0.02; // of the rate
+  static constexpr double least_a_step = 10; // connections
   static constexpr std::uint64_t drained_ = 16;
 
   std::optional<double> offer(const Sight& now, double rate) {
@@ -138,6 +141,7 @@ class Search {
   Sight begin_;
   double busy_ = 0; // the sum of client_busy at each look of the step
   double looks_ = 0;
+  double starved_ = 0;           // so many looks saw an open wait for a port or a record
   std::uint64_t least_live_ = 0; // in the step's last quarter: one moment may be a pause of the machine's
 };
 

@@ -43,7 +43,9 @@ void declare(settings::Schema& s, LoadSettings& l, std::vector<OfPort<Prefix>>* 
                         {{"tcp", PayloadKind::tcp}, {"http", PayloadKind::http}});
   s.choice<Closer>("close", l.closer, "who ends a connection: FIN from one side, or the client's RST",
                    {{"client", Closer::client}, {"server", Closer::server}, {"reset", Closer::reset}});
-  s.add("duration", l.duration, "how long to measure, after --ramp and --warmup",
+  s.add("duration", l.duration,
+        "how long to measure, after --ramp and --warmup; without these, from when the way to the target is "
+        "found",
         Range{Duration::ms(10), Duration::seconds(86'400)});
   s.add("ramp", l.ramp, "time to reach the rate or the concurrency, evenly",
         Range{Duration{}, Duration::seconds(86'400)});
@@ -113,6 +115,9 @@ Pairs pairs_of(const LoadSettings& l, std::uint64_t targets) {
 void check_sources(const settings::Schema& s, const LoadSettings& l, const NodeSettings& n,
                    std::uint64_t targets) {
   const tcp::Settings& t = n.tcp;
+  if (l.source_ports.first.raw() == 0)
+    s.fail("source_ports", "0 is no port; name a range that begins with 1 or more");
+  for (const Prefix& p : l.sources) refuse_no_hosts(s, sources_option(s), which_port(n), p);
   for (const Prefix& p : l.sources)
     if (p.count() > 1U << 24)
       s.fail("sources",
@@ -188,6 +193,8 @@ LoadPlan plan_of(const LoadSettings& l, const LoadTexts& texts, std::vector<Endp
   p.rps = l.rps.is_max() ? 0 : static_cast<double>(l.rps.per_second);
   p.bad = l.bad;
   p.ramp = l.ramp;
+  p.settles = l.ramp + l.warmup > Duration{};
+  if (l.timed() && !l.searched) p.offered = l.ramp + l.warmup + l.duration;
   p.timeout = l.timeout;
   p.seed = l.seed;
   return p;
@@ -226,11 +233,11 @@ std::string http_request(const settings::Schema& s, const LoadSettings& l, const
                          bool last) {
   std::string text = "GET / HTTP/1.1\r\nHost: " + host + "\r\n";
   if (last && l.closer == Closer::server) text += "Connection: close\r\n";
-  constexpr std::string_view pad = "X-Pad: \r\n";
-  if (s.given("request_size") && text.size() + 2 < l.request_size) {
+  constexpr std::string_view pad = "X-Pad: \r\n"; // its least
+  if (l.request_size > 4096) s.fail("request_size", "a request with --payload http has 4096 bytes at most");
+  if (text.size() + 2 < l.request_size) {
     const std::size_t lacks = l.request_size - text.size() - 2;
-    if (lacks > 4096) s.fail("request_size", "a request with --payload http has 4096 bytes at most");
-    if (lacks > pad.size()) text += "X-Pad: " + std::string(lacks - pad.size(), 'q') + "\r\n";
+    text += "X-Pad: " + std::string(std::max(lacks, pad.size()) - pad.size(), 'q') + "\r\n";
   }
   return text + "\r\n";
 }

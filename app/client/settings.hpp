@@ -37,7 +37,8 @@ struct LoadSettings {
   std::uint64_t seed = 1;
   std::array<std::uint32_t, vices> bad{}; // bad clients that hold connections (--attack)
 
-  bool bounded = false; // --duration was given
+  bool bounded = false;  // --duration was given
+  bool searched = false; // --find-max ends the run
 
   [[nodiscard]] std::uint32_t bad_connections() const { return bad[0] + bad[1]; }
   // The time ends the run, where --connections have not before; without a word of it they take as long as they take.

@@ -1,5 +1,7 @@
 #include "app/client/target.hpp"
 
+#include <fmt/format.h>
+
 namespace tern::app {
 
 std::uint64_t TargetRange::count() const {
@@ -12,6 +14,25 @@ void expand(const TargetRange& range, std::vector<Endpoint>& to) {
     for (std::uint32_t port = range.ports.first.raw(); port <= range.ports.last.raw(); ++port)
       to.push_back(
           {range.addresses.at(static_cast<std::uint32_t>(i)), Port{static_cast<std::uint16_t>(port)}});
+}
+
+void refuse_no_hosts(const settings::Schema& s, const char* option, const std::string& who, const Prefix& p) {
+  struct Kind {
+    const char* block;
+    const char* what;
+  };
+  for (const Kind& k :
+       {Kind{"0.0.0.0/8", "no address"}, Kind{"127.0.0.0/8", "loopback"}, Kind{"224.0.0.0/4", "multicast"},
+        Kind{"255.255.255.255/32", "broadcast"}, Kind{"::/128", "no address"}, Kind{"::1/128", "loopback"},
+        Kind{"ff00::/8", "multicast"}}) {
+    const Prefix block = *Prefix::parse(k.block);
+    if (block.base().is_v4() != p.base().is_v4()) continue;
+    if (!block.contains(p.first()) && !p.contains(block.first())) continue;
+    s.fail(option,
+           fmt::format("{}{} is {}, or holds such: no host has it; name others", who,
+                       p.length() == (p.base().is_v4() ? 32 : 128) ? p.base().to_string() : p.to_string(),
+                       k.what));
+  }
 }
 
 } // namespace tern::app

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/ip.hpp"
+#include "runtime/settings/schema.hpp"
 #include "runtime/settings/values.hpp"
 
 namespace tern::app {
@@ -19,6 +21,10 @@ struct TargetRange {
 
 // Every one of them, address by address. Only where count() is small enough to want that.
 void expand(const TargetRange& range, std::vector<Endpoint>& to);
+
+// Fails where a block holds addresses that are no host's on a network: groups, loopback, none at all. `who`: before what is
+// said.
+void refuse_no_hosts(const settings::Schema&, const char* option, const std::string& who, const Prefix&);
 
 } // namespace tern::app
 

@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "observe/units.hpp"
+#include "app/client/pace.hpp"
 #include "runtime/signals.hpp"
 
 namespace tern::app {
@@ -19,12 +19,11 @@ std::int64_t monotonic_ns() {
       .count();
 }
 
-Sight sight_of(double t, const Totals& now, const observe::Interval& lately, std::uint64_t errors) {
+Sight sight_of(double t, const Totals& now, const observe::Interval& lately) {
   Sight s{.t = t,
           .attempted = now.attempted,
           .completed = now.completed,
           .failed = now.failed.total(),
-          .errors = errors,
           .late = now.late,
           .live = now.live};
   for (const observe::CoreLoad& c : lately.cores)
@@ -86,10 +85,50 @@ bool Watch::offering() const {
 }
 
 std::uint64_t Watch::errors() const {
-  if (load_.verify) return 0; // such connections have failed
-  std::uint64_t n = 0;
-  for (const LoadStation* s : clients_) n += s->load->load.get(Load::bad_status);
-  return n;
+  return load_.verify ? 0 : count(Load::bad_status); // else such connections have failed
+}
+
+double Watch::withheld_seconds() const {
+  std::int64_t ns = 0;
+  for (const LoadStation* s : clients_)
+    ns = std::max(ns, s->load->withheld_ns.load(std::memory_order_relaxed));
+  return static_cast<double>(ns) * 1e-9;
+}
+double Watch::stood() const {
+  if (stopped_.ns != 0) return stood_; // whatever a client that was away finds out later
+  if (search_.on() || load_.ramp + load_.warmup > Duration{}) return 0;
+  const Duration patience = std::min(load_.timeout, Duration::seconds(10));
+  return std::min(withheld_seconds(), patience.as_seconds());
+}
+bool Watch::finding() const {
+  return std::any_of(clients_.begin(), clients_.end(),
+                     [](const LoadStation* s) { return s->load->finding.load(std::memory_order_relaxed); });
+}
+// What the cores and the link did before is no part of what is measured. Connections count from the first: the clock of
+// their rate stood.
+void Watch::begin_behind_the_way() {
+  constexpr double moment = 0.1;
+  if (behind_the_way_ || finding()) return;
+  behind_the_way_ = true;
+  if (stood() < moment) return;
+  Totals now = totals_of(stations_);
+  static_cast<Tally&>(now) = base_;
+  base_ = std::move(now);
+}
+
+void Watch::offer(double rate) {
+  const std::int64_t ns = monotonic_ns();
+  offered_ = offered_by(ns);
+  offered_since_ns_ = ns;
+  control_.cps.store(rate, std::memory_order_relaxed);
+}
+double Watch::offered_by(std::int64_t ns) const {
+  if (stopped_.ns != 0) ns = std::min(ns, stopped_.ns);
+  const double rate = std::max(control_.cps.load(std::memory_order_relaxed), 0.0);
+  if (search_.on()) return offered_ + rate * static_cast<double>(ns - offered_since_ns_) * 1e-9;
+  const double ramp = load_.ramp.as_seconds();
+  const double put_off = ramp > 0 ? 0 : withheld_seconds();
+  return due_by(rate, static_cast<double>(ns - began_ns_) * 1e-9 - put_off, ramp);
 }
 
 void Watch::begin_measuring() {
@@ -118,6 +157,7 @@ void Watch::follow() {
 }
 void Watch::end_measuring() {
   if (stopped_.ns != 0) return;
+  stood_ = stood();
   const bool by_themselves = !offering();
   stopped_ = totals_of(stations_);
   if (!by_themselves) return;
@@ -130,13 +170,30 @@ void Watch::end_measuring() {
 observe::Interval Watch::interval(const Moment& from, const Moment& to) const {
   observe::Interval i = between(from.totals, to.totals, stations_);
   i.t = static_cast<double>(to.totals.ns - began_ns_) * 1e-9;
-  i.offered_cps = std::max(control_.cps.load(std::memory_order_relaxed), 0.0);
+  double offered = std::max(to.offered - from.offered, 0.0);
+  const auto at_most = [&](std::uint64_t all, std::uint64_t had) {
+    offered = std::min(offered, static_cast<double>(all - std::min(all, had)));
+  };
+  if (load_.connections != 0) at_most(load_.connections, from.totals.attempted);
+  // Of those that stay, for the ones that are not there yet, or went; but for what the end closes.
+  if (load_.requests != 1 && load_.concurrency != 0) {
+    const Totals& until = stopped_.ns != 0 && stopped_.ns < to.totals.ns ? stopped_ : to.totals;
+    const auto ended = [](const Totals& at) { return at.completed + at.failed.total(); };
+    at_most(load_.concurrency + ended(until) - std::min(ended(until), ended(from.totals)), from.totals.live);
+  }
+  i.offered_cps = i.seconds > 0 ? offered / i.seconds : 0;
   i.latency_us = to.latencies.since(from.latencies).stages();
   return i;
 }
 
+Watch::Moment Watch::moment() const {
+  Totals totals = totals_of(stations_);
+  const double offered = offered_by(totals.ns);
+  return {std::move(totals), latencies_of(clients_), offered};
+}
+
 void Watch::take_interval() {
-  Moment now{totals_of(stations_), latencies_of(clients_)};
+  Moment now = moment();
   observe::Interval i = interval(last_, now);
   if (i.seconds < 0.05) return;
   live_.show(i);
@@ -151,18 +208,18 @@ void Watch::finish_intervals(const Moment& end) {
     if (end.totals.ns > last_.totals.ns) result_.intervals.push_back(interval(last_, end));
     return;
   }
-  const double offered = result_.intervals.back().offered_cps;
   result_.intervals.back() = interval(before_last_, end);
-  result_.intervals.back().offered_cps = offered;
 }
 
 void Watch::run(const std::function<std::string()>& fault) {
-  began_ns_ = monotonic_ns();
+  began_ns_ = offered_since_ns_ = monotonic_ns();
   base_ = beginning(stations_, began_ns_);
   last_.totals = base_;
   const auto awaits_measuring = [&] { return !measuring_ && offering(); };
   const double measure_at = (load_.ramp + load_.warmup).as_seconds();
-  const double end = !load_.timed() || search_.on() ? 1e18 : measure_at + load_.duration.as_seconds();
+  const auto end_at = [&] {
+    return !load_.timed() || search_.on() ? 1e18 : measure_at + stood() + load_.duration.as_seconds();
+  };
   if (measure_at == 0) measuring_ = true;
   StageLatencies mark;
   const auto p99 = [&](bool set) {
@@ -177,12 +234,14 @@ void Watch::run(const std::function<std::string()>& fault) {
   int heeded = 0; // signals
   while (!all_done()) {
     const double t = now();
+    const double end = end_at();
     const double until = std::min({next, t < end ? end : 1e18, awaits_measuring() ? measure_at : 1e18,
                                    t + (search_.on() ? 0.02 : 0.1)});
     // Short, so that a signal or the end is soon seen; and few, for the cores are the run's.
     while (now() < until && stop_signals() == heeded && !all_done() && (stopped_.ns != 0 || offering()))
       std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(until - now(), 0.0, 0.01)));
     if (awaits_measuring() && now() >= measure_at) begin_measuring();
+    if (measure_at == 0 && !search_.on() && offering()) begin_behind_the_way();
     if (load_.connections != 0 && offering()) follow();
     if (!offering()) end_measuring();
     if (now() >= next) {
@@ -193,16 +252,19 @@ void Watch::run(const std::function<std::string()>& fault) {
       const Totals totals = totals_of(stations_);
       const observe::Interval lately = between(before, totals, stations_);
       if (lately.seconds > 0.5) before = totals;
-      if (const auto rate = search_.look(sight_of(now(), totals, lately, errors()), p99))
-        control_.cps.store(*rate, std::memory_order_relaxed);
+      Sight sight = sight_of(now(), totals, lately);
+      sight.errors = errors();
+      sight.starved = std::any_of(clients_.begin(), clients_.end(),
+                                  [](const LoadStation* c) { return c->load->starved.load(); });
+      if (const auto rate = search_.look(sight, p99)) offer(*rate);
       if (search_.over()) stop();
     }
-    if (now() >= end) stop();
+    if (now() >= end_at()) stop();
     heeded = stop_signals();
     const std::string why = heeded != 0 ? by_signal : fault();
     if (!why.empty() && !result_.summary.interrupted) {
       stop();
-      search_.interrupted("it was " + why);
+      search_.interrupted(why);
       result_.summary.interrupted = true;
       result_.summary.interrupted_reason = why;
     }
@@ -223,8 +285,9 @@ void Watch::rates(observe::Summary& s) const {
     requests += c->requests_when_stopped.load(std::memory_order_relaxed);
     bytes += c->bytes_when_stopped.load(std::memory_order_relaxed);
   }
-  if ((load_.ramp + load_.warmup) > Duration{}) began = base_.ns;
   if (!measuring_) return; // it ended before there was anything to measure
+  if ((load_.ramp + load_.warmup) > Duration{}) began = base_.ns;
+  began += static_cast<std::int64_t>(stood() * 1e9);
   s.seconds = std::max(0.0, static_cast<double>(stopped - began) * 1e-9);
   const auto rate = [&](std::uint64_t n, std::uint64_t before) {
     return s.seconds > 0 && n > before ? static_cast<double>(n - before) / s.seconds : 0;
@@ -234,8 +297,11 @@ void Watch::rates(observe::Summary& s) const {
   s.response_bytes_per_second = rate(bytes, base_.response_bytes);
   const double whole = static_cast<double>(stopped_.ns - base_.ns) * 1e-9;
   if (whole <= 0) return;
-  s.rx_bits_per_second = static_cast<double>(stopped_.rx_bytes - base_.rx_bytes) * 8 / whole;
-  s.tx_bits_per_second = static_cast<double>(stopped_.tx_bytes - base_.tx_bytes) * 8 / whole;
+  const auto bits = [&](std::uint64_t observe::Packets::*of) {
+    return static_cast<double>(stopped_.packets.*of - base_.packets.*of) * 8 / whole;
+  };
+  s.rx_bits_per_second = bits(&observe::Packets::rx_bytes);
+  s.tx_bits_per_second = bits(&observe::Packets::tx_bytes);
 }
 
 // A benchmark must not blame the device for the tester.
@@ -276,28 +342,10 @@ void Watch::conclude() {
   rates(s);
   s.requests = end.requests;
   s.response_bytes = end.response_bytes;
-  std::uint64_t unfinished = 0;
-  std::uint64_t waited = 0;
-  std::uint64_t status = 0;
-  std::uint64_t strange = 0;
-  std::uint64_t open = 0;
-  std::uint64_t unasked = 0;
-  std::uint64_t unopened = 0;
-  std::uint64_t unknown = 0;
-  for (const LoadStation* c : clients_) {
-    unfinished += c->load->load.get(Load::unfinished);
-    s.live_peak += c->load->live_peak.load(std::memory_order_relaxed);
-    waited += c->load->load.get(Load::no_port);
-    status += c->load->load.get(Load::bad_status);
-    strange += c->load->load.get(Load::not_http);
-    open += c->load->load.get(Load::never_closed);
-    unasked += c->load->load.get(Load::never_asked);
-    unopened += c->load->load.get(Load::never_opened);
-    unknown += c->load->load.get(Load::not_compared);
-  }
-  s.connections = {end.attempted, end.established, end.completed, unfinished, end.failed};
+  for (const LoadStation* c : clients_) s.live_peak += c->load->live_peak.load(std::memory_order_relaxed);
+  s.connections = {end.attempted, end.established, end.completed, count(Load::unfinished), end.failed};
   s.packets = end.packets;
-  finish_intervals({end, latencies_of(clients_)});
+  finish_intervals({end, latencies_of(clients_), offered_by(end.ns)});
   const std::span<const Station* const> all{stations_};
   s.cycles_per_connection = {cycles_each(all.first(clients_.size()), end.completed),
                              cycles_each(all.subspan(clients_.size()), end.completed)};
@@ -305,36 +353,7 @@ void Watch::conclude() {
   latencies(s);
   if (s.seconds > 0) tester(s);
   s.memory = memory();
-  const auto note = [&](std::uint64_t n, const char* what) {
-    if (n != 0) s.notes.push_back(fmt::format("{} {}", n, what));
-  };
-  if (s.seconds <= 0)
-    s.notes.emplace_back(
-        "nothing was measured, for --ramp and --warmup were not over before the load was; latencies are "
-        "of all that ran");
-  if (s.live_peak < load_.concurrency && load_.connections == 0)
-    s.notes.push_back(
-        fmt::format("{} connections were to be held, {} were open at most: give them time with --ramp, "
-                    "or see above what failed",
-                    load_.concurrency, s.live_peak));
-  note(waited,
-       "opens waited for a free port or record; a larger --sources prefix or --max-connections helps");
-  // A hundredth may be a moment's, and so may a few.
-  constexpr std::uint64_t few = 10;
-  if (unasked > std::max(few, end.requests / 100))
-    note(unasked, "requests were due and never asked: no connection was free");
-  if (unopened > std::max(few, end.attempted / 100) && !search_.on())
-    note(unopened,
-         "connections were due and never opened: they waited until fewer were under way, or for a "
-         "free port or record");
-  note(status, "responses had an HTTP status of 400 or above");
-  note(strange, "responses were not HTTP as this client understands it");
-  note(unknown, "responses came before the first was known, and were not compared");
-  note(open, "whole responses, but their server did not close: see --close");
-  if (const auto full = s.packets.drops.find("impair_overflowed"); full != s.packets.drops.end())
-    note(full->second,
-         "packets were lost that --impair did not ask to lose: the link with its delay was full; more "
-         "--packet-memory makes it longer");
+  notes(s);
   if (search_.on()) s.search = search_.result();
 }
 

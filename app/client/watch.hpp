@@ -41,15 +41,26 @@ class Watch {
   [[nodiscard]] bool all_done() const;
   [[nodiscard]] bool offering() const; // some client still may open or ask; what comes after is the drain
   void stop();
+  [[nodiscard]] std::uint64_t count(Load) const; // of all clients
   [[nodiscard]] std::uint64_t errors() const;
   [[nodiscard]] std::int64_t clients_stopped() const; // 0: none did
   void follow();
+  // How long opens were put off while the way to the target was found; and how long the clock of what is measured stood for
+  // it: not where a ramp or a warm-up comes first, nor without end.
+  [[nodiscard]] double withheld_seconds() const;
+  [[nodiscard]] double stood() const;
+  [[nodiscard]] bool finding() const;
+  void offer(double rate); // from now on; a search's
+  [[nodiscard]] double offered_by(std::int64_t ns) const;
+  void begin_behind_the_way();
   void end_measuring();
   // What had been counted by then.
   struct Moment {
     Totals totals;
     StageLatencies latencies;
+    double offered = 0; // opens of the rate, so far
   };
+  [[nodiscard]] Moment moment() const;
   [[nodiscard]] observe::Interval interval(const Moment& from, const Moment& to) const;
   void take_interval();
   void finish_intervals(const Moment& end);
@@ -57,6 +68,9 @@ class Watch {
   void rates(observe::Summary&) const;
   void tester(observe::Summary&) const;
   void latencies(observe::Summary&) const;
+  void notes(observe::Summary&) const;
+  void tell_way(observe::Summary&) const;
+  void tell_held(observe::Summary&) const;
 
   const LoadSettings& load_;
   std::span<const LoadStation* const> clients_;
@@ -68,6 +82,10 @@ class Watch {
   Duration interval_;
   std::int64_t began_ns_ = 0;
   bool measuring_ = false;
+  bool behind_the_way_ = false;
+  double stood_ = 0;   // by the end of what is measured
+  double offered_ = 0; // by a search's earlier rates
+  std::int64_t offered_since_ns_ = 0;
   Totals base_;                                // where the measured part begins
   std::vector<StageLatencies> base_latencies_; // of each client; none where it is the run's beginning
   Totals active_;      // of --connections: when one was last seen to be opened or completed

@@ -201,10 +201,7 @@ Totals totals_of(std::span<const Station* const> stations) {
     t.packets.rx += core.rx_packets;
     t.packets.tx += core.tx_packets;
     t.packets.resteered += core.resteered;
-    if (!s->tallied) continue;
-    t += tally;
-    t.rx_bytes += s->shard->counters.get(CoreCounter::rx_bytes);
-    t.tx_bytes += s->shard->counters.get(CoreCounter::tx_bytes);
+    if (s->tallied) t += tally;
   }
   t.ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())

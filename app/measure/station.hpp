@@ -72,8 +72,6 @@ struct Totals : Tally {
   std::int64_t ns = 0; // when, on the machine's monotonic clock
   std::uint64_t time_wait = 0;
   observe::Packets packets;
-  std::uint64_t rx_bytes = 0; // of those that are tallied: the other end's are the same packets
-  std::uint64_t tx_bytes = 0;
   std::vector<std::uint64_t> busy;      // of each station: cycles
   std::vector<observe::CoreLoad> cores; // of each station, but for what is a share of time
 };

@@ -167,7 +167,7 @@ struct CoreSummary : CoreLoad {
 struct Interval {
   double t = 0;           // seconds since the run began
   double seconds = 0;     // its length
-  double offered_cps = 0; // the rate aimed at; 0: as many as can be
+  double offered_cps = 0; // the mean of what the rate brought; 0: nothing, or none is paced
   std::uint64_t attempted = 0;
   std::uint64_t established = 0;
   std::uint64_t completed = 0;
@@ -238,14 +238,15 @@ struct Attack {
 };
 
 struct Summary {
-  // The measured part: without warm-up, ramp and drain. A number of connections at a rate ends it as the last has been
-  // opened, if most are completed by then; else the last that is completed does.
+  // The measured part: without warm-up, ramp and drain, or the time in which the way to the target was found. A number of
+  // connections at a rate ends it as the last has been opened, if most are completed by then; else the last that is
+  // completed does.
   double seconds = 0;
   double cps = 0; // completed connections a second in it; of a search the mean over all rates tried
   double accepted_per_second = 0; // a server's: its rate, whoever closes and however
   double requests_per_second = 0;
   double response_bytes_per_second = 0; // what reached the application
-  double rx_bits_per_second = 0;        // on the wire of our ports, as frames without preamble and gap
+  double rx_bits_per_second = 0;        // of all our ports, as `packets`: frames without preamble and gap
   double tx_bits_per_second = 0;
   std::uint64_t live_peak = 0;
   std::uint64_t time_wait_peak = 0;

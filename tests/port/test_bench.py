@@ -42,6 +42,11 @@ MISTAKES = {
     "--find-to": ["5k", "--find-max", "--find-from", "6k"],
     "--tso": ["hardware"],
     "--vlan-tag": ["software"],
+    "--source-ports": ["0-20"],
+    "--target": ["224.0.0.1:80"],
+    "--window-max": ["5000", "--window", "10000"],
+    "--csv": ["/tmp/tern-test-bench-twice", "--json", "/tmp/tern-test-bench-twice"],
+    "--max-p99": ["1ms"],
 }
 
 
@@ -70,6 +75,9 @@ def clean():
         r = json.load(open(report.name))
         lib.run(sys.executable, ROOT / "tests/support/check_report.py", report.name, timeout=20)
     c = r["summary"]["connections"]
+    for way in ("rx", "tx"):  # bits and bytes are of both ends; the run's end is no part of the rate
+        bits, n = r["summary"][f"{way}_bits_per_second"] * r["summary"]["seconds"], r["summary"]["packets"][f"{way}_bytes"] * 8
+        lib.check(0.7 * n < bits < 1.2 * n, f"{way}: {bits} bits measured, {n} in all")
     printed = figures(out)
     lib.check(c["failed"]["total"] == 0 and c["completed"] > 0, f"{c}")
     lib.check(c["attempted"] == c["completed"] + c["failed"]["total"] + c["unfinished"], f"{c}")

@@ -16,14 +16,17 @@ wire::Toeplitz toeplitz() {
   return wire::Toeplitz{key};
 }
 
-// Answers each connection's first text with `ok`, or a page of HTTP, the first another than all that follow; or resets, or says nothing.
+// Answers each connection's first text with `ok`, or a page of HTTP, the first another than all that follow, or one that says
+// that it is the last; or resets, or says nothing.
 struct Answers {
-  enum class Way : std::uint8_t { answer, page, reset, hang };
+  enum class Way : std::uint8_t { answer, page, last, reset, hang };
   void on_data(Connection c, Payload& p) {
     p.drop_all();
     if (way == Way::reset) return c.abort();
     if (way == Way::hang) return;
-    if (way == Way::page)
+    if (way == Way::last)
+      c.send(StaticBytes{"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\npage"});
+    else if (way == Way::page)
       c.send(StaticBytes{answered++ == 0 ? std::string_view{first} : other});
     else
       c.send(StaticBytes{"ok"});
@@ -254,6 +257,93 @@ TEST(Client, WhoIsInTimeLeavesNothingBehind) {
   s.play(Duration::seconds(1));
   s.near.stop(s.now);
   EXPECT_EQ(s.count(Load::never_asked), 0U);
+}
+
+// The first is at 0; what would be due at the end is due behind it.
+TEST(Client, NoneIsDueAtTheEnd) {
+  LoadPlan p = plan();
+  p.offered = Duration::seconds(3);
+  Rig r(p, 1);
+  r.play(Duration::ms(3500));
+  EXPECT_EQ(r.count(Load::attempted), 3U);
+  r.near.stop(r.now);
+  EXPECT_EQ(r.count(Load::never_opened), 0U);
+}
+TEST(Client, NoMoreWereNeverOpenedThanWereToBe) {
+  LoadPlan p = plan();
+  p.ports = {2000, 2003};
+  p.connections = 10;
+  Rig r(p, 100, p.ports);
+  r.answers.way = Answers::Way::hang;
+  r.play(Duration::seconds(1));
+  r.near.stop(r.now);
+  EXPECT_EQ(r.count(Load::attempted), 4U);
+  EXPECT_EQ(r.count(Load::never_opened), 6U);
+}
+// No tick sees those that are over within a millisecond.
+TEST(Client, TheMostThatWereOpenAreThoseOfAMomentToo) {
+  LoadPlan p = plan();
+  p.connections = 40;
+  Rig r(p);
+  r.introduce();
+  r.play(Duration::us(900), Duration::us(10));
+  r.near.give_up(r.now);
+  EXPECT_EQ(r.count(Load::completed), 40U);
+  EXPECT_GE(r.stats.live_peak.load(), 32U);
+}
+TEST(Client, WhoWaitsForAPortIsSeenToStarve) {
+  LoadPlan p = plan();
+  p.ports = {2000, 2003};
+  Rig r(p, 1000, p.ports);
+  r.answers.way = Answers::Way::hang;
+  r.play(Duration::ms(3));
+  EXPECT_FALSE(r.stats.starved);
+  r.play(Duration::ms(200));
+  EXPECT_TRUE(r.stats.starved);
+}
+
+// While the way is not found a rate is not offered: that time is told, and what is offered lasts as long as it should.
+TEST(Client, WhatALongWayPutsOffIsOfferedBehindIt) {
+  LoadPlan p = plan();
+  p.offered = Duration::seconds(2);
+  Rig r(p, 100);
+  r.introduce();
+  r.deaf = true;
+  r.play(Duration::seconds(1));
+  EXPECT_TRUE(r.stats.finding);
+  const double withheld = static_cast<double>(r.stats.withheld_ns) * 1e-9;
+  EXPECT_NEAR(withheld, 1 - static_cast<double>(r.count(Load::attempted)) / 100, 0.03);
+  r.deaf = false;
+  r.play(Duration::seconds(10));
+  EXPECT_FALSE(r.stats.finding);
+  EXPECT_GT(r.stats.found_ns, 990'000'000);
+  EXPECT_EQ(r.count(Load::attempted), 200U);
+  EXPECT_TRUE(r.near.time_is_up(r.now));
+  r.near.give_up(r.now);
+  EXPECT_NEAR(static_cast<double>(r.count(Load::withheld)), 100 * withheld, 3);
+}
+TEST(Client, WhatIsOfferedMeanwhileWasNotPutOff) {
+  Rig r(plan(), 2);
+  r.deaf = true;
+  r.play(Duration::ms(900));
+  EXPECT_TRUE(r.stats.finding);
+  EXPECT_LT(r.stats.withheld_ns, 10'000'000);
+}
+
+TEST(Client, AServerThatClosesEarlyIsCounted) {
+  for (const std::uint32_t requests : {1U, 3U}) {
+    LoadPlan p = plan();
+    p.payload = PayloadKind::http;
+    p.response = {};
+    p.connections = 20;
+    p.requests = requests;
+    Rig r(p);
+    r.answers.way = Answers::Way::last;
+    r.play(Duration::seconds(1));
+    EXPECT_EQ(r.count(Load::completed), 20U);
+    EXPECT_EQ(r.count(Load::requests), 20U);
+    EXPECT_EQ(r.count(Load::cut_short), requests == 1 ? 0U : 20U);
+  }
 }
 
 // What a server that is not ours should send is what its first response was: nobody asks before that is known.

@@ -264,6 +264,38 @@ TEST(Load, TheCureForTooFewSourcesHelps) {
   EXPECT_TRUE(refusal(l, true).ends_with("10.1.0.0/16")) << refusal(l, true);
 }
 
+TEST(Load, WhatIsNoHostsAddressOrNoPortIsRefused) {
+  for (const char* p :
+       {"224.0.0.0/24", "0.0.0.0/8", "127.0.0.1/32", "126.0.0.0/7", "::/128", "::1/128", "ff02::1/128"}) {
+    LoadSettings l;
+    l.sources = {*Prefix::parse(p)};
+    EXPECT_NE(refusal(l).find("no host has it"), std::string::npos) << p << ": " << refusal(l);
+  }
+  LoadSettings l;
+  l.sources = {*Prefix::parse("10.0.0.0/16")};
+  EXPECT_EQ(refusal(l), "");
+  l.source_ports.first = Port{0};
+  EXPECT_EQ(refusal(l).find("--source-ports: 0 is no port"), 0U) << refusal(l);
+}
+
+TEST(Load, ARequestOfHttpIsAsLongAsItWasAskedForAtLeast) {
+  LoadSettings l;
+  settings::Schema s;
+  declare(s, l);
+  EXPECT_EQ(http_request(s, l, "bench", false).size(), l.request_size); // nobody asked for its default
+  for (std::uint32_t n = 1; n < 200; ++n) {
+    l.request_size = n;
+    const std::string text = http_request(s, l, "bench", false);
+    EXPECT_GE(text.size(), n);
+    EXPECT_LE(text.size(), std::max(n + 8, 31U)) << n;
+    EXPECT_TRUE(text.ends_with("\r\n\r\n")) << n;
+  }
+  l.request_size = 4096;
+  EXPECT_EQ(http_request(s, l, "bench", false).size(), 4096U);
+  l.request_size = 4097;
+  EXPECT_THROW((void)http_request(s, l, "bench", false), settings::ConfigError);
+}
+
 // Who is opened late, because the tester was, has his whole time-out from then on; his latency counts from when
 // he was due.
 TEST(Visit, IsNotTiredForHavingBegunLate) {

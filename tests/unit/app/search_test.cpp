@@ -104,6 +104,58 @@ TEST(Search, WhoOpensTooFewWasTheLimit) {
   EXPECT_NE(search.tester_limit(), "") << "it was over before";
 }
 
+// No port, no record: more than 500 a second are not to be had, and it is nobody's fault but the settings'.
+TEST(Search, WhatPortsOrRecordsBoundIsNoFaultOfTheTester) {
+  for (const unsigned seldom :
+       {1U, 2U, 50U}) { // every look sees one wait, or every second; or a moment's want
+    Search search({.on = true, .first = {1000}, .step = Duration::seconds(1)});
+    double opened = 0;
+    unsigned looks = 0;
+    for (double t = 0; t < 100 && !search.over(); t += played_step, opened += 500 * played_step) {
+      const auto n = static_cast<std::uint64_t>(opened);
+      const Sight now{
+          .t = t, .attempted = n, .completed = n, .late = n / 20, .starved = ++looks % seldom == 0};
+      (void)search.look(now, [](bool) { return slowest(0, 10); });
+    }
+    ASSERT_TRUE(search.over());
+    const std::string why = search.result().stopped;
+    const bool settings = why.find("found a free port or record: name a larger --sources") != why.npos;
+    EXPECT_EQ(settings, seldom < 50) << why;
+    EXPECT_EQ(search.tester_limit().empty(), seldom < 50) << search.tester_limit();
+  }
+}
+TEST(Search, WhatABusyTesterDidNotCompleteIsHisOwnLimit) {
+  double completed = 0;
+  std::string limit;
+  const observe::Search found = played(
+      {},
+      [&](Sight& now, double rate) {
+        completed += std::clamp(rate, 0.0, 50'000.0) * played_step;
+        now.completed = std::min(now.attempted, static_cast<std::uint64_t>(completed));
+        now.failed = rate < 0 ? now.attempted - now.completed : 0;
+        now.client_busy = rate > 50'000 ? 0.99 : 0.5;
+        return 10.0;
+      },
+      &limit);
+  EXPECT_EQ(found.stopped.find("were completed"), std::string::npos) << found.stopped;
+  EXPECT_NE(limit.find("its core 99% busy"), std::string::npos) << limit;
+}
+// At a few in a step chance would judge.
+TEST(Search, RatesThatAStepCannotTellAreNotTried) {
+  const observe::Search found = played(
+      {.max_p99 = Duration::ms(1), .first = {1000}, .step = Duration::ms(500)}, [](Sight& now, double) {
+        now.completed = now.attempted;
+        return 5000.0;
+      });
+  EXPECT_GE(found.steps.back().offered_cps, 20);
+  EXPECT_NE(found.stopped.find("p99 of response was 5.00 ms"), std::string::npos) << found.stopped;
+}
+TEST(Search, WhatEndsItBeforeItsTimeIsSaidInASentence) {
+  Search search({.on = true});
+  search.interrupted("by a signal; what had run by then is reported");
+  EXPECT_EQ(search.result().stopped, "before its time, by a signal; what had run by then is reported");
+}
+
 TEST(Search, WhatHoldsNoRateIsSaidSo) {
   const observe::Search found = searched(0, 20, {.first = {100}, .step = Duration::seconds(20)});
   EXPECT_EQ(found.found_cps, 0);
@@ -192,11 +244,25 @@ TEST(Search, ItsFirstRateIsNoneAboveTheHighestAllowed) {
 
 // It would do nothing, or spoil the search.
 TEST(Search, WhatItCannotUseIsRefused) {
-  for (const char* load : {"concurrency = 100", "cps = 1000", "duration = \"5s\"", "warmup = \"1s\"",
-                           "ramp = \"1s\"", "connections = 5", "requests_per_connection = 3"}) {
+  for (const char* load :
+       {"concurrency = 100", "cps = 1000", "duration = \"5s\"", "warmup = \"1s\"", "ramp = \"1s\"",
+        "duration = \"10s\"", "connections = 5", "requests_per_connection = 3"}) {
     SearchSettings s;
     const std::string said = complaint(std::string{"[load]\n"} + load + "\n", s);
     EXPECT_EQ(said.find("t:2:12: "), 0U) << load << ": " << said;
+  }
+}
+
+TEST(Search, WhatOnlyASearchUsesIsRefusedWithoutOne) {
+  for (const char* given :
+       {"max_loss = \"1%\"", "max_p99 = \"1ms\"", "find_from = 5", "find_to = 5", "find_step = \"1s\""}) {
+    settings::Schema s;
+    LoadSettings load;
+    SearchSettings search;
+    declare(s, load);
+    declare(s, search);
+    s.load_text(std::string{"[search]\n"} + given + "\n", "t");
+    EXPECT_THROW(prepare(s, search, load), settings::ConfigError) << given;
   }
 }
 

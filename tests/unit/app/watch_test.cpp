@@ -1,6 +1,7 @@
 // The thread that watches a run, over a client that only counts.
 #include "app/client/watch.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -43,9 +44,11 @@ std::int64_t monotonic_ns() {
 // A run of 400 ms of ramp and 400 ms of warm-up, in which `at(milliseconds)` says what ends it; its drain lasts to 1,200 ms, and
 // counts.
 template <class At>
-observe::Result run(StillClient& client, At&& at, std::uint64_t connections = 0) {
+observe::Result run(StillClient& client, At&& at, std::uint64_t connections = 0, std::uint32_t held = 0) {
   LoadSettings load;
   load.connections = connections;
+  load.concurrency = held;
+  load.requests = held == 0 ? 1 : 0;
   load.cps = settings::Rate{1000};
   load.ramp = Duration::ms(400);
   load.warmup = Duration::ms(400);
@@ -53,6 +56,7 @@ observe::Result run(StillClient& client, At&& at, std::uint64_t connections = 0)
   out.quiet = true;
   out.interval = Duration::ms(10); // it looks as often
   LoadControl control;
+  control.cps = 1000;
   observe::Result result;
   const LoadStation* const clients[] = {&client.station};
   Watch watch("a run", load, out, {}, clients, {}, control, result);
@@ -135,6 +139,93 @@ TEST(Watch, WhatIsWaitedForAtTheEndIsNoPartOfWhatIsMeasured) {
   EXPECT_GT(r.summary.seconds, 0);
   EXPECT_LE(r.summary.seconds, static_cast<double>(last - began) * 1e-9 - 0.8);
   EXPECT_NEAR(r.summary.rx_bits_per_second, bytes * 8 / r.summary.seconds, bytes);
+}
+
+// The mean of a ramp, and nothing once it is over.
+TEST(Watch, TheRateOfAnIntervalIsWhatWasOfferedInIt) {
+  StillClient client;
+  const std::int64_t began = monotonic_ns();
+  double stopped = 0;
+  const observe::Result r = run(client, [&](auto ms) {
+    if (ms >= 1000 && client.station.stopped_ns == 0) {
+      client.station.stopped_ns = monotonic_ns();
+      stopped = static_cast<double>(client.station.stopped_ns - began) * 1e-9;
+    }
+    return std::string{};
+  });
+  double all = 0;
+  int drained = 0;
+  for (const observe::Interval& i : r.intervals) {
+    all += i.offered_cps * i.seconds;
+    const double middle = i.t - i.seconds / 2;
+    if (i.t < 0.39) {
+      EXPECT_NEAR(i.offered_cps, 1000 * middle / 0.4, 30);
+    }
+    if (i.t - i.seconds > 0.41 && i.t < stopped - 0.02) {
+      EXPECT_NEAR(i.offered_cps, 1000, 10);
+    }
+    if (i.t - i.seconds < stopped + 0.02) continue;
+    EXPECT_EQ(i.offered_cps, 0);
+    ++drained;
+  }
+  EXPECT_NEAR(all, 1000 * (stopped - 0.2), 30);
+  EXPECT_GT(drained, 0);
+}
+TEST(Watch, NothingIsOfferedWhereAllStand) {
+  StillClient client;
+  client.waits = true;
+  const observe::Result r = run(
+      client,
+      [&](auto ms) {
+        if (ms >= 500) client.stats.live = client.stats.live_peak = 100;
+        if (ms >= 1000 && client.station.stopped_ns == 0) client.station.stopped_ns = monotonic_ns();
+        return std::string{};
+      },
+      0, 100);
+  for (const observe::Interval& i : r.intervals) {
+    if (i.t - i.seconds > 0.6) {
+      EXPECT_EQ(i.offered_cps, 0) << i.t;
+    }
+    EXPECT_LE(i.offered_cps * i.seconds, 100) << i.t;
+  }
+}
+
+TEST(Watch, AWayThatTookLongIsTold) {
+  for (const bool found : {false, true}) {
+    StillClient client;
+    int looks = 0;
+    const observe::Result r = run(client, [&](auto ms) {
+      client.stats.withheld_ns = 900'000'000;
+      client.stats.found_ns = found ? 1'100'000'000 : 0;
+      client.stats.finding = !found;
+      if (ms < 1200 || ++looks != 2) return std::string{};
+      client.station.stopped_ns = monotonic_ns();
+      client.stats.load.add(Load::withheld, 900);
+      return std::string{};
+    });
+    ASSERT_EQ(r.summary.notes.size(), 1U);
+    EXPECT_EQ(r.summary.notes[0], fmt::format("the way to the target {} 900 opens of the rate were withheld",
+                                              found ? "stood after 1.10 s: until then" : "never stood:"));
+  }
+}
+TEST(Watch, WhoHoldsFewerForWantOfARateIsToldTheCure) {
+  for (const bool interrupted : {false, true}) {
+    StillClient client;
+    client.stats.live_peak = 30;
+    int looks = 0;
+    const observe::Result r = run(
+        client,
+        [&](auto ms) {
+          if (ms < 1200 || ++looks < 2) return std::string{};
+          if (looks == 2) client.station.stopped_ns = monotonic_ns();
+          return std::string{interrupted ? "enough" : ""};
+        },
+        0, 5000);
+    ASSERT_EQ(r.summary.notes.size(), interrupted ? 0U : 1U);
+    if (interrupted) continue;
+    EXPECT_NE(r.summary.notes[0].find("30 were open at most: --cps 1k brings no more"), std::string::npos)
+        << r.summary.notes[0];
+  }
 }
 
 TEST(Watch, WhatWasDueAndNeverAskedIsTold) {
