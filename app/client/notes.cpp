@@ -39,9 +39,10 @@ void Watch::tell_held(observe::Summary& s) const {
       "{} connections were to be held, {} were open at most: {}", load_.concurrency, s.live_peak,
       load_.cps.is_max()
           ? "give them time with --ramp, or see above what failed"
-          : fmt::format("--cps {} brings no more before they end or the run does; raise it, or give them a "
-                        "longer life or --duration, or see above what failed",
-                        settings::Value<settings::Rate>::print(load_.cps))));
+          : fmt::format(
+                "--cps {} brings no more before they end or the run does; raise it, or give them time "
+                "with --ramp or a longer life, or see above what failed",
+                settings::Value<settings::Rate>::print(load_.cps))));
 }
 
 void Watch::notes(observe::Summary& s) const {
