@@ -258,7 +258,8 @@ std::string Crew::no_way(const Road& road) const {
     attempted += m->stats.load.get(Load::attempted);
     refused += m->stats.load.get(Load::refused);
     unresolved += m->net->get(net::NetCounter::drop_unresolved);
-    pushed_out += m->net->get(net::NetCounter::drop_resolve_queue);
+    pushed_out +=
+        m->net->get(net::NetCounter::drop_resolve_queue) + m->net->get(net::NetCounter::drop_resolve_scarce);
     routeless += m->net->get(net::NetCounter::drop_no_route);
     wrong_sum += m->net->get(net::NetCounter::drop_tcp_checksum);
     began = std::min(began, m->station.began_ns.load(std::memory_order_relaxed));
