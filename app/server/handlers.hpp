@@ -37,7 +37,8 @@ struct Chargen {
 [[nodiscard]] std::string http_body(std::size_t size); // what Http answers with
 
 // The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response.
-// Requests may be cut anywhere and pipelined; the parser's whole state is the connection's user word.
+// Requests may be cut anywhere and pipelined, and may have a body of a Content-Length (chunked ones are not known); the
+// parser's whole state is the connection's user word.
 class Http {
  public:
   enum class Closes : std::uint8_t { WhenAsked, AfterEach };

@@ -28,7 +28,9 @@ struct ServerSettings {
 
 void declare(settings::Schema& s, ServerSettings& v) {
   s.group("server", "What to answer");
-  s.choice<Mode>("mode", v.mode, "what connections get",
+  s.choice<Mode>("mode", v.mode,
+                 "what connections get; http: the same for each request, whose body may have a length and "
+                 "not be chunked",
                  {{"http", Mode::Http},
                   {"respond", Mode::Respond},
                   {"echo", Mode::Echo},

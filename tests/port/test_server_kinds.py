@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import json
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -154,8 +155,39 @@ def pipelined():
     ok(f"{times} requests in one segment, the last with Connection: close: {times} whole responses")
 
 
+def bodies():
+    """What a request carries is no request, however it is cut; and who asks for the end by any spelling of it has it."""
+    get = b"GET / HTTP/1.1\r\nHost: tern\r\n"
+    post = b"POST / HTTP/1.1\r\nhost: tern\r\ncontent-LENGTH:%d\r\nContent-Type: x\r\n\r\n%s"
+    close = get + b"Connection: close\r\n\r\n"
+    stories = [
+        ("a body of empty lines", post % (8, b"\r\n" * 4) + close, 2),
+        ("a body that looks like requests", post % (len(close) * 3, close * 3) + close, 2),
+        ("a body of none", post % (0, b"") + close, 2),
+        ("empty lines between requests", b"\r\n" + get + b"\r\n\r\n" + close, 2),
+        ("Connection:close without a space", get + b"Connection:close\r\n\r\n" + get + b"\r\n", 1),
+        ("close among others", get + b"connection: Keep-Alive , Close\r\n\r\n" + get + b"\r\n", 1),
+        ("what only begins with close", get + b"Connection: closed, enclose\r\nX-Connection: close\r\n\r\n" + close, 2),
+        ("HTTP/1.0 in a header alone", get + b"Via: http/1.0 x\r\n\r\n" + close, 2),
+        ("HTTP/1.0", b"GET / HTTP/1.0\r\n\r\n" + get + b"\r\n", 1),
+    ]
+    with tern("--response-size", "10") as peer:
+        for name, said, answers in stories:
+            for cut in (len(said), 1, 3):  # bytes a segment
+                with server.inside(peer.ns), server.connect(seconds=30) as s:
+                    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    with contextlib.suppress(ConnectionError):  # it may have ended before the last of it
+                        for i in range(0, len(said), cut):
+                            s.sendall(said[i:i + cut])
+                    got = server.read_all(s).count(b"HTTP/1.1 200 ")
+                lib.check(got == answers, f"{name}, {cut} bytes at a time: {got} responses, not {answers}")
+        peer.finish()
+    ok(f"{len(stories)} requests with bodies and ways to ask for the end, whole and cut")
+
+
 def test():
     lib.need("ip", "ss")
+    bodies()
     at_a_rate()
     requests()
     held()
