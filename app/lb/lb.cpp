@@ -23,10 +23,13 @@ Run declare_lb(CLI::App& app) {
   auto state = std::make_shared<State>();
   lb::declare_lb_options(state->schema, state->settings);
   state->binding = std::make_unique<settings::Binding>(app, state->schema);
-  app.add_flag("--check", state->check, "only say whether the configuration is right");
+  app.add_flag("--check", state->check,
+               "only say whether the configuration is right, and what of it is hardly meant");
   return [state] {
     if (!state->binding->resolve()) return 0;
     lb::complete(state->schema, state->settings);
+    if (state->check) lb::check_start(state->schema, state->settings);
+    for (const std::string& line : lb::doubts(state->settings)) fmt::print("note: {}\n", line);
     if (state->check) {
       fmt::print("ok: {}\n", lb::summary(state->settings.lb));
       return 0;
@@ -34,7 +37,8 @@ Run declare_lb(CLI::App& app) {
     try {
       return lb::run(*state->binding, state->schema, state->settings);
     } catch (const ArenaError& e) {
-      throw settings::ConfigError(e.why == ArenaError::Why::addresses ? "memory" : "connections", e.what());
+      if (e.why == ArenaError::Why::addresses) throw settings::ConfigError("memory", e.what());
+      fail_for_memory(state->schema, state->settings.node, "max_connections", e);
     }
   };
 }

@@ -1,17 +1,14 @@
 #include "app/lb/choose/chooser.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "app/lb/choose/turns.hpp"
 
 namespace tern::app::lb {
 
 Chooser::Chooser(Balance balance, std::span<const Member> members, SipKey seed) : balance_(balance) {
-  for (Member m : members) {
-    if (m.weight == 0) continue;
-    if (balance == Balance::round_robin) m.weight = 1;
-    members_.push_back(m);
-  }
+  std::ranges::copy_if(members, std::back_inserter(members_), [](const Member& m) { return m.weight != 0; });
   std::ranges::sort(members_, {}, &Member::id);
   if (members_.empty()) return;
   if (balance == Balance::maglev || balance == Balance::source_hash) {

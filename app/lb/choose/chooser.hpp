@@ -2,6 +2,7 @@
 // pick allocates nothing and touches a few lines.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -16,10 +17,15 @@ namespace tern::app::lb {
 enum class Balance : std::uint8_t {
   maglev,               // by the client's address and port; the same on every node
   source_hash,          // by the client's address alone: a client stays with its backend
-  round_robin,          // in turn, weights aside
+  round_robin,          // in turn, weights aside: whoever makes the members gives them weight_for()
   weighted_round_robin, // in turn, by weight
   least_connections,    // where there are fewest for its weight
 };
+
+// What of a backend's weight counts. Slow start's share of it does with every balance.
+[[nodiscard]] constexpr std::uint32_t weight_for(Balance b, std::uint32_t weight) {
+  return b == Balance::round_robin ? std::min(weight, 1U) : weight;
+}
 
 // The hash that a pick wants, of who connects. Balances that do not hash get 0.
 [[nodiscard]] inline std::uint64_t hash_for(Balance m, SipKey seed, const Endpoint& client) {

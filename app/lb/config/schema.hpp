@@ -28,6 +28,13 @@ void declare_lb_options(settings::Schema&, LbSettings&);
 // what no single value can tell. Throws ConfigError at the place that is wrong.
 void complete(const settings::Schema&, LbSettings&);
 
+// What `tern lb` would refuse at its start beyond that, as far as it can be told without one: its port's name, its
+// addresses, its CPUs, the files that it wants. Throws ConfigError.
+void check_start(const settings::Schema&, const LbSettings&);
+
+// What may be so, and hardly is meant: backends that nothing leads to, routers that are on no network of ours.
+[[nodiscard]] std::vector<std::string> doubts(const LbSettings&);
+
 // The same files and command line, read again for a reload.
 struct Reloaded {
   LbSettings settings;
@@ -41,6 +48,8 @@ inline constexpr const char* name_rule = "use up to 64 letters, digits, '.', '-'
 
 // Whether a backend may be there: an address and a port that one can connect to.
 [[nodiscard]] bool good_backend(const Endpoint& address);
+// The same, of a node with these addresses: what is wrong with it, or nothing.
+[[nodiscard]] std::string wrong_backend(const Endpoint& address, const LbSettings&);
 
 // "2 services, 5 backends": what --check says of a file that is well.
 [[nodiscard]] std::string summary(const LbConfig&);

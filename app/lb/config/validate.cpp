@@ -8,6 +8,7 @@
 #include "app/lb/choose/credits.hpp"
 #include "app/lb/config/kinds.hpp"
 #include "app/lb/config/schema.hpp"
+#include "net/addresses.hpp"
 #include "runtime/listener.hpp"
 
 namespace tern::app::lb {
@@ -41,7 +42,7 @@ void check_listen(const ServiceConfig& v, const NodeSettings& node) {
   }
 }
 
-void check_backends(const ServiceConfig& v) {
+void check_backends(const ServiceConfig& v, const LbSettings& all) {
   if (v.backends.empty())
     throw ConfigError(
         v.where,
@@ -49,8 +50,8 @@ void check_backends(const ServiceConfig& v) {
   for (std::size_t i = 0; i < v.backends.size(); ++i) {
     const BackendConfig& b = v.backends[i];
     check_name(b.name, b.where, "backend");
-    if (!good_backend(b.address))
-      throw ConfigError(b.where, fmt::format("{} is no address to connect to", b.address.to_string()));
+    if (const std::string wrong = wrong_backend(b.address, all); !wrong.empty())
+      throw ConfigError(b.where, wrong);
     for (std::size_t j = 0; j < i; ++j) {
       if (v.backends[j].name == b.name)
         throw ConfigError(b.where,
@@ -95,7 +96,9 @@ bool good_name(std::string_view name) {
 }
 
 bool good_backend(const Endpoint& at) {
-  return at.port != Port{} && at.ip != Ip{} && at.ip != Ip{Ip4{}};
+  const bool limited_broadcast = at.ip == Ip{Ip4{255, 255, 255, 255}};
+  return at.port != Port{} && at.ip != Ip{} && at.ip != Ip{Ip4{}} && !limited_broadcast &&
+         !net::is_multicast(at.ip);
 }
 
 void complete(const settings::Schema& schema, LbSettings& s) {
@@ -116,7 +119,7 @@ void complete(const settings::Schema& schema, LbSettings& s) {
     check_name(v.name, v.where, "service");
     check_mode(v);
     check_listen(v, s.node);
-    check_backends(v);
+    check_backends(v, s);
     check_times(v);
     ranges += v.listen.size();
     backends += v.backends.size();

@@ -56,7 +56,8 @@ Answer backend_add(Director& d, Words w) {
   if (!good_name(b.name)) return mistake(fmt::format("'{}' cannot name a backend; {}", b.name, name_rule));
   const auto address = Value<Endpoint>::parse(w[1]);
   if (!address) return mistake(fmt::format("'{}' is not {}", w[1], Value<Endpoint>::expects));
-  if (!good_backend(*address)) return mistake(fmt::format("{} is no address to connect to", w[1]));
+  if (const std::string wrong = wrong_backend(*address, d.settings().lb); !wrong.empty())
+    return mistake(wrong);
   b.address = *address;
   for (const std::string_view word : w.subspan(2)) {
     const std::size_t equals = word.find('=');
@@ -136,6 +137,25 @@ std::optional<std::uint64_t> kill_where(Director& d, Which which) {
   return killed;
 }
 
+// All that bear a name: what was removed, or moved, has it as long as connections of it go on.
+std::vector<std::uint16_t> services_called(Director& d, std::string_view name) {
+  std::vector<std::uint16_t> all;
+  for (std::size_t i = 0; i < d.planner().services().size(); ++i)
+    if (const Planner::Service& s = d.planner().services()[i]; !s.free && s.config.name == name)
+      all.push_back(static_cast<std::uint16_t>(i));
+  return all;
+}
+std::vector<Slot> slots_called(Director& d, std::string_view name) {
+  std::vector<Slot> all;
+  for (std::size_t i = 0; i < d.planner().backends().size(); ++i)
+    if (d.planner().backends()[i].service != Plan::none && d.planner().name_of(static_cast<Slot>(i)) == name)
+      all.push_back(static_cast<Slot>(i));
+  return all;
+}
+bool among(const std::vector<std::uint16_t>& all, std::uint16_t one) {
+  return std::ranges::find(all, one) != all.end();
+}
+
 Answer connections_kill(Director& d, Words w) {
   std::optional<std::uint64_t> n;
   if (w[0] == "all") {
@@ -144,12 +164,12 @@ Answer connections_kill(Director& d, Words w) {
     n = kill_where(d, [p = *client](const Pair& pair) { return p.contains(pair.client.remote().ip); });
   } else if (const auto at = Value<Endpoint>::parse(w[0])) {
     n = kill_where(d, [e = *at](const Pair& pair) { return pair.client.remote() == e; });
-  } else if (const auto service = d.planner().find_service(w[0])) {
-    n = kill_where(d, [s = *service](const Pair& pair) { return pair.service == s; });
+  } else if (const auto services = services_called(d, w[0]); !services.empty()) {
+    n = kill_where(d, [services](const Pair& pair) { return among(services, pair.service); });
+  } else if (const auto slots = slots_called(d, w[0]); !slots.empty()) {
+    n = kill_where(d, [slots](const Pair& pair) { return among(slots, pair.slot); });
   } else {
-    const Found f = find(d, w[0]);
-    if (f.slot == no_slot) return mistake(f.wrong);
-    n = kill_where(d, [slot = f.slot](const Pair& pair) { return pair.slot == slot; });
+    return mistake(find(d, w[0]).wrong);
   }
   if (!n) return mistake(no_answer);
   d.log(fmt::format("{} connections of {} reset, by tern ctl", *n, w[0]));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <map>
 
 #include "app/lb/control/commands.hpp"
 #include "runtime/clock.hpp"
@@ -25,11 +26,13 @@ void sync_listeners(Listeners& listeners, const Plan& plan) {
     listeners.put(static_cast<std::uint8_t>(i), plan.listeners[i].settings, plan.listeners[i].closed);
 }
 
-Director::Director(Settings settings, Planner planner, Shared& shared, std::vector<Directed> cores)
+Director::Director(Settings settings, Planner planner, Shared& shared, std::vector<Directed> cores,
+                   Console& console)
     : settings_(std::move(settings)),
       planner_(std::move(planner)),
       shared_(shared),
       cores_(std::move(cores)),
+      console_(console),
       hangups_(reload_signals()) {
   if (!settings_.lb.lb.control.empty()) socket_.emplace(settings_.lb.lb.control);
   set_limits();
@@ -57,11 +60,10 @@ void Director::start() {
   });
 }
 
-void Director::log(const std::string& what) const {
+void Director::log(const std::string& what) {
   const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  fmt::print("{:%FT%T}.{:03}Z {}\n", fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
-             now.time_since_epoch().count() % 1000, what);
-  std::fflush(stdout);
+  console_.say(fmt::format("{:%FT%T}.{:03}Z {}\n", fmt::gmtime(std::chrono::system_clock::to_time_t(now)),
+                           now.time_since_epoch().count() % 1000, what));
 }
 
 void Director::turn(Instant now) {
@@ -73,6 +75,8 @@ void Director::turn(Instant now) {
   const auto due = planner_.next_step(now);
   watch_health();
   if (due && *due <= now_) publish();
+  watch_packets();
+  console_.flush();
   if (now >= next_retire_) {
     next_retire_ = now + retire_interval;
     retire();
@@ -111,8 +115,10 @@ Answer Director::reload(std::string_view who) {
   if (settings_.binding == nullptr) return mistake("there is no file to read again");
   try {
     Reloaded r = read_again(*settings_.binding, *settings_.schema);
-    const std::vector<std::string> told = planner_.reload(r.settings.lb, now_);
+    const std::vector<std::string> told = reload_plan(r.settings.lb);
     for (const std::string& line : told) log(fmt::format("{}, by reload", line));
+    if (!told.empty())
+      for (const std::string& line : doubts(r.settings)) log(fmt::format("note: {}", line));
     if (!told.empty()) publish();
     std::string text =
         fmt::format("reloaded by {}: {}, {}", who, summary(r.settings.lb),
@@ -128,6 +134,29 @@ Answer Director::reload(std::string_view who) {
     log(fmt::format("reload by {} refused, nothing changed: {}", who, e.what()));
     return mistake(fmt::format("{}; nothing changed", e.what()));
   }
+}
+
+// What the operator said of a backend holds for its name, at whatever address it is from now on.
+std::vector<std::string> Director::reload_plan(const LbConfig& config) {
+  struct Said {
+    Slot slot;
+    Admin admin;
+  };
+  std::map<std::string, Said> said;
+  const auto each_live = [this](auto&& f) {
+    for (const Planner::Service& s : planner_.services())
+      for (const Slot slot : s.slots) f(slot);
+  };
+  each_live([&](Slot slot) {
+    if (const Admin admin = shared_.backends.admin(slot); admin != Admin::ready)
+      said[planner_.name_of(slot)] = {slot, admin};
+  });
+  std::vector<std::string> told = planner_.reload(config, now_);
+  each_live([&](Slot slot) {
+    const auto at = said.find(planner_.name_of(slot));
+    if (at != said.end() && at->second.slot != slot) shared_.backends.set_admin(slot, at->second.admin);
+  });
+  return told;
 }
 
 // ---- Health
@@ -161,14 +190,28 @@ void Director::watch_services() {
   alone_.resize(planner_.services().size());
   for (std::size_t i = 0; i < alone_.size(); ++i) {
     const Planner::Service& s = planner_.services()[i];
-    const bool alone =
-        !s.gone && std::ranges::none_of(s.slots, [&](Slot b) { return shared_.backends.takes_new(b); });
+    const bool alone = !s.gone && std::ranges::none_of(s.slots, [&](Slot b) { return serves(b); });
     if (alone == alone_[i]) continue;
     alone_[i] = alone;
     if (s.gone) continue;
     log(alone ? fmt::format("service {} has no backend left: new clients are reset", s.config.name)
               : fmt::format("service {} has a backend again", s.config.name));
   }
+}
+
+// Once as it begins and once as it ends, however many cores it is; what was over within a turn is told as its end.
+void Director::watch_packets() {
+  const bool scarce = shared_.shedding.load(std::memory_order_relaxed) != 0;
+  const std::uint64_t shed = shared_.shed.load(std::memory_order_relaxed);
+  if (scarce && !scarce_)
+    log("packets are scarce: connections whose readers stand still are reset, the longest first; more "
+        "packet_memory, or a smaller window, carries more of them");
+  if (!scarce && (scarce_ || shed != shed_before_)) {
+    log(fmt::format("packets suffice again: {} connections were reset for want of them",
+                    shed - shed_before_));
+    shed_before_ = shed;
+  }
+  scarce_ = scarce;
 }
 
 void Director::set_admin(Slot slot, Admin state, std::string_view who) {
@@ -259,7 +302,10 @@ void Director::drain_node() {
   draining_ = true;
   log("draining: nothing new is accepted, what is open may end, then the program does");
   for (const Directed& core : cores_)
-    (void)core.handle->post([](CoreHandle& h) { h.shard().listeners.close_all(); });
+    (void)core.handle->post([splice = core.splice](CoreHandle& h) {
+      h.shard().listeners.close_all();
+      splice->on_drain(); // a check that begins would be one more connection to wait for
+    });
 }
 
 } // namespace tern::app::lb

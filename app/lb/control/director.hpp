@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "app/lb/config/schema.hpp"
+#include "app/lb/control/console.hpp"
 #include "app/lb/control/planner.hpp"
 #include "app/lb/path/splice.hpp"
 #include "app/socket/answer.hpp"
@@ -36,7 +37,7 @@ class Director {
     LbSettings lb;
   };
   // `planner` has made the plan that the cores were started with. Throws ConfigError for the socket.
-  Director(Settings settings, Planner planner, Shared& shared, std::vector<Directed> cores);
+  Director(Settings settings, Planner planner, Shared& shared, std::vector<Directed> cores, Console& console);
   ~Director(); // ends the thread
   Director(const Director&) = delete;
   Director& operator=(const Director&) = delete;
@@ -58,8 +59,12 @@ class Director {
   [[nodiscard]] Answer reload(std::string_view who);
   void publish(); // the plan as the planner has it now, to all cores
   void drain_node();
-  void log(const std::string& what) const;
+  void log(const std::string& what);
   void set_admin(Slot slot, Admin state, std::string_view who);
+  // Whether new connections may come to it: by its health, by the operator, by its weight.
+  [[nodiscard]] bool serves(Slot slot) const {
+    return shared_.backends.takes_new(slot) && planner_.backends()[slot].config.weight != 0;
+  }
   // Runs f(CoreHandle&, Splice&) on a core; its result, or none if the core does not answer within two
   // seconds: it may have ended, and whoever asks what is wrong must not be stuck as well (as with
   // runtime/ask.hpp, which waits without bound).
@@ -76,8 +81,10 @@ class Director {
   [[nodiscard]] std::optional<Left> left();
 
  private:
+  [[nodiscard]] std::vector<std::string> reload_plan(const LbConfig& config);
   void watch_health();
   void watch_services();
+  void watch_packets();
   void retire();
   void retire_slots(const Left& left);
   void watch_drain();
@@ -87,11 +94,14 @@ class Director {
   Planner planner_;
   Shared& shared_;
   std::vector<Directed> cores_;
+  Console& console_;
   std::optional<ControlSocket> socket_;
   Instant now_{};
   Instant next_retire_{};
   std::vector<std::uint32_t> seen_ = std::vector<std::uint32_t>(most_backends); // changes of health, by slot
   std::vector<bool> alone_; // services that have no backend for new clients
+  bool scarce_ = false;     // pairs are reset for want of packets
+  std::uint64_t shed_before_ = 0;
   int hangups_ = 0;
   bool draining_ = false;
   std::atomic<bool> finished_{false};

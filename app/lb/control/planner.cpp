@@ -247,7 +247,8 @@ Plan::Service Planner::plan_service(const Service& s, Instant now) const {
     const Backend& b = backends_[slot];
     // One that is down is planned as it will begin: when it comes up, nobody has to be quick.
     const Duration up_for = b.up ? now - b.since : Duration{};
-    const std::uint32_t weight = ramped(b.config.weight, up_for, s.config.slow_start);
+    const std::uint32_t weight =
+        ramped(weight_for(s.config.balance, b.config.weight), up_for, s.config.slow_start);
     (b.config.backup ? backup : primary).push_back({member_id(b.config.name), weight, slot});
     p.slots.push_back(slot);
   }
@@ -260,7 +261,7 @@ std::shared_ptr<const Plan> Planner::make(Instant now) const {
   auto plan = std::make_shared<Plan>();
   for (std::size_t i = 0; i < services_.size(); ++i)
     plan->services.push_back(plan_service(services_[i], now));
-  for (const Backend& b : backends_) plan->backends.push_back({b.config, b.service});
+  for (const Backend& b : backends_) plan->backends.push_back({b.config, b.service, b.gone});
   for (const Listener& l : listeners_) {
     const bool used = l.service != Plan::none;
     ListenerSettings at{.ip = l.at.ip, .first = l.at.first, .last = l.at.last};

@@ -4,6 +4,7 @@
 #include <rte_cycles.h>
 
 #include <algorithm>
+#include <set>
 
 #include "app/lb/choose/slow_start.hpp"
 #include "app/lb/config/kinds.hpp"
@@ -96,8 +97,7 @@ Answer show_services(Director& d, Words) {
     std::string listen;
     for (const ListenConfig& l : s.config.listen)
       listen += (listen.empty() ? "" : ",") + Value<ListenConfig>::print(l);
-    const auto up =
-        std::ranges::count_if(s.slots, [&](Slot slot) { return d.shared().backends.takes_new(slot); });
+    const auto up = std::ranges::count_if(s.slots, [&](Slot slot) { return d.serves(slot); });
     a.rows.push_back({{"service", s.config.name},
                       {"state", s.gone    ? "removed"
                                 : up == 0 ? "no backend"
@@ -184,7 +184,7 @@ Answer show_connections(Director& d, Words words) {
       });
       if (!part) return mistake(no_answer);
       for (const Row& r : part->rows) {
-        constexpr const char* phases[] = {"opening", "open", "parting"};
+        constexpr const char* phases[] = {"opening", "open", "parting", "finishing"};
         const bool has = r.slot != no_slot && r.slot < d.planner().backends().size();
         a.rows.push_back({{"client", r.client.to_string()},
                           {"to", r.to.to_string()},
@@ -224,7 +224,7 @@ Answer show_cores(Director& d, Words) {
     row["busy"] = fmt::format("{}%", std::min<std::uint64_t>(100, worked * 100 / (rte_rdtsc() - start)));
     struct Seen {
       std::uint32_t connections, most, pairs, time_wait;
-      std::uint64_t rx, tx, counts[LbCounters::size];
+      std::uint64_t rx, tx, scarce, counts[LbCounters::size];
     };
     const auto seen = d.ask(core, [](CoreHandle& h, Splice& s) {
       const Shard& shard = h.shard();
@@ -234,6 +234,7 @@ Answer show_cores(Director& d, Words) {
              shard.time_wait4.streams.size() + shard.time_wait6.streams.size(),
              shard.counters.get(CoreCounter::rx_packets),
              shard.counters.get(CoreCounter::tx_packets),
+             shard.counters.get(CoreCounter::packets_scarce),
              {}};
       for (std::size_t i = 0; i < LbCounters::size; ++i)
         v.counts[i] = s.counters().get(static_cast<Count>(i));
@@ -251,6 +252,7 @@ Answer show_cores(Director& d, Words) {
     row["time_wait"] = seen->time_wait;
     row["rx"] = seen->rx;
     row["tx"] = seen->tx;
+    if (seen->scarce != 0) row["packets_scarce"] = seen->scarce; // times that they became scarcer
     for (std::size_t i = 0; i < LbCounters::size; ++i)
       if (seen->counts[i] != 0) row[std::string(name_of(static_cast<Count>(i)))] = seen->counts[i];
     a.rows.push_back(row);
@@ -272,15 +274,19 @@ Answer show_memory(Director& d, Words) {
                     {"records", d.shared().sources.capacity()},
                     {"bytes_each", 16},
                     {"bytes", d.shared().sources.bytes()}});
+  all += d.shared().sources.bytes();
+  std::set<const void*> pools;
   for (const Directed& core : d.cores()) {
     struct Seen {
+      const void* pool;
       unsigned packets, free, bytes_each, side;
       std::uint32_t connections, pairs, flows;
     };
     const auto seen = d.ask(core, [](CoreHandle& h, Splice& s) {
       const PacketPool packets = h.shard().env.packets;
       const rte_mempool* const pool = packets.raw();
-      return Seen{.packets = packets.used(),
+      return Seen{.pool = pool,
+                  .packets = packets.used(),
                   .free = packets.free(),
                   .bytes_each = pool->header_size + pool->elt_size + pool->trailer_size,
                   .side = h.shard().side.used(),
@@ -290,6 +296,7 @@ Answer show_memory(Director& d, Words) {
     });
     if (!seen) return mistake(no_answer);
     const std::uint64_t packets = std::uint64_t{seen->packets} + seen->free;
+    if (pools.insert(seen->pool).second) all += packets * seen->bytes_each; // cores may share one
     a.rows.push_back({{"for", fmt::format("core {} packets", core.handle->id())},
                       {"records", packets},
                       {"bytes_each", seen->bytes_each},

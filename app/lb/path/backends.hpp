@@ -77,9 +77,8 @@ class Backends {
     State& b = all_[s];
     if (b.failures.load(std::memory_order_relaxed) != 0) b.failures.store(0, std::memory_order_relaxed);
   }
-  void failed(Slot s, std::uint32_t fall) {
-    if (all_[s].failures.fetch_add(1, std::memory_order_relaxed) + 1 >= fall)
-      set_up(s, false, Because::clients_failed);
+  void failed(Slot s, std::uint32_t fall, Because why = Because::clients_failed) {
+    if (all_[s].failures.fetch_add(1, std::memory_order_relaxed) + 1 >= fall) set_up(s, false, why);
   }
 
  private:

@@ -15,10 +15,13 @@ enum class Side : std::uint8_t { client, backend };
   return s == Side::client ? Side::backend : Side::client;
 }
 
-//  accepted ──▶ opening ──▶ open ──▶ (one leg ended badly: parting) ──▶ free
+//  accepted ──▶ opening ──▶ open ──▶ (one leg ended badly: parting, or finishing) ──▶ free
 //                │   ▲
 //                └───┘ refused or too slow: the next backend, as long as no byte of the client's was passed
 //                on
+//
+//  parting     what the lost leg said is delivered as far as it came, then the other is reset
+//  finishing   the lost leg had said all, and its end was passed on: the other gets all of that, and its FIN
 //
 // One line:
 //
@@ -32,7 +35,7 @@ struct alignas(64) Pair {
   Slot slot = no_slot;
   std::uint16_t service = 0;
   Slot tried[2] = {no_slot, no_slot}; // and found wanting; more than two are forgotten
-  enum class Phase : std::uint8_t { opening, open, parting } phase = Phase::opening;
+  enum class Phase : std::uint8_t { opening, open, parting, finishing } phase = Phase::opening;
   std::uint8_t tries : 4 = 0;
   std::uint8_t client_open : 1 = 1; // on_closed has not come
   std::uint8_t backend_open : 1 = 0;

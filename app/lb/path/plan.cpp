@@ -15,7 +15,8 @@ Plan::Service make_service(const ServiceConfig& config, std::uint16_t number,
     const auto slot = static_cast<Slot>(all.size());
     all.push_back({b, number});
     s.slots.push_back(slot);
-    (b.backup ? backup : primary).push_back({member_id(b.name), b.weight * full_share, slot});
+    (b.backup ? backup : primary)
+        .push_back({member_id(b.name), weight_for(config.balance, b.weight) * full_share, slot});
   }
   s.primary = Chooser(config.balance, primary, s.key);
   s.backup = Chooser(config.balance, backup, s.key);

@@ -19,6 +19,7 @@ struct Plan {
   struct Backend {
     BackendConfig config;
     std::uint16_t service = 0;
+    bool gone = false; // removed: its connections go on, and nothing looks after it
   };
   struct Service {
     ServiceConfig config;

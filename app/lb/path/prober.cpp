@@ -27,7 +27,8 @@ void Prober::publish(std::shared_ptr<const Plan> plan) {
   plan_ = std::move(plan);
   if (targets_.size() < plan_->backends.size()) targets_.resize(plan_->backends.size());
   for (std::size_t i = 0; i < targets_.size(); ++i) {
-    const bool used = i < plan_->backends.size() && plan_->backends[i].service != Plan::none;
+    const bool used =
+        i < plan_->backends.size() && plan_->backends[i].service != Plan::none && !plan_->backends[i].gone;
     Target& t = targets_[i];
     const bool same =
         used && t.service == plan_->backends[i].service && t.remote == plan_->backends[i].config.address;
@@ -41,10 +42,20 @@ void Prober::publish(std::shared_ptr<const Plan> plan) {
     const CheckConfig& c = config_of(t).check;
     t.request = "GET " + c.path + " HTTP/1.1\r\nHost: " + (c.host.empty() ? t.remote.to_string() : c.host) +
                 "\r\nUser-Agent: tern\r\nConnection: close\r\n\r\n";
+    // The interval may be shorter now.
+    const bool waits = t.phase == Target::Phase::waiting || t.phase == Target::Phase::told;
+    if (same && waits && c.kind != CheckKind::none && core_ != nullptr)
+      t.due = std::min(t.due, core_->now() + spread(c));
   }
 }
 
-void Prober::tick(Instant now) {
+void Prober::end() {
+  for (Target& t : targets_) t.connection.abort();
+  targets_.clear();
+}
+
+void Prober::tick(Instant now, bool starved) {
+  if (starved) starved_ = now;
   constexpr std::size_t a_tick = 64; // so 2,048 backends are looked at every 32 ms
   for (std::size_t n = std::min(a_tick, targets_.size()); n != 0; --n) {
     if (next_ >= targets_.size()) next_ = 0;
@@ -57,7 +68,7 @@ void Prober::look(Slot slot, Target& t, Instant now) {
   const CheckConfig& c = config_of(t).check;
   if (t.phase == Target::Phase::opening || t.phase == Target::Phase::asked) {
     if (now < t.due) return;
-    verdict(slot, t, false, Because::silent);
+    missed(slot, t, Because::silent);
     return t.connection.abort();
   }
   if (c.kind == CheckKind::none) {
@@ -67,8 +78,14 @@ void Prober::look(Slot slot, Target& t, Instant now) {
     if (out && now >= t.due) backends_.set_up(slot, true, Because::tried_again);
     return;
   }
-  if (now < t.due || backends_.admin(slot) == Admin::maintain) return;
+  if (backends_.admin(slot) == Admin::maintain) { // whatever is done to it, the next check begins anew
+    t.known = false;
+    t.good = t.bad = 0;
+    return;
+  }
+  if (now < t.due) return;
   t.connection.abort(); // the last one's, if its end is still not told
+  t.begun = now;
   t.due = now + c.timeout;
   begin(slot, t);
 }
@@ -103,16 +120,24 @@ Duration Prober::spread(const CheckConfig& c) {
   return Duration::ns(static_cast<std::int64_t>(static_cast<double>(c.interval.as_ns()) * factor));
 }
 
+void Prober::missed(Slot slot, Target& t, Because why) {
+  if (starved_ >= t.begun) return skip(t);
+  verdict(slot, t, false, why);
+}
+
 void Prober::verdict(Slot slot, Target& t, bool passed, Because why) {
   const CheckConfig& c = config_of(t).check;
   counters_.add(passed ? Count::checks_passed : Count::checks_failed);
   t.phase = Target::Phase::told;
   t.due = core_->now() + spread(c);
+  if (t.was_up && !backends_.up(slot))
+    t.good = 0; // clients found it down: what it was good for before tells nothing
   t.good = passed ? t.good + 1 : 0;
   t.bad = passed ? 0 : t.bad + 1;
   const bool first = !std::exchange(t.known, true);
   if (passed && (first || t.good >= c.rise)) backends_.set_up(slot, true, why);
   if (!passed && (first || t.bad >= c.fall)) backends_.set_up(slot, false, why);
+  t.was_up = backends_.up(slot);
 }
 
 Prober::Target* Prober::of(std::uint64_t word) {
@@ -167,10 +192,11 @@ void Prober::closed(std::uint64_t word, CloseReason why) {
   Target* const t = of(word);
   if (t == nullptr) return;
   if (t->phase != Target::Phase::told) {
-    const Because because = t->phase == Target::Phase::asked ? Because::ended
-                            : why == CloseReason::Refused    ? Because::refused
-                                                             : Because::silent;
-    verdict(static_cast<Slot>(word), *t, false, because);
+    const auto slot = static_cast<Slot>(word);
+    if (t->phase == Target::Phase::opening && why == CloseReason::Refused)
+      verdict(slot, *t, false, Because::refused);
+    else
+      missed(slot, *t, t->phase == Target::Phase::asked ? Because::ended : Because::silent);
   }
   t->phase = Target::Phase::waiting;
 }

@@ -27,8 +27,10 @@ class Prober {
 
   void start(CoreHandle& core) { core_ = &core; }
   void publish(std::shared_ptr<const Plan> plan);
-  // Once a tick: looks at a few of the backends in turn.
-  void tick(Instant now);
+  // Once a tick: looks at a few of the backends in turn. `starved`: packets are so scarce that answers are thrown away.
+  void tick(Instant now, bool starved);
+  // No more checks: those that are under way are reset, unheard.
+  void end();
 
   // The user word of a check's connection.
   static constexpr std::uint64_t mark = 1ULL << 62;
@@ -50,9 +52,11 @@ class Prober {
     std::uint32_t good = 0; // in a row
     std::uint32_t bad = 0;
     bool known = false; // it was checked before
+    bool was_up = true; // after the last check
     bool left_alone = false;
     Connection connection;
-    Instant due; // waiting: the next check; else the end of patience with this one
+    Instant begun; // the last check
+    Instant due;   // waiting: the next check; else the end of patience with this one
     std::array<char, status_line> line{};
     std::string request{};
   };
@@ -61,6 +65,8 @@ class Prober {
   void look(Slot slot, Target& t, Instant now);
   void begin(Slot slot, Target& t);
   void verdict(Slot slot, Target& t, bool passed, Because why);
+  // An answer that we may have thrown away is no failure.
+  void missed(Slot slot, Target& t, Because why);
   void skip(Target& t);
   [[nodiscard]] Duration spread(const CheckConfig& c);
   [[nodiscard]] const ServiceConfig& config_of(const Target& t) const {
@@ -75,6 +81,7 @@ class Prober {
   std::shared_ptr<const Plan> plan_;
   std::vector<Target> targets_; // by slot
   std::size_t next_ = 0;
+  Instant starved_; // when packets were last that scarce
 };
 
 } // namespace tern::app::lb

@@ -37,16 +37,31 @@ void print(Node<Splice>& node) {
   }
 }
 
-void serve(Node<Splice>& node, Director& director, const LbSettings& v) {
+// What the packets carry before they are scarce.
+void print_room(NodePort& port, const NodeSettings& n) {
+  const PacketPool pool = port.packets();
+  const unsigned all = pool.used() + pool.free();
+  const unsigned some = all - PacketWatch(pool).reserve();
+  const unsigned segment = n.mtu - 52U; // text of one, with timestamps
+  const unsigned each = (n.tcp.receive_buffer + segment - 1) / segment;
+  fmt::print("{} packets: {} connections whose readers stand still may hold a window each\n", all,
+             some / each);
+}
+
+void serve(Node<Splice>& node, Director& director, const LbSettings& v, const NodeSettings& n,
+           Console& console) {
   node.start();
   director.start();
+  print_room(node.port(), n);
   print_ready(node.port());
   const TscClock clock;
   const Instant end = v.duration > Duration{} ? clock.now() + v.duration : Instant::at_ns(INT64_MAX);
   node.wait([&] { return clock.now() >= end || director.finished(); });
   node.stop(v.drain); // directed to the last
-  print(node);
-  print_counters(node.reports());
+  console.say(printed_by([&] {
+    print(node);
+    print_counters(node.reports());
+  }));
 }
 
 std::vector<Directed> directed(Node<Splice>& node) {
@@ -82,12 +97,18 @@ int run(const settings::Binding& binding, const settings::Schema& schema, const 
     schema.fail("backend_source", e.what());
   }
   for (const Plan::Listener& l : plan->listeners) TERN_CHECK(node->listen(l.settings));
+  Console console;
   {
-    Director director({&binding, &schema, v}, std::move(planner), shared, directed(*node));
-    serve(*node, director, v);
+    Director director({&binding, &schema, v}, std::move(planner), shared, directed(*node), console);
+    serve(*node, director, v, n, console);
   }
-  const unsigned leaked = node->close();
-  fmt::print("packets not given back: {}\n", leaked);
+  unsigned leaked = 0;
+  console.say(printed_by([&] { // closing may say something, too
+    leaked = node->close();
+    fmt::print("packets not given back: {}\n", leaked);
+  }));
+  constexpr int patience_ms = 2000; // with whoever reads: the end comes anyhow
+  console.finish(patience_ms);
   return leaked == 0 ? 0 : 1;
 }
 

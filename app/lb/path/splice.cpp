@@ -1,14 +1,20 @@
 #include "app/lb/path/splice.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "app/lb/guard/proxy_protocol.hpp"
 
 namespace tern::app::lb {
 namespace {
 
-// A leg whose other one is gone may deliver what it was given before it is reset, but not for ever.
-constexpr Duration parting_patience = Duration::seconds(5);
+// A leg whose other one is gone may deliver what it was given before it is reset, but not for ever: where timeouts say
+// nothing of a pair that has half ended, this.
+constexpr Duration parting_patience = Duration::seconds(60);
+
+// Of the records that a tick looks at, and the pairs that it resets for want of packets: each gives back dozens.
+constexpr std::uint32_t looks_a_tick = 1024;
+constexpr std::uint32_t shed_a_tick = 16;
 
 // The connections' user word: never 0, which is a connection that was turned away.
 constexpr std::uint64_t in_pair = 1ULL << 63;
@@ -52,6 +58,7 @@ void Splice::publish(std::shared_ptr<const Plan> plan) {
   for (std::size_t i = 0; i < plan_->backends.size(); ++i)
     if (dials_.point(static_cast<Slot>(i), plan_->backends[i].config.address)) slot_counts_[i] = {};
   if (prober_) prober_->publish(plan_);
+  next_to_watch_ = 0;
 }
 
 std::uint64_t Splice::word_of(const Pair& p, Side s) const {
@@ -69,6 +76,11 @@ void Splice::on_start(CoreHandle& core) {
   core_ = &core;
   wheel_.emplace(static_cast<Wheel::Heads*>(wheel_memory_.data()), core.now().ms32());
   if (prober_) prober_->start(core);
+}
+
+void Splice::on_drain() {
+  if (prober_) prober_->end();
+  prober_.reset();
 }
 
 // ---- Opening
@@ -130,6 +142,7 @@ Slot Splice::choose(Pair& p, const Plan::Service& s) {
 // The next backend; without one the client is reset.
 void Splice::open_backend(Pair& p) {
   const Plan::Service& s = service_of(p);
+  std::optional<Count> ours; // what we lacked ourselves
   while (p.tries < s.config.tries) {
     const Slot slot = choose(p, s);
     if (slot == no_slot) break;
@@ -141,7 +154,16 @@ void Splice::open_backend(Pair& p) {
     const Connecting made = dials_.connect(*core_, slot, word_of(p, Side::backend));
     if (!made) {
       purse_.give_back(slot);
-      if (made.error == ConnectError::no_port) count(Count::connect_no_port);
+      if (made.error == ConnectError::no_port) {
+        count(Count::connect_no_port);
+        ours = Count::ended_no_port;
+      } else if (made.error == ConnectError::no_record) {
+        ours = Count::ended_no_memory;
+      } else { // nobody to hand packets for it to
+        count(Count::connect_no_route);
+        ++slot_counts_[slot].failed;
+        shared_.backends.failed(slot, s.config.check.fall, Because::unreachable);
+      }
       continue;
     }
     p.slot = slot;
@@ -150,7 +172,7 @@ void Splice::open_backend(Pair& p) {
     p.backend_open = 1;
     return arm(p, s.config.timeouts.connect);
   }
-  end(p, why_none(s));
+  end(p, ours ? *ours : why_none(s));
   p.client.abort();
 }
 
@@ -188,7 +210,11 @@ void Splice::on_connected(Connection c) {
 void Splice::backend_failed(Pair& p, CloseReason why) {
   count(why == CloseReason::Refused || why == CloseReason::Reset ? Count::connect_refused
                                                                  : Count::connect_timed_out);
-  shared_.backends.failed(p.slot, service_of(p).config.check.fall);
+  const ServiceConfig& s = service_of(p).config;
+  // What came while packets were scarce may have been its answer.
+  const bool told = why == CloseReason::Refused || why == CloseReason::Reset;
+  if (told || !shedding_.starved(core_->now(), s.timeouts.connect))
+    shared_.backends.failed(p.slot, s.check.fall);
   ++slot_counts_[p.slot].failed;
   give_back_credit(p);
   open_backend(p);
@@ -207,6 +233,7 @@ void Splice::on_data(Connection c, Payload& payload) {
     case Pair::Phase::open:
       return pass_on(p, side_of(word), payload);
     case Pair::Phase::parting:
+    case Pair::Phase::finishing:
       return payload.drop_all();
   }
 }
@@ -247,6 +274,7 @@ void Splice::on_returned(Connection c, std::uint32_t bytes) {
     if (c.unacknowledged() == 0) c.abort();
     return;
   }
+  if (p.phase == Pair::Phase::finishing) return;
   Connection& source = p.leg(other(side_of(word)));
   if (c.unsent() == 0) source.widen();
   source.reopen(bytes);
@@ -288,15 +316,23 @@ void Splice::on_closed(Connection c, CloseReason why) {
     p.client_open = 0;
   else
     p.backend_open = 0;
-  if (side == Side::backend && p.phase == Pair::Phase::opening && p.client_open != 0 && p.counted == 0)
-    return backend_failed(p, why);
+  if (side == Side::backend && p.phase == Pair::Phase::opening && p.counted == 0) {
+    if (p.client.alive()) return backend_failed(p, why);
+    return give_back_credit(p); // its client's end, which is still to be told, says why
+  }
   if (side == Side::backend) give_back_credit(p);
-  if (p.client_open == 0 && p.backend_open == 0) return free(p);
+  // Whoever resets a pair here says why first; the end of the node's drain has no time for it.
+  if (why == CloseReason::Aborted) end(p, Count::ended_killed);
+  if (p.client_open == 0 && p.backend_open == 0) {
+    if (p.phase == Pair::Phase::opening) end(p, Count::ended_client);
+    return free(p);
+  }
   // A leg that ended well has had its text and its end passed on, if only a moment ago; else there was no room for them,
   // and an end that looked like one would hide it.
   if (why == CloseReason::Done) pass_end(p, side);
   if (why == CloseReason::Done && p.ended[at(side)] == end_passed_on) return;
   end(p, side == Side::client ? Count::ended_client : Count::ended_backend);
+  if (p.ended[at(side)] == end_passed_on && p.phase == Pair::Phase::open) return finish(p, other(side));
   part(p, other(side));
 }
 
@@ -305,7 +341,15 @@ void Splice::part(Pair& p, Side left) {
   Connection& c = p.leg(left);
   p.phase = Pair::Phase::parting;
   if (c.unacknowledged() == 0 || c.state() == tcp::State::SynSent) return c.abort();
-  arm(p, parting_patience);
+  watch_parting(p);
+}
+
+// One leg is gone, and had said all: the other gets that and its end, as it would have. What it still says itself is for
+// nobody. It may hold its window shut for as long as any orphan may.
+void Splice::finish(Pair& p, Side left) {
+  p.phase = Pair::Phase::finishing;
+  wheel_->cancel(p);
+  p.leg(left).drain();
 }
 
 void Splice::give_back_credit(Pair& p) {
@@ -343,7 +387,10 @@ void Splice::kill_all() {
   kill(no_slot);
 }
 void Splice::kill(Pair& p) {
-  end(p, Count::ended_killed);
+  reset(p, Count::ended_killed);
+}
+void Splice::reset(Pair& p, Count why) {
+  end(p, why);
   p.phase = Pair::Phase::parting;
   p.backend.abort();
   p.client.abort();
@@ -368,16 +415,27 @@ void Splice::arm(Pair& p, Duration in) {
   wheel_->arm(p, due);
 }
 
+Duration Splice::still_for(const Pair& p) const {
+  return Duration::ms(core_->now().ms32() - p.moved_ms);
+}
+
 // The patience with a pair that is open, counted from its last movement; looked at lazily.
 void Splice::watch(Pair& p) {
   const TimeoutConfig& t = service_of(p).config.timeouts;
   const bool half = p.ended[0] != 0 || p.ended[1] != 0;
   const Duration patience = half ? t.half_closed : t.idle;
   if (patience <= Duration{}) return;
-  const Duration quiet = Duration::ms(core_->now().ms32() - p.moved_ms);
+  const Duration quiet = still_for(p);
   if (quiet < patience) return arm(p, patience - quiet);
-  end(p, Count::ended_idle);
-  p.phase = Pair::Phase::parting;
+  reset(p, Count::ended_idle);
+}
+
+// The same with the leg that is left of one that is parting.
+void Splice::watch_parting(Pair& p) {
+  const Duration half = service_of(p).config.timeouts.half_closed;
+  const Duration patience = half > Duration{} ? half : parting_patience;
+  const Duration quiet = still_for(p);
+  if (quiet < patience) return arm(p, patience - quiet);
   p.client.abort();
   p.backend.abort();
 }
@@ -389,15 +447,66 @@ void Splice::fire(Pair& p) {
     case Pair::Phase::open:
       return watch(p);
     case Pair::Phase::parting:
-      p.client.abort();
-      p.backend.abort();
+      return watch_parting(p);
+    case Pair::Phase::finishing:
+      return; // nothing is armed
   }
 }
 
 void Splice::on_tick(Instant now) {
   wheel_->poll(now.ms32(), [this](Pair& p) { fire(p); });
-  if (prober_) prober_->tick(now);
+  const tcp::Scarcity scarcity = core_->shard().env.scarcity;
+  if (prober_) prober_->tick(now, Shedding::starves(scarcity));
+  if (scarcity != tcp::Scarcity::none || shedding_.watches()) [[unlikely]]
+    shed(now);
+  if (next_to_watch_) [[unlikely]]
+    watch_anew();
   settle();
+}
+
+// Pairs of which a record has the number `from` or a higher one, some at a time: where to go on, or none when there are
+// no more. As each_pair, but for those too whose client is gone.
+template <class F>
+std::optional<std::uint32_t> Splice::each_whole_pair(std::uint32_t from, F&& f) {
+  Shard& shard = core_->shard();
+  const std::uint32_t end = std::min(shard.connections.fresh(), from + looks_a_tick);
+  for (std::uint32_t i = from; i < end; ++i) {
+    const ConnectionRecord& r = shard.connections.at(i);
+    if (!r.has(ConnectionRecord::in_use) || (r.user & in_pair) == 0) continue;
+    Pair& p = pair_of(r.user);
+    if (side_of(r.user) == Side::client || p.client_open == 0) f(p);
+  }
+  return end < shard.connections.fresh() ? std::optional{end} : std::nullopt;
+}
+
+// A plan's timeouts are for the pairs that are there, too.
+void Splice::watch_anew() {
+  next_to_watch_ = each_whole_pair(*next_to_watch_, [this](Pair& p) {
+    if (p.phase == Pair::Phase::open) watch(p);
+  });
+}
+
+// For want of packets, those who hold some and stood still the longest.
+void Splice::shed(Instant now) {
+  const bool before = shedding_.on();
+  const bool on = shedding_.look(now, core_->shard().env.scarcity);
+  if (on != before) shared_.shedding.fetch_add(on ? 1U : ~0U, std::memory_order_relaxed);
+  if (!on) return;
+  if (!before) next_to_shed_ = shed_in_round_ = 0;
+  std::uint32_t n = 0;
+  const auto next = each_whole_pair(next_to_shed_, [&](Pair& p) {
+    if (n == shed_a_tick || still_for(p) < shedding_.still()) return;
+    const auto held = [](const Connection& c) { return c.unacknowledged() + c.unread(); };
+    if (!p.client.alive() && !p.backend.alive()) return; // it was reset, and its end is still to come
+    if (held(p.client) + held(p.backend) == 0) return;
+    reset(p, Count::ended_scarce);
+    ++n;
+  });
+  shared_.shed.fetch_add(n, std::memory_order_relaxed);
+  shed_in_round_ += n;
+  if (n == shed_a_tick) return; // there may be more where these were
+  next_to_shed_ = next.value_or(0);
+  if (!next) shedding_.round(std::exchange(shed_in_round_, 0));
 }
 
 // What cores owe each other, a few slots and services a tick.

@@ -9,6 +9,7 @@
 // bounded by the two receive buffers, whoever is slow.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@
 #include "app/lb/path/pair.hpp"
 #include "app/lb/path/plan.hpp"
 #include "app/lb/path/prober.hpp"
+#include "app/lb/path/shedding.hpp"
 #include "base/pool.hpp"
 #include "flow/arena.hpp"
 #include "runtime/core_handle.hpp"
@@ -37,6 +39,8 @@ struct Shared {
   CreditBank service_bank; // of services
   LoadBoard loads;
   SourceTable sources;
+  std::atomic<std::uint32_t> shedding{0}; // cores that reset pairs for want of packets
+  std::atomic<std::uint64_t> shed{0};     // pairs that they reset
 };
 
 class Splice {
@@ -59,7 +63,7 @@ class Splice {
   void on_closed(Connection c, CloseReason why);
   void on_tick(Instant now);
   [[nodiscard]] static Duration tick_every() { return Duration::ms(4); } // at rest: nothing of it is urgent
-  void on_drain() { prober_.reset(); } // no more checks; those under way end unheard
+  void on_drain();                                                       // no more checks
 
   // ---- On this core's thread alone: by CoreHandle::post.
   // Live pairs keep their backend; the numbers of the services and slots that they name mean the same.
@@ -111,6 +115,8 @@ class Splice {
 
   void end(Pair& p, Count why);
   void part(Pair& p, Side left);
+  void finish(Pair& p, Side left);
+  void reset(Pair& p, Count why);
   void give_back_credit(Pair& p);
   void leave_service(std::uint16_t service);
   void set_full(std::uint16_t service, bool full);
@@ -118,8 +124,14 @@ class Splice {
   void free(Pair& p);
 
   void arm(Pair& p, Duration in);
+  [[nodiscard]] Duration still_for(const Pair& p) const;
   void watch(Pair& p);
+  void watch_parting(Pair& p);
   void fire(Pair& p);
+  template <class F>
+  [[nodiscard]] std::optional<std::uint32_t> each_whole_pair(std::uint32_t from, F&& f);
+  void watch_anew();
+  void shed(Instant now);
 
   Shared& shared_;
   std::shared_ptr<const Plan> plan_;
@@ -143,6 +155,11 @@ class Splice {
   Pool<Pair> pairs_;
   std::optional<Wheel> wheel_;
   std::optional<Prober> prober_;
+  Shedding shedding_;
+  std::uint32_t next_to_shed_ = 0; // by record, as below
+  std::uint32_t shed_in_round_ = 0;
+  std::optional<std::uint32_t>
+      next_to_watch_; // whose patience a new plan may have changed; none: all were looked at
   Slot next_to_settle_ = 0;
   Slot next_to_weigh_ = 0;
   std::uint16_t next_service_ = 0;

@@ -282,5 +282,65 @@ TEST(LbConfigExample, EveryKeyOfAServiceIsToldWhenItChanges) {
   }
 }
 
+// ---- Beyond the file
+
+std::string backend_at(const std::string& address) {
+  return head + web + "[[service.backend]]\naddress = \"" + address + "\"\n";
+}
+
+TEST(LbConfigFile, ABackendIsAnotherMachine) {
+  EXPECT_EQ(error_of(backend_at("224.0.0.1:80")), "lb.toml:6:1: 224.0.0.1:80 is no address to connect to");
+  EXPECT_EQ(error_of(backend_at("255.255.255.255:80")),
+            "lb.toml:6:1: 255.255.255.255:80 is no address to connect to");
+  EXPECT_EQ(error_of(backend_at("10.0.0.255:80")),
+            "lb.toml:6:1: 10.0.0.255:80 is the broadcast address of a network of ours");
+  EXPECT_EQ(error_of(backend_at("10.0.0.2:8080")),
+            "lb.toml:6:1: 10.0.0.2:8080 is our own address; a backend is another machine");
+}
+
+TEST(LbConfigFile, WhatCannotBeReachedIsDoubted) {
+  const auto of = [](const std::string& toml) { return doubts(Loaded(toml).v); };
+  using Lines = std::vector<std::string>;
+  EXPECT_EQ(of(backend_at("10.0.0.11:80")), Lines{});
+  EXPECT_EQ(of(backend_at("10.9.0.1:80")), Lines{"lb.toml:6:1: backend web/10.9.0.1:80 cannot be reached: "
+                                                 "10.9.0.1 is on no network of ours, and neither "
+                                                 "gateway nor route leads there"});
+  EXPECT_EQ(
+      of(backend_at("[2001:db8::1]:80")),
+      Lines{"lb.toml:6:1: backend web/[2001:db8::1]:80 cannot be reached: we have no IPv6 address to reach "
+            "2001:db8::1 from"});
+  const std::string more = "[ports]\nip = [\"10.0.0.2/24\"]\ngateway = [\"10.0.0.1\"]\n";
+  const std::string rest = web + "[[service.backend]]\naddress = \"10.9.0.1:80\"\n";
+  EXPECT_EQ(of(more + rest), Lines{});
+  EXPECT_EQ(of("[ports]\nip = [\"10.0.0.2/24\"]\ngateway = [\"10.1.0.1\"]\n" + rest),
+            Lines{"gateway 10.1.0.1 is on no network of ours"});
+}
+
+std::string refused(const std::string& ports, const std::string& more = "") {
+  const Loaded l("[lb]\n" + more + "[ports]\n" + ports + web + one);
+  try {
+    check_start(l.schema, l.v);
+  } catch (const settings::ConfigError& e) {
+    return e.what();
+  }
+  return "ok";
+}
+
+TEST(LbConfigFile, WhatAStartWouldRefuseIsSeenWithoutOne) {
+  const std::string ip = "ip = [\"10.0.0.2/24\"]\n";
+  const std::string well = "port = \"net_null0\"\n" + ip;
+  const auto says = [](const std::string& text, const std::string& part) {
+    EXPECT_NE(text.find(part), text.npos) << text;
+  };
+  EXPECT_EQ(refused(well), "ok");
+  says(refused(ip), "no port given");
+  says(refused("port = \"net_null0\"\n"), "no address given");
+  says(refused(well + "mac = \"02:00\"\n"), "is not a MAC address");
+  says(refused(well + "cores = [1000]\n"), "may not run on CPU 1000");
+  says(refused(well + "memory = \"64M\"\n"), "the packets alone take");
+  says(refused(well, "control = \"/nowhere/at/all\"\n"), "cannot listen on /nowhere/at/all");
+  says(refused(well + "[tcp]\ncookie_key_file = \"/nowhere\"\n"), "/nowhere");
+}
+
 } // namespace lb_config_test
 } // namespace tern::app::lb

@@ -259,5 +259,98 @@ TEST(Health, PublishedPlanMovesTheChecks) {
   EXPECT_EQ(r.count(Count::checks_failed), 1U);
 }
 
+TEST(Health, ARemovedBackendIsNotChecked) {
+  const ServiceConfig v = checked(CheckKind::tcp);
+  LbRig r(v);
+  r.run(Duration::ms(50));
+  ASSERT_EQ(r.count(Count::checks_passed), 1U);
+  auto plan = std::make_shared<Plan>(make_plan({.services = {v}}));
+  plan->backends[0].gone = true;
+  r.splice.publish(plan);
+  r.run(Duration::seconds(9));
+  EXPECT_EQ(r.count(Count::checks_passed), 1U);
+}
+
+TEST(Health, AShorterIntervalIsKeptAtOnce) {
+  ServiceConfig v = checked(CheckKind::tcp);
+  v.check.interval = Duration::seconds(3600);
+  LbRig r(v);
+  r.run(Duration::ms(50));
+  v.check.interval = Duration::seconds(1);
+  r.splice.publish(std::make_shared<Plan>(make_plan({.services = {v}})));
+  r.run(Duration::ms(3500));
+  EXPECT_EQ(r.count(Count::checks_passed), 4U);
+}
+
+TEST(Health, RiseIsAskedOfABackendThatClientsFoundDown) {
+  LbRig r([] {
+    ServiceConfig v = checked(CheckKind::tcp);
+    v.check.rise = 3;
+    return v;
+  }());
+  r.run(Duration::ms(9500)); // many in a row have passed
+  for (int i = 0; i < 3; ++i) r.shared.backends.failed(0, 3);
+  ASSERT_FALSE(r.shared.backends.up(0));
+  r.run(Duration::seconds(4));
+  EXPECT_FALSE(r.shared.backends.up(0));
+  r.run(Duration::seconds(2));
+  EXPECT_TRUE(r.shared.backends.up(0));
+}
+
+TEST(Health, TheFirstCheckAfterMaintenanceDecides) {
+  ServiceConfig v = checked(CheckKind::tcp);
+  LbRig r(v);
+  r.run(Duration::ms(50));
+  r.shared.backends.set_admin(0, Admin::maintain);
+  r.run(Duration::seconds(5));
+  r.around.shard.listeners.close_all(); // its port is refused now
+  r.shared.backends.set_admin(0, Admin::ready);
+  r.run(Duration::ms(100));
+  EXPECT_FALSE(r.shared.backends.up(0));
+}
+
+TEST(Health, NoAnswerWhilePacketsAreScarceTellsNothing) {
+  LbRig r(checked(CheckKind::http)); // it accepts, and says nothing
+  r.run(Duration::ms(20));
+  ASSERT_EQ(r.world.accepted.size(), 1U);
+  EXPECT_TRUE(r.world.accepted[0]->got.starts_with("GET ")); // it was asked
+  std::vector<rte_mbuf*> held;
+  while (r.balancer.shard.watch.look() < tcp::Scarcity::critical)
+    held.push_back(rte_pktmbuf_alloc(r.pool.pool().raw()));
+  r.run(Duration::ms(20));
+  for (rte_mbuf* m : held) rte_pktmbuf_free(m);
+  r.run(Duration::ms(1200));
+  EXPECT_EQ(r.count(Count::checks_failed), 0U);
+  EXPECT_TRUE(r.shared.backends.up(0));
+  r.run(Duration::seconds(4));
+  EXPECT_FALSE(r.shared.backends.up(0)); // nothing is scarce now
+}
+
+// Who is told to stop has no check to wait for.
+TEST(Health, ADrainEndsTheChecksThatAreUnderWay) {
+  LbRig r(checked(CheckKind::http, 4)); // they accept, and never answer
+  r.run(Duration::ms(100));
+  ASSERT_EQ(r.balancer.shard.connections.used(), 4U);
+  r.splice.on_drain();
+  r.run(Duration::ms(10));
+  EXPECT_EQ(r.balancer.shard.connections.used(), 0U);
+}
+
+TEST(Health, ABackendThatNothingLeadsToIsDown) {
+  LbRig r([] {
+    ServiceConfig v = checked(CheckKind::none);
+    v.backends[0].address.ip = Ip{Ip4{192, 0, 2, 1}};
+    return v;
+  }());
+  for (int i = 0; i < 4; ++i) {
+    r.connect();
+    r.run(Duration::ms(5));
+  }
+  EXPECT_GE(r.count(Count::connect_no_route), 3U);
+  EXPECT_GE(r.splice.slot_counts(0).failed, 3U);
+  EXPECT_FALSE(r.shared.backends.up(0));
+  EXPECT_EQ(r.shared.backends.because(0), Because::unreachable);
+}
+
 } // namespace lb_health_test
 } // namespace tern::app::lb

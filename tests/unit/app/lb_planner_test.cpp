@@ -236,6 +236,27 @@ TEST(Planner, BackendThatComesUpGrows) {
   EXPECT_EQ(steps, 10);
 }
 
+TEST(Planner, SlowStartIsForRoundRobinToo) {
+  LbConfig slow = two;
+  slow.services[0].slow_start = Duration::seconds(10);
+  slow.services[0].balance = Balance::round_robin;
+  slow.services[0].backends[0].weight = 7; // which is set aside
+  Planner p(slow, start);
+  p.went_down(1, start);
+  p.went_up(1, start);
+  EXPECT_EQ(shares(p.make(after(Duration::ms(1)))->services[0].primary),
+            (std::map<Slot, std::size_t>{{0, 10}, {1, 1}}));
+  EXPECT_EQ(shares(p.make(after(Duration::seconds(11)))->services[0].primary),
+            (std::map<Slot, std::size_t>{{0, 1}, {1, 1}}));
+}
+
+TEST(Planner, WhatIsRemovedIsGoneInThePlan) {
+  Planner p(two, start);
+  EXPECT_EQ(p.remove("web", "a", start), std::nullopt);
+  EXPECT_TRUE(p.make(start)->backends[0].gone);
+  EXPECT_FALSE(p.make(start)->backends[1].gone);
+}
+
 TEST(Planner, AddedBackendStartsSlowly) {
   LbConfig slow = two;
   slow.services[0].slow_start = Duration::seconds(10);

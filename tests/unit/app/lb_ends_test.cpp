@@ -1,0 +1,248 @@
+// How pairs end that do not end well: what the lost leg had said, what is left of the other, and what is counted.
+#include "support/lb_rig.hpp"
+
+namespace tern::app::lb {
+namespace lb_ends_test {
+
+using test::End;
+using test::LbRig;
+
+const std::string text(60'000, 't');
+
+// A client that has taken little of what its backend has said.
+struct Slow {
+  Slow(LbRig& r, bool ends) : ends_(r.open()) {
+    client().reading = false;
+    r.world.send_all(backend().c, text, ends);
+    r.run(Duration::ms(200));
+  }
+  [[nodiscard]] End& client() const { return ends_.client; }
+  [[nodiscard]] End& backend() const { return ends_.backend; }
+  // Some of it now and then, for so long.
+  void read_slowly(LbRig& r, Duration d) const {
+    const Instant end = r.now + d;
+    while (r.now < end && !client().closed) {
+      client().reading = true;
+      client().c.resume_reading();
+      r.run(Duration::ms(1));
+      client().reading = false;
+      r.run(Duration::ms(999), Duration::ms(20));
+    }
+  }
+
+ private:
+  LbRig::Ends ends_;
+};
+
+test::LbRigSettings small_windows() { // of the client, so that what it has not read lies with the balancer
+  test::LbRigSettings s;
+  s.shard.tcp.receive_buffer = s.shard.tcp.receive_buffer_max = 16 * 1024;
+  s.shard.tcp.send_buffer = 128 * 1024;
+  return s;
+}
+
+// The backend closed, and its system resets what a client still says: that takes nothing from what it said.
+TEST(Ends, AResetBehindAnEndThatWasPassedOnTruncatesNothing) {
+  test::LbRigSettings s = small_windows();
+  LbRig r(LbRig::service(), s);
+  auto [client, backend] = r.open();
+  client.reading = false;
+  const std::string all(15'000, 't'); // the balancer has all of it, and the end
+  r.world.send_all(backend.c, all, true);
+  r.settle();
+  r.world_port.lose = true; // the client's ACKs
+  r.balancer.core.poll(r.now);
+  r.world_port.lose = false;
+  backend.c.abort();
+  r.run(Duration::seconds(20), Duration::ms(10));
+  EXPECT_FALSE(client.closed);
+  client.reading = true;
+  client.c.resume_reading();
+  r.run(Duration::ms(500));
+  EXPECT_TRUE(client.got == all) << client.got.size();
+  EXPECT_TRUE(client.peer_closed);
+  client.c.close();
+  r.run(Duration::seconds(1));
+  EXPECT_EQ(client.why, CloseReason::Done);
+  EXPECT_EQ(r.count(Count::ended_backend), 1U);
+  r.expect_nothing_left();
+}
+
+// The same while the client takes it in its own time.
+TEST(Ends, ASlowClientGetsAllThatTheBackendHadFinished) {
+  LbRig r(LbRig::service());
+  const Slow pair(r, true);
+  ASSERT_TRUE(pair.backend().c.state() == tcp::State::FinWait2 ||
+              pair.backend().c.state() == tcp::State::FinWait1);
+  pair.backend().c.abort();
+  r.run(Duration::seconds(8), Duration::ms(20));
+  EXPECT_FALSE(pair.client().closed);
+  pair.read_slowly(r, Duration::seconds(10));
+  EXPECT_TRUE(pair.client().got == text) << pair.client().got.size();
+  EXPECT_TRUE(pair.client().peer_closed);
+  pair.client().c.close();
+  r.run(Duration::seconds(1));
+  EXPECT_EQ(pair.client().why, CloseReason::Done);
+  r.expect_nothing_left();
+}
+
+TEST(Ends, ABackendGetsAllThatAClientHadFinished) {
+  LbRig r(LbRig::service());
+  auto [client, backend] = r.open();
+  backend.reading = false;
+  r.world.send_all(client.c, text, true);
+  r.run(Duration::ms(200));
+  client.c.abort();
+  r.run(Duration::seconds(8), Duration::ms(20));
+  backend.reading = true;
+  backend.c.resume_reading();
+  r.run(Duration::ms(500));
+  EXPECT_TRUE(backend.got == text) << backend.got.size();
+  EXPECT_TRUE(backend.peer_closed);
+  backend.c.close();
+  r.run(Duration::seconds(1));
+  EXPECT_EQ(r.count(Count::ended_client), 1U);
+  r.expect_nothing_left();
+}
+
+// Nobody waits for a client for ever, though its end is on its way to it.
+TEST(Ends, AClientThatNeverReadsAgainIsGivenUp) {
+  LbRig r(LbRig::service());
+  const Slow pair(r, true);
+  pair.backend().c.abort();
+  r.run(Duration::seconds(300), Duration::ms(50));
+  EXPECT_EQ(r.splice.pairs(), 0U);
+  EXPECT_EQ(r.count(Count::ended_backend), 1U);
+}
+
+// Reset before its end: as long as the client goes on taking what had come, it gets that.
+TEST(Ends, WhatCameBeforeAResetIsDeliveredForAsLongAsItIsTaken) {
+  LbRig r(LbRig::service(), small_windows());
+  const Slow pair(r, false);
+  pair.backend().c.abort();
+  pair.read_slowly(r, Duration::seconds(10));
+  EXPECT_EQ(pair.client().why, CloseReason::Reset);
+  EXPECT_GT(pair.client().got.size(), 30'000U);
+  EXPECT_EQ(r.count(Count::ended_backend), 1U);
+  r.expect_nothing_left();
+}
+
+TEST(Ends, WhatTheEndOfADrainResetsIsKilledByUs) {
+  LbRig r([] {
+    ServiceConfig v = LbRig::service(2);
+    v.backends[1].address.ip = Ip{Ip4{10, 0, 0, 99}}; // no such host: one client waits for it
+    return v;
+  }());
+  r.connect();
+  r.connect();
+  r.run(Duration::ms(5));
+  ASSERT_EQ(r.splice.pairs(), 2U);
+  ASSERT_EQ(r.count(Count::connected), 1U);
+  Shard& shard = r.balancer.shard;
+  for (std::uint32_t i = 0; i < shard.connections.fresh(); ++i) // as Worker::abort_all() does
+    if (shard.connections.at(i).has(ConnectionRecord::in_use)) shard.handle(shard.connections.at(i)).abort();
+  r.run(Duration::ms(5));
+  EXPECT_EQ(r.count(Count::ended_killed), 2U);
+  EXPECT_EQ(r.count(Count::connect_tried), 2U);
+  EXPECT_EQ(r.count(Count::connect_timed_out), 0U);
+  r.expect_nothing_left();
+}
+
+TEST(Ends, ANewPlansPatienceIsForThePairsThatAreThere) {
+  for (const Duration before : {Duration{}, Duration::seconds(300)}) {
+    SCOPED_TRACE(before.as_ms());
+    ServiceConfig v = LbRig::service();
+    v.timeouts.idle = before;
+    LbRig r(v);
+    End& client = r.open().client;
+    v.timeouts.idle = Duration::seconds(2);
+    r.splice.publish(std::make_shared<Plan>(make_plan({.services = {v}})));
+    r.run(Duration::ms(1500));
+    EXPECT_FALSE(client.closed);
+    r.run(Duration::seconds(1));
+    EXPECT_EQ(client.why, CloseReason::Reset);
+    EXPECT_EQ(r.count(Count::ended_idle), 1U);
+    r.expect_nothing_left();
+  }
+}
+
+TEST(Ends, WantOfOurOwnIsNotCalledWantOfABackend) {
+  {
+    test::LbRigSettings s;
+    s.shard.connections = 1;
+    LbRig r(LbRig::service(), s);
+    EXPECT_EQ((r.connect(), r.run(Duration::ms(10)), r.count(Count::ended_no_memory)), 1U);
+    EXPECT_EQ(r.count(Count::ended_no_backend), 0U);
+    EXPECT_TRUE(r.shared.backends.up(0));
+  }
+}
+
+// ---- Packets
+
+// More stalled readers than the packets carry: they go, the others stay and are served.
+TEST(Ends, ReadersThatStandStillDoNotStopTheOthers) {
+  test::LbRigSettings s;
+  s.packets = 4095;
+  ServiceConfig v = LbRig::service();
+  v.check.kind = CheckKind::http;
+  LbRig r(v, s);
+  r.world.answer = "HTTP/1.1 200 OK\r\n\r\n";
+  r.run(Duration::ms(50));
+  std::vector<End*> stalled;
+  for (int i = 0; i < 120; ++i) {
+    auto [client, backend] = r.open();
+    client.reading = false;
+    stalled.push_back(&client);
+    r.world.send_all(backend.c, text);
+    r.run(Duration::ms(5));
+  }
+  r.run(Duration::seconds(20), Duration::ms(5));
+  EXPECT_GT(r.count(Count::ended_scarce), 0U);
+  EXPECT_LT(r.count(Count::ended_scarce), 120U); // not more than had to
+  EXPECT_EQ(r.shared.shed.load(), r.count(Count::ended_scarce));
+  EXPECT_EQ(r.count(Count::checks_failed), 0U);
+  EXPECT_TRUE(r.shared.backends.up(0));
+  End& good = r.connect();
+  good.c.send("hello"); // taken with the handshake's last ACK
+  r.run(Duration::ms(500));
+  good.c.send("?");
+  r.run(Duration::ms(500));
+  for (End* e : r.world.accepted) // checks are among them
+    if (e->got == "hello?" || e->got == "?") e->c.send("yes");
+  r.run(Duration::ms(500));
+  EXPECT_EQ(good.got, "yes");
+  r.splice.kill_all();
+  r.run(Duration::seconds(2), Duration::ms(5));
+  EXPECT_EQ(r.splice.pairs(), 0U);
+  EXPECT_EQ(r.shared.shedding.load(), 0U);
+}
+
+TEST(Shedding, BeginsAfterASecondAndEndsWithScarcity) {
+  using tcp::Scarcity;
+  const auto at = [](std::int64_t ms) { return Instant::at_ns((100'000 + ms) * 1'000'000); };
+  Shedding s;
+  EXPECT_FALSE(s.look(at(0), Scarcity::low));
+  EXPECT_FALSE(s.look(at(5000), Scarcity::low)); // nobody starves
+  EXPECT_FALSE(s.look(at(5001), Scarcity::critical));
+  EXPECT_FALSE(s.look(at(5500), Scarcity::low));
+  EXPECT_FALSE(s.look(at(6000), Scarcity::critical));
+  EXPECT_TRUE(s.look(at(6001), Scarcity::low));
+  EXPECT_EQ(s.still(), Shedding::longest);
+  s.round(0); // low: who stands still a little is left alone
+  EXPECT_EQ(s.still(), Shedding::longest);
+  EXPECT_TRUE(s.look(at(6002), Scarcity::last));
+  s.round(3);
+  EXPECT_EQ(s.still(), Shedding::longest);
+  for (int i = 0; i < 20; ++i) s.round(0);
+  EXPECT_EQ(s.still(), Shedding::shortest);
+  EXPECT_FALSE(s.look(at(6003), Scarcity::none));
+  EXPECT_TRUE(s.starved(at(6500), Duration::seconds(1)));
+  EXPECT_FALSE(s.starved(at(8000), Duration::seconds(1)));
+  EXPECT_FALSE(s.look(at(9000), Scarcity::dire)); // anew
+  EXPECT_TRUE(s.watches());
+  EXPECT_FALSE(s.look(at(9100), Scarcity::none));
+  EXPECT_FALSE(s.watches());
+}
+
+} // namespace lb_ends_test
+} // namespace tern::app::lb
