@@ -28,6 +28,13 @@ void react_to_ece(const Env& env, Tcb& t) {
   t.set(flag_cwr);
 }
 
+// What was refused while the window was shut goes again within one time-out, however far they were backed off. It counts as
+// one: a window that opens and shuts again is no progress.
+void expect_soon(const Env& env, Tcb& t, Instant now) {
+  const std::uint32_t soon = deadline_in(rtt::rto(t, env.settings), now);
+  if (t.rtx == RtxTimer::Rto && static_cast<std::int32_t>(soon - t.rtx_at_ms) < 0) t.rtx_at_ms = soon;
+}
+
 } // namespace
 
 // What an ACK means to a connection on which something went wrong, or that waits for more than it.
@@ -40,11 +47,8 @@ void acknowledge_rare(const Env& env, Tcb& t, const Segment& s, bool newer, std:
   if (t.has(flag_backed_off)) { // whoever answers is alive, even if nothing new is acknowledged
     const bool idle = t.snd_una == t.snd_nxt;
     const bool opened = wnd_before == 0 && t.snd_wnd != 0;
-    if (opened && !idle && !newer) { // what it refused while the window was shut goes again now
-      t.set(flag_retransmit_head);
-      out.output = true;
-    }
-    if (newer || opened || (idle && t.snd_wnd != 0)) note_progress(t);
+    if (opened && !newer && !idle) expect_soon(env, t, now);
+    if (newer || (idle && t.snd_wnd != 0)) note_progress(t);
     if (newer) doubt_black_hole(t);
     // RFC 1122 §4.2.2.17: the connection stays open, what is sent into a shut window goes on backing off, and the
     // user timeout goes on counting.

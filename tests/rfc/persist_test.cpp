@@ -106,10 +106,13 @@ TEST_P(ShrunkWindow, OneAnswerLostIsNotSilence) {
   EXPECT_EQ(r.tcb.state, State::Established);
 }
 
-TEST_P(ShrunkWindow, HeadLeavesWhenItOpens) {
+TEST_P(ShrunkWindow, HeadLeavesSoonAfterItOpens) {
   answer_for(9, 5);
   r.pass(Duration::ms(100));
   hears(r, mss);
+  const Instant opened = r.now;
+  ASSERT_TRUE(r.timer_fires());
+  EXPECT_LE(r.now - opened, Duration::ms(250)); // one time-out, not the two minutes that it was backed off to
   ASSERT_FALSE(r.sent.empty());
   EXPECT_EQ(r.sent[0].h.seq, our_iss + 1 + mss);
   EXPECT_EQ(r.sent[0].text, mss);
@@ -121,6 +124,34 @@ TEST_P(ShrunkWindow, CostsTheThresholdOnce) {
   const std::uint32_t ssthresh = r.tcb.ssthresh;
   answer_for(9, 5);
   EXPECT_EQ(r.tcb.ssthresh, ssthresh);
+}
+
+// A window that opens and shuts again, and nothing acknowledged: neither an orphan nor the user's patience is held up.
+TEST_P(ShrunkWindow, ThatFlapsIsNoProgress) {
+  for (const bool orphan : {false, true}) {
+    Rig flapping;
+    if (!orphan) flapping.settings.user_timeout = Duration::seconds(60);
+    open_bulk(flapping, GetParam());
+    say(flapping, 10 * mss);
+    flapping.pass(Duration::ms(10));
+    hears(flapping, mss, {}, 0);
+    if (orphan)
+      flapping.user([&] {
+        tcp::orphan(flapping.env(), flapping.tcb, tcp::Farewell::Drain, flapping.now, flapping.outcome);
+      });
+    const Instant began = flapping.now;
+    constexpr std::uint32_t not_reduced = 0xffff'ffff; // a tail probe comes first
+    std::uint32_t ssthresh = not_reduced;
+    while (flapping.tcb.state != State::Closed && flapping.now - began < Duration::seconds(1000)) {
+      ASSERT_TRUE(flapping.timer_fires());
+      if (ssthresh == not_reduced) ssthresh = flapping.tcb.ssthresh;
+      EXPECT_EQ(flapping.tcb.ssthresh, ssthresh);
+      flapping.pass(Duration::ms(5));
+      hears(flapping, mss, {}, 1);
+      hears(flapping, mss, {}, 0);
+    }
+    EXPECT_EQ(flapping.tcb.state, State::Closed) << orphan;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Sack, ShrunkWindow, ::testing::Bool());
