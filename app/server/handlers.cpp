@@ -57,6 +57,18 @@ void take_request_line(std::uint64_t& state, char c) {
   set_field(state, 16, n % old_version.size());
 }
 
+// The length of a body is told once. Where that is not so, or it is no number that we can count, where the next request
+// begins cannot be known: this one is answered, and the last.
+void mistrust_length(std::uint64_t& state) {
+  state = (state & 0xffff'ffff & ~has_body) | wants_close;
+  set_field(state, 8, past);
+}
+
+void begin_value(std::uint64_t& state, bool length) {
+  go_to(state, length ? Part::content_length : Part::connection);
+  if (length && (state & has_body) != 0) mistrust_length(state);
+}
+
 // True: that was the empty line.
 bool take_name(std::uint64_t& state, char c) {
   const std::uint64_t n = field(state, 8);
@@ -71,7 +83,7 @@ bool take_name(std::uint64_t& state, char c) {
   if (lower(c) != word[n])
     go_to(state, Part::other_line);
   else if (n + 1 == word.size())
-    go_to(state, length ? Part::content_length : Part::connection);
+    begin_value(state, length);
   else
     set_field(state, 8, n + 1);
   return false;
@@ -90,14 +102,18 @@ void take_connection(std::uint64_t& state, char c) {
 }
 
 void take_content_length(std::uint64_t& state, char c) {
-  if (c == '\n') return go_to(state, Part::name);
-  if (c < '0' || c > '9') {
+  if (c == '\n') {
+    if ((state & has_body) == 0) state |= wants_close;
+    return go_to(state, Part::name);
+  }
+  if (c == ' ' || c == '\t' || c == '\r') {
     if ((state & has_body) != 0) set_field(state, 8, past); // one number is all
     return;
   }
-  if (field(state, 8) == past) return;
+  constexpr std::uint64_t most = 0xffff'ffff;
   const std::uint64_t n = (state >> 32) * 10 + static_cast<std::uint64_t>(c - '0');
-  state = (state & 0xffff'ffff) | has_body | std::min<std::uint64_t>(n, 0xffff'ffff) << 32;
+  if (field(state, 8) == past || c < '0' || c > '9' || n > most) return mistrust_length(state);
+  state = (state & most) | has_body | n << 32;
 }
 
 } // namespace
