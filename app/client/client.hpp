@@ -485,7 +485,7 @@ class Client {
     stats_.response.record(age(v, now));
     v.begin(now);
     if (v.left == 0 || v.has(Visit::http_last)) {
-      if (v.left != 0 && !stopping_) stats_.load.add(Load::cut_short);
+      if (v.left != 0 && v.left != Visit::forever && !stopping_) stats_.load.add(Load::cut_short);
       return end_visit(c, v, false);
     }
     if (stopping_) return end_visit(c, v, true);

@@ -32,6 +32,7 @@ void declare(settings::Schema& s, SearchSettings& f) {
 
 void prepare(const settings::Schema& s, SearchSettings& search, LoadSettings& l) {
   if (!search.on) {
+    if (s.given("find_max")) return; // turned off, where a file may still say how it would have gone
     for (const char* name : {"max_loss", "max_p99", "find_from", "find_to", "find_step"})
       if (s.given(name)) s.fail(name, "is a search's; give --find-max, or leave it out");
     return;

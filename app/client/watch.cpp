@@ -112,6 +112,10 @@ void Watch::begin_behind_the_way() {
   behind_the_way_ = true;
   if (stood() < moment) return;
   Totals now = totals_of(stations_);
+  for (const LoadStation* c : clients_) { // it is looked at now and then, and may have been so for a while
+    const std::int64_t began = c->began_ns.load(std::memory_order_relaxed);
+    if (began != 0) now.ns = std::min(now.ns, began + static_cast<std::int64_t>(stood() * 1e9));
+  }
   static_cast<Tally&>(now) = base_;
   base_ = std::move(now);
 }

@@ -34,7 +34,8 @@ bool same_file(const std::string& a, const std::string& b) {
   namespace fs = std::filesystem;
   std::error_code unknown;
   if (a.empty() || b.empty() || (fs::exists(a, unknown) && !fs::is_regular_file(a, unknown))) return false;
-  return fs::weakly_canonical(fs::absolute(a), unknown) == fs::weakly_canonical(fs::absolute(b), unknown);
+  const fs::path first = fs::weakly_canonical(fs::absolute(a), unknown);
+  return !unknown && first == fs::weakly_canonical(fs::absolute(b), unknown) && !unknown;
 }
 
 } // namespace

