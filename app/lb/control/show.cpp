@@ -184,13 +184,14 @@ Answer show_connections(Director& d, Words words) {
       });
       if (!part) return mistake(no_answer);
       for (const Row& r : part->rows) {
+        const auto known = [](const Endpoint& e) { return e.port == Port{} ? "-" : e.to_string(); };
         constexpr const char* phases[] = {"opening", "open", "parting", "finishing"};
         const bool has = r.slot != no_slot && r.slot < d.planner().backends().size();
-        a.rows.push_back({{"client", r.client.to_string()},
-                          {"to", r.to.to_string()},
+        a.rows.push_back({{"client", known(r.client)},
+                          {"to", known(r.to)},
                           {"service", d.planner().services()[r.service].config.name},
                           {"backend", has ? d.planner().name_of(r.slot) : "-"},
-                          {"from", r.from.port == Port{} ? "-" : r.from.to_string()},
+                          {"from", known(r.from)},
                           {"state", phases[static_cast<std::size_t>(r.phase)]},
                           {"quiet_ms", r.quiet_ms},
                           {"core", core.handle->id()}});

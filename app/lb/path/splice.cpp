@@ -14,6 +14,7 @@ constexpr Duration parting_patience = Duration::seconds(60);
 
 // Of the records that a tick looks at, and the pairs that it resets for want of packets: each gives back dozens.
 constexpr std::uint32_t looks_a_tick = 1024;
+constexpr std::uint32_t watched_a_tick = 128; // by a new plan's patience, for which there is no hurry
 constexpr std::uint32_t shed_a_tick = 16;
 
 // The connections' user word: never 0, which is a connection that was turned away.
@@ -28,6 +29,16 @@ constexpr std::size_t at(Side s) {
 }
 constexpr std::uint8_t end_came = 1;
 constexpr std::uint8_t end_passed_on = 2;
+
+// Whether pairs that are there have timeouts that they had not.
+bool other_patience(const Plan& before, const Plan& now) {
+  for (std::size_t i = 0; i < std::min(before.services.size(), now.services.size()); ++i) {
+    const TimeoutConfig& was = before.services[i].config.timeouts;
+    const TimeoutConfig& is = now.services[i].config.timeouts;
+    if (was.idle != is.idle || was.half_closed != is.half_closed) return true;
+  }
+  return false;
+}
 
 } // namespace
 
@@ -44,7 +55,8 @@ Splice::Splice(Shared& shared, std::shared_ptr<const Plan> plan, std::uint32_t p
 }
 
 void Splice::publish(std::shared_ptr<const Plan> plan) {
-  plan_ = std::move(plan);
+  const std::shared_ptr<const Plan> before = std::exchange(plan_, std::move(plan));
+  if (before != nullptr && other_patience(*before, *plan_)) next_to_watch_ = 0;
   turns_.resize(std::max(turns_.size(), plan_->services.size()));
   of_service_.resize(turns_.size());
   by_load_ = false;
@@ -58,7 +70,6 @@ void Splice::publish(std::shared_ptr<const Plan> plan) {
   for (std::size_t i = 0; i < plan_->backends.size(); ++i)
     if (dials_.point(static_cast<Slot>(i), plan_->backends[i].config.address)) slot_counts_[i] = {};
   if (prober_) prober_->publish(plan_);
-  next_to_watch_ = 0;
 }
 
 std::uint64_t Splice::word_of(const Pair& p, Side s) const {
@@ -68,8 +79,10 @@ Pair& Splice::pair_of(std::uint64_t word) const {
   return *pairs_.at(static_cast<std::uint32_t>(word));
 }
 
-bool Splice::is_client_of_pair(std::uint64_t word) {
-  return (word & in_pair) != 0 && side_of(word) == Side::client;
+Pair* Splice::pair_told_by(const ConnectionRecord& r) const {
+  if (!r.has(ConnectionRecord::in_use) || (r.user & in_pair) == 0) return nullptr;
+  Pair& p = pair_of(r.user);
+  return side_of(r.user) == Side::client || p.client_open == 0 ? &p : nullptr;
 }
 
 void Splice::on_start(CoreHandle& core) {
@@ -233,8 +246,9 @@ void Splice::on_data(Connection c, Payload& payload) {
     case Pair::Phase::open:
       return pass_on(p, side_of(word), payload);
     case Pair::Phase::parting:
-    case Pair::Phase::finishing:
       return payload.drop_all();
+    case Pair::Phase::finishing:
+      return said_to_nobody(p, payload);
   }
 }
 
@@ -340,16 +354,30 @@ void Splice::on_closed(Connection c, CloseReason why) {
 void Splice::part(Pair& p, Side left) {
   Connection& c = p.leg(left);
   p.phase = Pair::Phase::parting;
+  p.moved_ms = core_->now().ms32(); // patience begins here, however long nothing was said before
   if (c.unacknowledged() == 0 || c.state() == tcp::State::SynSent) return c.abort();
   watch_parting(p);
 }
 
 // One leg is gone, and had said all: the other gets that and its end, as it would have. What it still says itself is for
-// nobody. It may hold its window shut for as long as any orphan may.
+// nobody, and so is what of it was lent to the lost leg, which gives nothing back any more. A client's is thrown away, lest a
+// reset takes from it what it has not read; it may hold its window shut for as long as any orphan may.
 void Splice::finish(Pair& p, Side left) {
   p.phase = Pair::Phase::finishing;
   wheel_->cancel(p);
-  p.leg(left).drain();
+  Connection& c = p.leg(left);
+  c.reopen(~0U);
+  if (left == Side::client) return c.drain();
+  p.moved_ms = core_->now().ms32();
+  watch_parting(p);
+  c.resume_reading(); // what the client had no room for
+}
+
+// By a backend whose client is gone. Once it has all of it, the end too, it is reset, as by any system whose program has
+// closed: it would go on talking, and hold what its pair holds.
+void Splice::said_to_nobody(Pair& p, Payload& payload) {
+  payload.drop_all();
+  if (p.backend.state() == tcp::State::FinWait2) p.backend.abort();
 }
 
 void Splice::give_back_credit(Pair& p) {
@@ -430,7 +458,7 @@ void Splice::watch(Pair& p) {
   reset(p, Count::ended_idle);
 }
 
-// The same with the leg that is left of one that is parting.
+// The same with the leg that is left.
 void Splice::watch_parting(Pair& p) {
   const Duration half = service_of(p).config.timeouts.half_closed;
   const Duration patience = half > Duration{} ? half : parting_patience;
@@ -447,9 +475,8 @@ void Splice::fire(Pair& p) {
     case Pair::Phase::open:
       return watch(p);
     case Pair::Phase::parting:
-      return watch_parting(p);
     case Pair::Phase::finishing:
-      return; // nothing is armed
+      return watch_parting(p);
   }
 }
 
@@ -464,24 +491,9 @@ void Splice::on_tick(Instant now) {
   settle();
 }
 
-// Pairs of which a record has the number `from` or a higher one, some at a time: where to go on, or none when there are
-// no more. As each_pair, but for those too whose client is gone.
-template <class F>
-std::optional<std::uint32_t> Splice::each_whole_pair(std::uint32_t from, F&& f) {
-  Shard& shard = core_->shard();
-  const std::uint32_t end = std::min(shard.connections.fresh(), from + looks_a_tick);
-  for (std::uint32_t i = from; i < end; ++i) {
-    const ConnectionRecord& r = shard.connections.at(i);
-    if (!r.has(ConnectionRecord::in_use) || (r.user & in_pair) == 0) continue;
-    Pair& p = pair_of(r.user);
-    if (side_of(r.user) == Side::client || p.client_open == 0) f(p);
-  }
-  return end < shard.connections.fresh() ? std::optional{end} : std::nullopt;
-}
-
 // A plan's timeouts are for the pairs that are there, too.
 void Splice::watch_anew() {
-  next_to_watch_ = each_whole_pair(*next_to_watch_, [this](Pair& p) {
+  next_to_watch_ = each_pair(*next_to_watch_, watched_a_tick, watched_a_tick, [this](Pair& p) {
     if (p.phase == Pair::Phase::open) watch(p);
   });
 }
@@ -494,15 +506,17 @@ void Splice::shed(Instant now) {
   if (!on) return;
   if (!before) next_to_shed_ = shed_in_round_ = 0;
   std::uint32_t n = 0;
-  const auto next = each_whole_pair(next_to_shed_, [&](Pair& p) {
+  std::uint32_t told = 0; // of them, those whose end had no other reason before
+  const auto next = each_pair(next_to_shed_, looks_a_tick, looks_a_tick, [&](Pair& p) {
     if (n == shed_a_tick || still_for(p) < shedding_.still()) return;
     const auto held = [](const Connection& c) { return c.unacknowledged() + c.unread(); };
     if (!p.client.alive() && !p.backend.alive()) return; // it was reset, and its end is still to come
     if (held(p.client) + held(p.backend) == 0) return;
+    if (p.counted == 0) ++told;
     reset(p, Count::ended_scarce);
     ++n;
   });
-  shared_.shed.fetch_add(n, std::memory_order_relaxed);
+  shared_.shed.fetch_add(told, std::memory_order_relaxed);
   shed_in_round_ += n;
   if (n == shed_a_tick) return; // there may be more where these were
   next_to_shed_ = next.value_or(0);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "app/lb/choose/credits.hpp"
@@ -72,10 +73,16 @@ class Splice {
   void kill(Slot slot);
   void kill_all();
 
-  // Pairs whose client's connection has the number `from` or a higher one; `f(Pair&)` for at most `most` of
-  // them. The number to go on from; none when there are no more.
+  // Pairs whose client's connection, or, once that is gone, backend's has the number `from` or a higher one; `f(Pair&)`
+  // for at most `most` of them, of so many connections that are looked at: a table of millions that is nearly empty is
+  // walked in steps. The number to go on from; none when there are no more.
   template <class F>
-  [[nodiscard]] std::optional<std::uint32_t> each_pair(std::uint32_t from, std::uint32_t most, F&& f);
+  [[nodiscard]] std::optional<std::uint32_t> each_pair(std::uint32_t from, std::uint32_t most,
+                                                       std::uint32_t looks, F&& f);
+  template <class F>
+  [[nodiscard]] std::optional<std::uint32_t> each_pair(std::uint32_t from, std::uint32_t most, F&& f) {
+    return each_pair(from, most, 16'384, std::forward<F>(f));
+  }
   // Resets one pair, as kill() does many.
   void kill(Pair& p);
   // What a slot has seen on this core.
@@ -99,7 +106,8 @@ class Splice {
 
   [[nodiscard]] std::uint64_t word_of(const Pair& p, Side s) const;
   [[nodiscard]] Pair& pair_of(std::uint64_t word) const;
-  [[nodiscard]] static bool is_client_of_pair(std::uint64_t word);
+  // The pair that is counted by this one of its two records; or none.
+  [[nodiscard]] Pair* pair_told_by(const ConnectionRecord& r) const;
   [[nodiscard]] const Plan::Service& service_of(const Pair& p) const { return plan_->services[p.service]; }
   void count(Count c, std::uint64_t n = 1) { counters_.add(c, n); }
 
@@ -116,6 +124,7 @@ class Splice {
   void end(Pair& p, Count why);
   void part(Pair& p, Side left);
   void finish(Pair& p, Side left);
+  void said_to_nobody(Pair& p, Payload& payload);
   void reset(Pair& p, Count why);
   void give_back_credit(Pair& p);
   void leave_service(std::uint16_t service);
@@ -128,8 +137,6 @@ class Splice {
   void watch(Pair& p);
   void watch_parting(Pair& p);
   void fire(Pair& p);
-  template <class F>
-  [[nodiscard]] std::optional<std::uint32_t> each_whole_pair(std::uint32_t from, F&& f);
   void watch_anew();
   void shed(Instant now);
 
@@ -166,14 +173,14 @@ class Splice {
 };
 
 template <class F>
-std::optional<std::uint32_t> Splice::each_pair(std::uint32_t from, std::uint32_t most, F&& f) {
+std::optional<std::uint32_t> Splice::each_pair(std::uint32_t from, std::uint32_t most, std::uint32_t looks,
+                                               F&& f) {
   Shard& shard = core_->shard();
   for (std::uint32_t i = from; i < shard.connections.fresh(); ++i) {
-    // Looking costs too: a table of millions that is nearly empty is walked in steps.
-    if (most == 0 || i - from == 16'384) return i;
-    const ConnectionRecord& r = shard.connections.at(i);
-    if (!r.has(ConnectionRecord::in_use) || !is_client_of_pair(r.user)) continue;
-    f(pair_of(r.user));
+    if (most == 0 || i - from == looks) return i;
+    Pair* const p = pair_told_by(shard.connections.at(i));
+    if (p == nullptr) continue;
+    f(*p);
     --most;
   }
   return std::nullopt;

@@ -105,6 +105,82 @@ TEST(Ends, ABackendGetsAllThatAClientHadFinished) {
   r.expect_nothing_left();
 }
 
+// A client that closed, and is gone: its backend has its end, and talks to nobody.
+TEST(Ends, ABackendThatTalksOnAfterItsClientIsGoneIsResetAtOnce) {
+  LbRig r(LbRig::service());
+  auto [client, backend] = r.open();
+  client.c.close();
+  r.run(Duration::ms(50));
+  ASSERT_TRUE(backend.peer_closed);
+  client.c.abort();
+  r.run(Duration::ms(50));
+  r.world.send_all(backend.c, text);
+  r.run(Duration::seconds(1));
+  EXPECT_EQ(backend.why, CloseReason::Reset);
+  EXPECT_EQ(r.count(Count::ended_client), 1U);
+  r.expect_nothing_left();
+}
+
+// Not before it has acknowledged all that its client said.
+TEST(Ends, ABackendThatTalksIsNotResetBeforeItHasItsClientsEnd) {
+  LbRig r(LbRig::service(), small_windows());
+  auto [client, backend] = r.open();
+  backend.reading = false;
+  const std::string all(25'000, 'u');
+  r.world.send_all(client.c, all, true);
+  r.run(Duration::ms(200));
+  client.c.abort();
+  r.world.send_all(backend.c, text);
+  r.run(Duration::seconds(5), Duration::ms(20));
+  EXPECT_EQ(r.splice.pairs(), 1U);
+  std::uint32_t seen = 0;
+  EXPECT_FALSE(r.splice.each_pair(0, 100, [&](Pair&) { ++seen; }));
+  EXPECT_EQ(seen, 1U);
+  backend.reading = true;
+  backend.c.resume_reading();
+  r.run(Duration::seconds(1));
+  EXPECT_TRUE(backend.got == all) << backend.got.size();
+  EXPECT_TRUE(backend.peer_closed);
+  backend.c.send("more");
+  r.run(Duration::ms(100));
+  EXPECT_EQ(backend.why, CloseReason::Reset);
+  r.expect_nothing_left();
+}
+
+// Answered early, as by a 413: what of its upload was lent to the backend is not kept from being thrown away.
+TEST(Ends, AClientThatUploadsOnAfterItsBackendIsGoneIsReadToItsEnd) {
+  LbRig r(LbRig::service());
+  auto [client, backend] = r.open();
+  backend.reading = false;
+  r.world.send_all(client.c, std::string(400'000, 'u'), true);
+  r.run(Duration::ms(500));
+  backend.c.send("413");
+  backend.c.close();
+  r.run(Duration::ms(100));
+  ASSERT_TRUE(client.peer_closed);
+  backend.c.abort();
+  r.run(Duration::seconds(5), Duration::ms(5));
+  EXPECT_EQ(client.got, "413");
+  EXPECT_EQ(client.why, CloseReason::Done);
+  r.expect_nothing_left();
+}
+
+// Nothing was said for longer than anybody waits: what came last is delivered all the same.
+TEST(Ends, PatienceWithWhatIsLeftBeginsWithTheLoss) {
+  ServiceConfig v = LbRig::service();
+  v.timeouts.idle = Duration::seconds(600);
+  v.timeouts.half_closed = Duration::seconds(5);
+  LbRig r(v, small_windows());
+  const Slow pair(r, false);
+  r.run(Duration::seconds(20), Duration::ms(20));
+  pair.backend().c.abort();
+  r.run(Duration::seconds(3), Duration::ms(20));
+  EXPECT_FALSE(pair.client().closed);
+  r.run(Duration::seconds(4), Duration::ms(20));
+  EXPECT_TRUE(pair.client().closed);
+  r.expect_nothing_left();
+}
+
 // Nobody waits for a client for ever, though its end is on its way to it.
 TEST(Ends, AClientThatNeverReadsAgainIsGivenUp) {
   LbRig r(LbRig::service());
