@@ -4,6 +4,9 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "app/command.hpp"
 #include "app/lb/config/schema.hpp"
@@ -28,8 +31,11 @@ Run declare_lb(CLI::App& app) {
   return [state] {
     if (!state->binding->resolve()) return 0;
     lb::complete(state->schema, state->settings);
-    if (state->check) lb::check_start(state->schema, state->settings);
-    for (const std::string& line : lb::doubts(state->settings)) fmt::print("note: {}\n", line);
+    std::vector<std::string> notes = lb::doubts(state->settings);
+    if (state->check)
+      for (std::string& line : lb::check_start(state->schema, state->settings))
+        notes.push_back(std::move(line));
+    for (const std::string& line : notes) fmt::print("note: {}\n", line);
     if (state->check) {
       fmt::print("ok: {}\n", lb::summary(state->settings.lb));
       return 0;

@@ -29,8 +29,9 @@ void declare_lb_options(settings::Schema&, LbSettings&);
 void complete(const settings::Schema&, LbSettings&);
 
 // What `tern lb` would refuse at its start beyond that, as far as it can be told without one: its port's name, its
-// addresses, its CPUs, the files that it wants. Throws ConfigError.
-void check_start(const settings::Schema&, const LbSettings&);
+// addresses, its memory. Throws ConfigError. What hangs on who starts it, and where, is returned: its CPUs, the files that
+// it wants.
+[[nodiscard]] std::vector<std::string> check_start(const settings::Schema&, const LbSettings&);
 
 // What may be so, and hardly is meant: backends that nothing leads to, routers that are on no network of ours.
 [[nodiscard]] std::vector<std::string> doubts(const LbSettings&);

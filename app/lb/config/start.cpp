@@ -25,27 +25,41 @@ net::Interface self_of(const LbSettings& v) {
   return net::Interface(std::move(who));
 }
 
-void check_control(const settings::Schema& schema, const std::string& path) {
+// What lies with who asks, and on which machine, is noted: a file may be looked at elsewhere than it is for.
+using Notes = std::vector<std::string>;
+
+void check_control(const settings::Schema& schema, const std::string& path, Notes& notes) {
   if (path.empty()) return;
-  const auto refuse = [&](const std::string& why) {
-    schema.fail("control", fmt::format("cannot listen on {}: {}; choose another path", path, why));
-  };
   if (path.size() >= sizeof sockaddr_un{}.sun_path)
-    refuse(fmt::format("it is longer than {} characters", sizeof sockaddr_un{}.sun_path - 1));
+    schema.fail("control",
+                fmt::format("cannot listen on {}: it is longer than {} characters; choose another path", path,
+                            sizeof sockaddr_un{}.sun_path - 1));
+  const auto note = [&](const std::string& why) {
+    notes.push_back(fmt::format("control: whoever runs this cannot listen on {} here: {}", path, why));
+  };
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   const std::string name = folder.empty() ? "." : folder.string();
-  if (access(name.c_str(), W_OK | X_OK) != 0) refuse(std::strerror(errno));
+  if (access(name.c_str(), W_OK | X_OK) != 0) return note(std::strerror(errno));
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored) && !std::filesystem::is_socket(path, ignored))
-    refuse("it is there, and no socket");
+    note("it is there, and no socket");
 }
 
-void check_cores(const settings::Schema& schema, const std::vector<unsigned>& cores) {
+void check_cores(const std::vector<unsigned>& cores, Notes& notes) {
   cpu_set_t ours;
   if (sched_getaffinity(0, sizeof ours, &ours) != 0) return;
   for (const unsigned c : cores)
     if (c >= CPU_SETSIZE || CPU_ISSET(c, &ours) == 0)
-      schema.fail("cores", fmt::format("this process may not run on CPU {}; see taskset -p $$", c));
+      notes.push_back(fmt::format("cores: this process may not run on CPU {} here; see taskset -p $$", c));
+}
+
+void check_key(const std::string& path, Notes& notes) {
+  if (path.empty()) return;
+  if (access(path.c_str(), R_OK) == 0)
+    (void)read_key_file(path);
+  else
+    notes.push_back(fmt::format("cookie_key_file: whoever runs this cannot read {} here: {}", path,
+                                std::strerror(errno)));
 }
 
 } // namespace
@@ -93,13 +107,15 @@ std::vector<std::string> doubts(const LbSettings& v) {
   return all;
 }
 
-void check_start(const settings::Schema& schema, const LbSettings& v) {
+std::vector<std::string> check_start(const settings::Schema& schema, const LbSettings& v) {
+  Notes notes;
   if (v.node.port.empty()) fail_without_port(schema);
   (void)interface_of(v.node, schema, {}, {});
   apply_limits(v.node, schema);
-  check_cores(schema, v.node.cores);
-  check_control(schema, v.lb.control);
-  if (!v.node.cookie_key_file.empty()) (void)read_key_file(v.node.cookie_key_file);
+  check_cores(v.node.cores, notes);
+  check_control(schema, v.lb.control, notes);
+  check_key(v.node.cookie_key_file, notes);
+  return notes;
 }
 
 } // namespace tern::app::lb
