@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +15,23 @@
 
 namespace tern::app::lb {
 
-Console::Console(int fd) : fd_(fcntl(fd, F_DUPFD_CLOEXEC, 0)) {}
+namespace {
+
+// A description of our own, which does not wait: a terminal that has room for a byte says that it may be written to, and
+// then keeps who writes more. Others who have this output go on waiting as they like. A file is written to where it is.
+int that_does_not_wait(int fd) {
+  struct stat about {};
+  if (fstat(fd, &about) == 0 && (S_ISCHR(about.st_mode) || S_ISFIFO(about.st_mode))) {
+    const int own =
+        open(fmt::format("/proc/self/fd/{}", fd).c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (own >= 0) return own;
+  }
+  return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+} // namespace
+
+Console::Console(int fd) : fd_(that_does_not_wait(fd)) {}
 
 Console::~Console() {
   if (fd_ >= 0) close(fd_);

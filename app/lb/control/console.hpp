@@ -31,7 +31,7 @@ class Console {
  private:
   [[nodiscard]] bool write_some(int wait_ms); // false: no room, or nothing to say
 
-  int fd_; // a duplicate
+  int fd_; // of our own
   mutable std::mutex lock_;
   std::deque<std::string> waiting_;
   std::size_t bytes_ = 0;    // of it

@@ -115,10 +115,17 @@ Answer Director::reload(std::string_view who) {
   if (settings_.binding == nullptr) return mistake("there is no file to read again");
   try {
     Reloaded r = read_again(*settings_.binding, *settings_.schema);
+    // Its addresses and routes wait for a restart: backends are reached by those that there are.
+    LbSettings now = settings_.lb;
+    now.lb.services = r.settings.lb.services;
+    for (const ServiceConfig& s : now.lb.services)
+      for (const BackendConfig& b : s.backends)
+        if (const std::string wrong = wrong_backend(b.address, now); !wrong.empty())
+          throw settings::ConfigError(b.where, wrong);
     const std::vector<std::string> told = reload_plan(r.settings.lb);
     for (const std::string& line : told) log(fmt::format("{}, by reload", line));
     if (!told.empty())
-      for (const std::string& line : doubts(r.settings)) log(fmt::format("note: {}", line));
+      for (const std::string& line : doubts(now)) log(fmt::format("note: {}", line));
     if (!told.empty()) publish();
     std::string text =
         fmt::format("reloaded by {}: {}, {}", who, summary(r.settings.lb),
