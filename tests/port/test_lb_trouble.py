@@ -22,7 +22,7 @@ import lib
 import server
 from test_lb_ctl import Ctl, case
 
-CHECK = 'check = "http"\ninterval = "500ms"\ntimeout = "500ms"\nrise = 1\nfall = 2'
+CHECK = 'check = "http"\ninterval = "2s"\ntimeout = "2s"\nrise = 1\nfall = 3'
 
 
 class Talker:
@@ -110,7 +110,8 @@ def scarce():
             lib.check("connections whose readers stand still may hold a window each" in b.program.output(), "its room is not told")
             before, stalled = len(b.program.output()), []  # a check may have been there before the backend
             try:
-                for _ in range(600):
+                end = time.monotonic() + 60
+                while len(stalled) < 600 and time.monotonic() < end:
                     with contextlib.suppress(OSError):  # once packets are scarce a handshake may take long
                         stalled.append(client(b.ns, small=True))
                         stalled[-1].sendall(b"big")
@@ -160,6 +161,7 @@ def unread():
         with open(path, "w") as f:
             f.write(lb.config([f"{lb.CLIENT}:8080"]))
         read, write = os.pipe()
+        fcntl.fcntl(read, fcntl.F_SETPIPE_SZ, 4096)  # while it is empty: what lies in it may not fit
         command = far.command(sys.argv[1], "lb", "--config", path, "--port", "net_af_packet0,iface=tern0", "--ip", f"{lb.TERN}/24",
                               "--control", control, "--drain", "1s")
         p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.DEVNULL)
@@ -170,7 +172,6 @@ def unread():
                 piece = os.read(read, 4096)
                 lib.check(piece, f"it ended: {said}")
                 said += piece
-            fcntl.fcntl(read, fcntl.F_SETPIPE_SZ, 4096)
             ctl = Ctl(control)
             for i in range(150):  # more than the pipe holds
                 code, said = ctl.run("backend", ("drain", "ready")[i % 2], "web/b0")
