@@ -35,7 +35,9 @@ bool same_file(const std::string& a, const std::string& b) {
   std::error_code unknown;
   if (a.empty() || b.empty() || (fs::exists(a, unknown) && !fs::is_regular_file(a, unknown))) return false;
   const fs::path first = fs::weakly_canonical(fs::absolute(a), unknown);
-  return !unknown && first == fs::weakly_canonical(fs::absolute(b), unknown) && !unknown;
+  if (unknown) return false;
+  const fs::path second = fs::weakly_canonical(fs::absolute(b), unknown);
+  return !unknown && first == second;
 }
 
 } // namespace

@@ -1,6 +1,5 @@
 // What the port's side of a configuration says of the services': which backends can be reached, and what a start needs.
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <filesystem>
 
 #include "app/lb/config/schema.hpp"
+#include "io/eal.hpp"
 #include "net/addresses.hpp"
 #include "net/interface.hpp"
 #include "net/routes.hpp"
@@ -46,10 +46,9 @@ void check_control(const settings::Schema& schema, const std::string& path, Note
 }
 
 void check_cores(const std::vector<unsigned>& cores, Notes& notes) {
-  cpu_set_t ours;
-  if (sched_getaffinity(0, sizeof ours, &ours) != 0) return;
+  const std::vector<unsigned> ours = io::allowed_cpus();
   for (const unsigned c : cores)
-    if (c >= CPU_SETSIZE || CPU_ISSET(c, &ours) == 0)
+    if (!std::ranges::binary_search(ours, c))
       notes.push_back(fmt::format("cores: this process may not run on CPU {} here; see taskset -p $$", c));
 }
 
