@@ -166,7 +166,10 @@ class Program:
             if self.process.poll() is not None:
                 raise Failed(f"ended early with {self.process.returncode}:\n{self.output()}")
             return False
-        wait_until(there, f"waiting for {text!r}", seconds)
+        try:
+            wait_until(there, f"waiting for {text!r}", seconds)
+        except Failed as e:
+            raise Failed(f"{e}; its output ends:\n{self.output()[-2000:]}") from None
 
     def stop(self, seconds=10):
         """SIGTERM, then the exit code; killed, and a failure, if it does not end."""

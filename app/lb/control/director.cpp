@@ -206,16 +206,18 @@ void Director::watch_services() {
   }
 }
 
-// Once as it begins and once as it ends, however many cores it is; what was over within a turn is told as its end.
+// Once as it begins and once as it ends, however many cores it is. What was over within a turn of ours is told as its end
+// alone: that has to say all that a reader needs.
 void Director::watch_packets() {
   const bool scarce = shared_.shedding.load(std::memory_order_relaxed) != 0;
   const std::uint64_t shed = shared_.shed.load(std::memory_order_relaxed);
   if (scarce && !scarce_)
-    log("packets are scarce: connections whose readers stand still are reset, the longest first; more "
-        "packet_memory, or a smaller window, carries more of them");
+    log("packets are scarce: connections whose readers stand still are reset, the longest first");
   if (!scarce && (scarce_ || shed != shed_before_)) {
-    log(fmt::format("packets suffice again: {} connections were reset for want of them",
-                    shed - shed_before_));
+    log(fmt::format(
+        "packets suffice again: {} connections whose readers stood still were reset for want of them; more "
+        "packet_memory, or a smaller window, carries more",
+        shed - shed_before_));
     shed_before_ = shed;
   }
   scarce_ = scarce;
