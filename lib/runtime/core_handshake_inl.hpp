@@ -194,8 +194,10 @@ inline void Core<Port, Handler>::show(R& r, std::uint8_t listener, std::uint16_t
 template <io::PacketPort Port, class Handler>
 template <class Key>
 inline void Core<Port, Handler>::end_handshake(SynSlot<Key>& slot) {
-  if (const FlowRef old = shard_.rested_behind(slot))
+  if (const FlowRef old = shard_.rested_behind(slot)) {
     shard_.template time_waits<Key>().streams.kill(old.index());
+    shard_.tcp_counters.add(tcp::Counter::time_wait_reused);
+  }
   free_syn(slot);
 }
 

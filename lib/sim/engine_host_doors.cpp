@@ -123,7 +123,8 @@ void EngineHost::half_open_arrives(const Tuple& t, HalfOpen& h, const TcpView& t
     case tcp::SynVerdict::Complete: {
       const tcp::Handshake hs = tcp::handshake_of(settings_.tcp, h.record);
       syns_.erase(t);
-      time_waits_.erase(t); // the incarnation before, if that is where this one came from
+      // The incarnation before, if that is where this one came from.
+      if (time_waits_.erase(t) != 0) env().count(tcp::Counter::time_wait_reused);
       return accept(t, hs, tcp, ce);
     }
   }

@@ -20,7 +20,8 @@ namespace tern::tcp {
 // CLOSED → SYN-SENT; output() sends the SYN.
 void open_active(const Env&, Tcb&, Seq iss, std::uint32_t ts_offset, std::uint16_t mtu_mss, Instant now);
 // → SYN-RECEIVED, as the side that listened: the SYN-ACK has been sent and the segment that proves it is at
-// hand; the caller passes that segment to segment_arrives next, which finishes the handshake.
+// hand; the caller passes that segment to segment_arrives next, which finishes the handshake. Here it counts as
+// done: whoever had no room for it did not come so far.
 void open_passive(const Env&, Tcb&, const Handshake&, std::uint16_t mtu_mss, Instant now);
 
 // ---- Arrival (RFC 9293 §3.10.7.3 and .4).

@@ -21,6 +21,17 @@ ListenVerdict reset(const Env& env, SynGate& gate, const Segment& s, Instant now
   return ListenVerdict::Reply;
 }
 
+// A SYN, wherever a handshake begins with it.
+void count_syn(const Env& env, const Segment& s) {
+  env.count(Counter::syn_in);
+  count_odd_options(env, s.h.options);
+  // Differs: text on a SYN may be queued until the handshake is done; we have nowhere to keep a stranger's
+  // bytes. The SYN-ACK does not acknowledge them, so they come again.
+  if (s.text != 0) env.count(Counter::listen_text_dropped);
+  if (absurd_mss(s.h.options)) [[unlikely]]
+    env.count(Counter::mss_raised);
+}
+
 ListenVerdict make_record(const Env& env, const Segment& s, Origins origins, Instant now,
                           ListenOutcome& out) {
   out.record = make_syn_record(env.settings, s.h, origins, now);
@@ -101,7 +112,6 @@ ListenVerdict ack_arrives(const Env& env, SynGate& gate, CookieMode mode, const 
   env.count(Counter::syn_cookie_valid);
   if (!room.accept) return drop(env, Counter::accept_queue_full);
   out.handshake = *agreed;
-  env.count(Counter::handshake_done);
   return ListenVerdict::Complete;
 }
 
@@ -118,13 +128,7 @@ ListenVerdict listen_arrives(const Env& env, SynGate& gate, CookieMode mode, con
   // Linux).
   if ((h.flags & (flag::syn | flag::fin)) != flag::syn) return drop(env, Counter::listen_bad_flags);
 
-  env.count(Counter::syn_in);
-  count_odd_options(env, h.options);
-  // Differs: text on a SYN may be queued until the handshake is done; we have nowhere to keep a stranger's
-  // bytes. The SYN-ACK does not acknowledge them, so they come again.
-  if (s.text != 0) env.count(Counter::listen_text_dropped);
-  if (absurd_mss(h.options)) [[unlikely]]
-    env.count(Counter::mss_raised);
+  count_syn(env, s);
   if (!room.accept) return drop(env, Counter::accept_queue_full);
   if (mode != CookieMode::Always && room.record && gate.syn_rate.take(now)) [[likely]] {
     Origins origins = gate.isn.both(tuple, now);
@@ -163,10 +167,9 @@ void heed_cookie(const Env& env, const SynGate& gate, CookieMode mode, const Tup
 template <std::size_t N>
 ListenVerdict listen_reuses(const Env& env, SynGate& gate, const ListenRoom& room, const TupleWords<N>& tuple,
                             Seq iss, const Segment& s, Instant now, ListenOutcome& out) {
-  env.count(Counter::syn_in);
+  count_syn(env, s);
   if (!room.accept) return drop(env, Counter::accept_queue_full);
   if (!room.record || !gate.syn_rate.take(now)) return drop(env, Counter::syn_limit_drop);
-  env.count(Counter::time_wait_reused);
   return make_record(env, s, {iss, gate.isn.ts_offset(tuple)}, now, out);
 }
 

@@ -23,9 +23,10 @@ namespace tern::tcp::detail {
   if (!env.settings.nagle) t.set(flag_no_delay);
 }
 
-// Of the side that listened, its SYN-ACK sent.
+// Of the side that listened, its SYN-ACK sent and the proof of it at hand.
 [[gnu::always_inline]] inline void begin_answered(const Env& env, Tcb& t, const Handshake& hs,
                                                   std::uint16_t mtu_mss, Instant now) {
+  env.count(Counter::handshake_done);
   begin(env, t, hs.iss, mtu_mss);
   t.irs = hs.irs;
   t.rcv_nxt = t.last_ack_sent = hs.irs + 1;

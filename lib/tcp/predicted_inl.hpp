@@ -131,7 +131,6 @@ template <std::size_t N>
 [[gnu::always_inline]] inline void open_proved(const Env& env, Tcb& t, const SynRecord& r, wire::LeanHeader h,
                                                std::uint32_t text, std::uint16_t mtu_mss, Instant now,
                                                Outcome& out) {
-  env.count(Counter::handshake_done);
   Handshake hs = handshake_of(env.settings, r);
   hs.scaled = hs.sack = hs.timestamps = hs.timed = true; // as was found: here for the compiler to see
   hs.ecn = false;

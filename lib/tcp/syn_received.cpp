@@ -154,7 +154,6 @@ SynVerdict syn_received_arrives(const Env& env, SynRecord& r, const Segment& s, 
   }
   if (!accept_room) [[unlikely]]
     return env.count(Counter::accept_queue_full), SynVerdict::Drop;
-  env.count(Counter::handshake_done);
   return SynVerdict::Complete;
 }
 

@@ -44,7 +44,8 @@ enum class TimeWaitVerdict : std::uint8_t {
   Drop,
   Reply,   // send `reply`
   Restart, // send `reply`, and 2MSL begins anew
-  Reuse,   // a new incarnation: listen_reuses() with next_iss(). If nobody listens, send time_wait_ack()
+  Reuse, // a new incarnation: listen_reuses() with next_iss(). If nobody listens, send time_wait_ack(). It is reused,
+  // and counted by the record's owner, once that handshake is done
 };
 [[nodiscard]] TimeWaitVerdict time_wait_arrives(const Env&, TimeWaitRecord&, const Segment&, Instant now,
                                                 wire::Tcp& reply);

@@ -118,8 +118,10 @@ TEST(Core, SynToTimeWaitIsReusedWithTimestamps) {
     p.settle();
     p.run(Duration::ms(3));
     EXPECT_EQ(p.client_handler.closed, i + 1);
+    // Once a life, and by who began it, not by who would have liked to.
+    EXPECT_EQ(p.server.shard.tcp_counters.get(tcp::Counter::handshake_done), i + 1U);
+    EXPECT_EQ(p.server.shard.tcp_counters.get(tcp::Counter::time_wait_reused), std::uint64_t(i));
   }
-  EXPECT_EQ(p.server.shard.tcp_counters.get(tcp::Counter::time_wait_reused), 4U);
 }
 
 TEST(Core, ClosedPortRefuses) {

@@ -238,7 +238,8 @@ TEST(InOneBurst, WhatOnePacketEndsTheNextFindsEnded) {
     EXPECT_EQ(c.shard.connections.used(), 0U);
     EXPECT_EQ(c.shard.dirty_count, 0U);
     EXPECT_EQ(holder(c.shard, p.key).kind(), FlowKind::syn_received);
-    EXPECT_EQ(c.count(tcp::Counter::time_wait_reused), we_close_first ? 1U : 0U);
+    EXPECT_EQ(c.count(tcp::Counter::time_wait_in), we_close_first ? 1U : 0U);
+    EXPECT_EQ(c.count(tcp::Counter::time_wait_reused), 0U); // not yet
     const auto sent = c.take_sent();
     ASSERT_EQ(sent.size(), we_close_first ? 2U : 1U);
     if (we_close_first) {

@@ -95,9 +95,11 @@ TEST(Scarcity, LeavesNoConnectionWithoutAHandshakeNorATimer) {
   EXPECT_EQ(c.shard.connections.used(), 0U);
   EXPECT_EQ(c.shard.syn4.slots.used(), 1U);
   EXPECT_EQ(c.count(tcp::Counter::drop_text_scarce), 1U);
+  EXPECT_EQ(c.count(tcp::Counter::handshake_done), 0U);
   p.snd_nxt = answer[0].h.ack;
   ASSERT_TRUE(p.say(c, {})); // proved without text it is a connection
   c.turns(3);
+  EXPECT_EQ(c.count(tcp::Counter::handshake_done), 1U);
   EXPECT_EQ(c.shard.connections.used(), 1U);
   EXPECT_EQ(c.shard.syn4.slots.used(), 0U);
   taken.clear();

@@ -23,7 +23,9 @@ struct IntoTheEngine : testing::Test, Host {
     return stamped(header(flag::ack, irs + 1, out.reply.seq + 1), 0xffff'fff3, out.reply.options.ts_val);
   }
   void open(Tcb& t, const Handshake& hs, const wire::Tcp& ack) {
+    const std::uint64_t done = count(Counter::handshake_done);
     open_passive(env, t, hs, room.mtu_mss, t0);
+    EXPECT_EQ(count(Counter::handshake_done), done + 1);
     Outcome o;
     segment_arrives(env, t, Segment{.h = ack}, t0, o);
     EXPECT_TRUE(o.has(event_established));

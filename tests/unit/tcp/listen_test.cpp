@@ -184,7 +184,7 @@ TEST_F(Listen, CookieAckCompletesWithEveryOption) {
   EXPECT_EQ(hs.ts_recent, ack.options.ts_val);
   EXPECT_EQ(hs.ts_offset, gate.isn.ts_offset(tuple4()));
   EXPECT_EQ(count(Counter::syn_cookie_valid), 1U);
-  EXPECT_EQ(count(Counter::handshake_done), 1U);
+  EXPECT_EQ(count(Counter::handshake_done), 0U); // whether there is a connection is the caller's to say
 }
 
 TEST_F(Listen, CookieKeepsOptionsWithoutTimestampsToo) {
@@ -382,10 +382,21 @@ TEST_F(Listen, ReuseTakesTheGivenIsnAndNeverACookie) {
   EXPECT_EQ(reuses(), ListenVerdict::Record);
   EXPECT_EQ(reuses(), ListenVerdict::Drop);
   EXPECT_EQ(count(Counter::syn_limit_drop), 2U);
-  EXPECT_EQ(count(Counter::time_wait_reused), 2U); // the others were not
+  EXPECT_EQ(count(Counter::time_wait_reused), 0U); // that is, once the handshake is done
   room = {.accept = false};
   EXPECT_EQ(reuses(), ListenVerdict::Drop);
   EXPECT_EQ(count(Counter::syn_cookie_sent), 0U);
+}
+
+// It is a SYN like any other: what is odd about it, and what is not kept of it, is counted.
+TEST_F(Listen, ReuseCountsWhatIsOddAboutItsSyn) {
+  wire::Tcp syn = full_syn();
+  syn.options.mss = 10;
+  ASSERT_EQ(listen_reuses(env, gate, room, tuple4(), iss, Segment{.h = syn, .text = 5}, t0, out),
+            ListenVerdict::Record);
+  EXPECT_EQ(count(Counter::syn_in), 1U);
+  EXPECT_EQ(count(Counter::listen_text_dropped), 1U);
+  EXPECT_EQ(count(Counter::mss_raised), 1U);
 }
 
 // ---- The predicted way is the steps' for what it takes, and takes what Linux sends.
