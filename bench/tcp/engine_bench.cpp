@@ -89,7 +89,7 @@ const std::array<std::byte, 65536> text{};
 bool open_and_ask(End& client, End& server, SynGate& gate, const Tuple4& tuple, Instant now) {
   static ListenOutcome heard;
   const Origins from = gate.isn.both(tuple, now);
-  open_active(client.env, client.tcb, from.iss, from.ts_offset, 1460, now);
+  open_active(client.env, client.tcb, from.iss, from.ts_offset, 1460, 536, now);
   client.put(now);
   wire::Tcp syn, ack;
   (void)wire::parse_tcp(client.burst[0].bytes(), syn);
@@ -151,8 +151,8 @@ BENCHMARK(life)->Name("counted_life")->Iterations(1000);
 BENCHMARK(life)->Name("counted_life")->Iterations(3000);
 
 void establish(End& a, End& b, Instant now) {
-  open_active(a.env, a.tcb, Seq{0xffff'0000}, 5, 1460, now);
-  open_active(b.env, b.tcb, Seq{0xfff0'0000}, 7, 1460, now);
+  open_active(a.env, a.tcb, Seq{0xffff'0000}, 5, 1460, 536, now);
+  open_active(b.env, b.tcb, Seq{0xfff0'0000}, 7, 1460, 536, now);
   settle(a, b, now);
   if (a.tcb.state != State::Established || b.tcb.state != State::Established) std::abort();
   a.tcb.cwnd = 1U << 20;

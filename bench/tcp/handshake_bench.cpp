@@ -127,7 +127,7 @@ BENCHMARK(syn_cycles)->Arg(0)->Arg(1);
 // The ACK that completes a record, to the Handshake that opens the connection.
 void syn_record_accept_cycles(benchmark::State& state) {
   Host host;
-  const SynRecord made = make_syn_record(host.settings, full_syn(7), {Seq{0xffff'ffff}, 5}, now);
+  const SynRecord made = make_syn_record(host.settings, full_syn(7), 536, {Seq{0xffff'ffff}, 5}, now);
   wire::Tcp h;
   h.flags = flag::ack;
   h.seq = made.irs + 1;

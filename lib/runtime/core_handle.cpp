@@ -62,7 +62,8 @@ Connecting CoreHandle::open(const Key& key, FlowHash hash) {
     streams.kill(old.index());
     shard_.tcp_counters.add(tcp::Counter::time_wait_reused);
   }
-  tcp::open_active(shard_.env, r->tcb, iss, origins.ts_offset, shard_.template mtu_mss<Key>(), shard_.now);
+  tcp::open_active(shard_.env, r->tcb, iss, origins.ts_offset, shard_.template mtu_mss<Key>(),
+                   Tuple<Key>::assumed_mss, shard_.now);
   shard_.connections.show(*r);
   r->set(ConnectionRecord::told_open);
   r->hop = hops_.towards(key.remote);

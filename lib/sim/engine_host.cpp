@@ -77,7 +77,8 @@ ConnId EngineHost::connect(Port from, Ip4 to, Port port, App& app) {
     from_here.iss = old->second.record.next_iss(); // the caller asked may_reuse first
     time_waits_.erase(old);
   }
-  tcp::open_active(env(), c.tcb, from_here.iss, from_here.ts_offset, mtu_mss(), now());
+  tcp::open_active(env(), c.tcb, from_here.iss, from_here.ts_offset, mtu_mss(), tcp::Tuple4::assumed_mss,
+                   now());
   note_state(c, State::Closed);
   const ConnId id = c.id;
   settle(c);

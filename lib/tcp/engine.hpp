@@ -17,8 +17,10 @@
 namespace tern::tcp {
 
 // ---- Opening. `mtu_mss`: most text that the interface's MTU leaves for one segment without TCP options.
-// CLOSED → SYN-SENT; output() sends the SYN.
-void open_active(const Env&, Tcb&, Seq iss, std::uint32_t ts_offset, std::uint16_t mtu_mss, Instant now);
+// CLOSED → SYN-SENT; output() sends the SYN. `unsaid_mss`: what the peer is taken to take if its SYN does not say
+// (TupleWords::assumed_mss).
+void open_active(const Env&, Tcb&, Seq iss, std::uint32_t ts_offset, std::uint16_t mtu_mss,
+                 std::uint16_t unsaid_mss, Instant now);
 // → SYN-RECEIVED, as the side that listened: the SYN-ACK has been sent and the segment that proves it is at
 // hand; the caller passes that segment to segment_arrives next, which finishes the handshake. Here it counts as
 // done: whoever had no room for it did not come so far.

@@ -11,7 +11,7 @@ namespace tern::tcp {
 struct Handshake {
   Seq iss;                      // ours
   Seq irs;                      // theirs
-  std::uint16_t peer_mss = 536; // RFC 9293 §3.7.1: what to assume when no option came
+  std::uint16_t peer_mss = 536; // as offered, or what is assumed of the family
   std::uint8_t snd_scale = 0;   // shift for windows we receive
   std::uint8_t rcv_scale = 0;   // shift for windows we send
   bool scaled = false;          // both sides sent the option

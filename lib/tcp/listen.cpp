@@ -32,9 +32,10 @@ void count_syn(const Env& env, const Segment& s) {
     env.count(Counter::mss_raised);
 }
 
+template <std::size_t N>
 ListenVerdict make_record(const Env& env, const Segment& s, Origins origins, Instant now,
                           ListenOutcome& out) {
-  out.record = make_syn_record(env.settings, s.h, origins, now);
+  out.record = make_syn_record(env.settings, s.h, TupleWords<N>::assumed_mss, origins, now);
   return ListenVerdict::Record;
 }
 
@@ -47,7 +48,7 @@ Cookie cookie_for(const SynGate& gate, const TupleWords<N>& tuple, Seq irs, cons
 template <std::size_t N>
 ListenVerdict send_cookie(const Env& env, SynGate& gate, const ListenRoom& room, const TupleWords<N>& tuple,
                           const Segment& s, Instant now, ListenOutcome& out) {
-  const SynOptions a = agree(env.settings, s.h);
+  const SynOptions a = agree(env.settings, s.h, TupleWords<N>::assumed_mss);
   const Cookie c = cookie_for(gate, tuple, s.h.seq, a);
   Timestamps ts;
   if (a.timestamps)
@@ -136,8 +137,8 @@ ListenVerdict listen_arrives(const Env& env, SynGate& gate, CookieMode mode, con
     // our number either SYN-ACK may be answered (found by campaigns: the answer to the first met the second's
     // record, and RST).
     if (mode != CookieMode::Never && gate.cookies_held()) [[unlikely]]
-      origins.iss = cookie_for(gate, tuple, h.seq, agree(env.settings, h)).iss;
-    return make_record(env, s, origins, now, out);
+      origins.iss = cookie_for(gate, tuple, h.seq, agree(env.settings, h, TupleWords<N>::assumed_mss)).iss;
+    return make_record<N>(env, s, origins, now, out);
   }
   if (mode == CookieMode::Never) return drop(env, Counter::syn_limit_drop);
   return send_cookie(env, gate, room, tuple, s, now, out);
@@ -170,7 +171,7 @@ ListenVerdict listen_reuses(const Env& env, SynGate& gate, const ListenRoom& roo
   count_syn(env, s);
   if (!room.accept) return drop(env, Counter::accept_queue_full);
   if (!room.record || !gate.syn_rate.take(now)) return drop(env, Counter::syn_limit_drop);
-  return make_record(env, s, {iss, gate.isn.ts_offset(tuple)}, now, out);
+  return make_record<N>(env, s, {iss, gate.isn.ts_offset(tuple)}, now, out);
 }
 
 ListenVerdict closed_arrives(const Env& env, SynGate& gate, const Segment& s, Instant now, wire::Tcp& reply) {

@@ -32,8 +32,9 @@ void fill_syn(const Env& env, const Tcb& t, wire::Tcp& h, Instant now) {
 } // namespace detail
 
 void open_active(const Env& env, Tcb& t, Seq iss, std::uint32_t ts_offset, std::uint16_t mtu_mss,
-                 Instant now) {
+                 std::uint16_t unsaid_mss, Instant now) {
   begin(env, t, iss, mtu_mss);
+  t.peer_mss = unsaid_mss;
   t.state = State::SynSent;
   t.ts_offset = ts_offset;
   t.set(flag_active | flag_syn_due);

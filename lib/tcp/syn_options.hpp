@@ -17,9 +17,7 @@ inline constexpr std::uint16_t least_mss = 88; // an absurd MSS makes absurd wor
 }
 
 struct SynOptions {
-  // Differs: RFC 9293 §3.7.1 would have 1220 assumed over IPv6 where no option came. The engine does not know the
-  // family, and 536 fits both.
-  std::uint16_t peer_mss = 536;
+  std::uint16_t peer_mss = 0;
   std::uint8_t snd_scale = 0;
   bool scaled = false;
   bool sack = false;
@@ -27,12 +25,13 @@ struct SynOptions {
   bool ecn = false;
 };
 
-[[nodiscard]] inline SynOptions agree(const Settings& s, const wire::Tcp& syn) {
+// `unsaid_mss`: the peer's, where no option says it.
+[[nodiscard]] inline SynOptions agree(const Settings& s, const wire::Tcp& syn, std::uint16_t unsaid_mss) {
   using O = wire::TcpOptions;
   namespace flag = wire::tcp_flag;
   const O& o = syn.options;
   SynOptions a;
-  if ((o.has & O::mss_bit) != 0) a.peer_mss = std::max(o.mss, least_mss);
+  a.peer_mss = (o.has & O::mss_bit) != 0 ? std::max(o.mss, least_mss) : unsaid_mss;
   a.scaled = s.window_scale && (o.has & O::wscale_bit) != 0;
   if (a.scaled) a.snd_scale = std::min<std::uint8_t>(o.wscale, 14); // RFC 7323 §2.3
   a.sack = s.sack && (o.has & O::sack_permitted_bit) != 0;

@@ -49,9 +49,10 @@ SynVerdict challenge(const Env& env, SynRecord& r, Instant now, wire::Tcp& reply
 }
 
 // A client whose SYN goes unanswered may try again with fewer options (BSD), or without ECN (RFC 3168 §6.1.1.1). What it
-// left out once stays out: its first SYN may still come. Whoever forges this knows the client's ISN.
+// left out once stays out: its first SYN may still come, and a SYN-ACK that agreed to it may have left. As to ECN neither
+// side may then mark (RFC 3168 §6.1.1, third rule). Whoever forges this knows the client's ISN.
 void agree_on_less(const Settings& settings, SynRecord& r, const wire::Tcp& syn) {
-  const SynOptions a = agree(settings, syn);
+  const SynOptions a = agree(settings, syn, r.peer_mss);
   r.scaled &= a.scaled;
   if (r.scaled == 0) r.snd_scale = 0;
   r.sack &= a.sack;
@@ -74,8 +75,9 @@ SynVerdict same_syn_again(const Env& env, SynRecord& r, const Segment& s, std::u
 
 } // namespace
 
-SynRecord make_syn_record(const Settings& settings, const wire::Tcp& syn, Origins origins, Instant now) {
-  const SynOptions a = agree(settings, syn);
+SynRecord make_syn_record(const Settings& settings, const wire::Tcp& syn, std::uint16_t unsaid_mss,
+                          Origins origins, Instant now) {
+  const SynOptions a = agree(settings, syn, unsaid_mss);
   SynRecord r;
   r.iss = origins.iss;
   r.irs = syn.seq;

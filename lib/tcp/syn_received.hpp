@@ -54,7 +54,9 @@ struct SynRecord {
 static_assert(sizeof(SynRecord) == 28 && alignof(SynRecord) == 4);
 static_assert(12 + 8 + 4 + sizeof(SynRecord) <= 64, "key, hook, deadline and facts in one cache line");
 
-[[nodiscard]] SynRecord make_syn_record(const Settings&, const wire::Tcp& syn, Origins, Instant now);
+// `unsaid_mss`: see agree().
+[[nodiscard]] SynRecord make_syn_record(const Settings&, const wire::Tcp& syn, std::uint16_t unsaid_mss,
+                                        Origins, Instant now);
 // The SYN-ACK, first or again.
 [[nodiscard]] wire::Tcp syn_ack(const Settings&, const SynRecord&, std::uint16_t mtu_mss, Instant now);
 // The same in registers, of a record that full() is.

@@ -19,6 +19,8 @@ struct TupleWords {
   std::uint32_t ports;
 
   static constexpr std::size_t bytes = AddressWords * 8 + 4;
+  // Most text that a peer of this family takes in a segment who sent no MSS option (RFC 9293 §3.7.1).
+  static constexpr std::uint16_t assumed_mss = AddressWords == 1 ? 536 : 1220;
   [[nodiscard]] static TupleWords from(const void* key) {
     TupleWords t;
     std::memcpy(t.addresses.data(), key, AddressWords * 8);

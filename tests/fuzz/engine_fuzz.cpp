@@ -115,7 +115,7 @@ void open(World& w, Input& in) {
   const auto how = in.take();
   const Seq iss{(how & 1) != 0 ? 0xffff'ff00U + how : in.take<std::uint32_t>()};
   if ((how & 6) != 0) {
-    open_active(w.env, w.t, iss, how, 1460, w.now);
+    open_active(w.env, w.t, iss, how, 1460, 536, w.now);
     return;
   }
   Handshake hs{.iss = iss, .irs = Seq{in.take<std::uint32_t>()}};

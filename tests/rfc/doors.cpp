@@ -21,7 +21,7 @@ struct Doors {
     syn.seq = their_iss;
     syn.flags = flag::syn;
     syn.window = 5000;
-    half_open = tcp::make_syn_record(settings, syn, {our_iss, 0}, now);
+    half_open = tcp::make_syn_record(settings, syn, 536, {our_iss, 0}, now);
   }
 
   [[nodiscard]] Seq place(const std::string& where) const {

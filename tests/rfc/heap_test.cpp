@@ -157,8 +157,8 @@ TEST(Heap, IsNotAskedForAnythingWhateverHappensToASegment) {
     End a{pool.pool()}, b{pool.pool()};
     Instant now = Instant{} + Duration::seconds(100);
     engine([&] {
-      open_active(a.env, a.tcb, Seq{0xffff'fff0}, 1, 1460, now);
-      open_active(b.env, b.tcb, Seq{0xffff'ff00}, 2, 1460, now);
+      open_active(a.env, a.tcb, Seq{0xffff'fff0}, 1, 1460, 536, now);
+      open_active(b.env, b.tcb, Seq{0xffff'ff00}, 2, 1460, 536, now);
     });
     const auto done = [](const End& e) {
       return e.tcb.state == State::TimeWait || e.tcb.state == State::Closed;

@@ -104,7 +104,9 @@ class Twins {
 
   void open() {
     if (random_.chance(0.5)) return open_passively();
-    each([](Rig& r) { r.user([&] { tcp::open_active(r.env(), r.tcb, our_iss, 7, interface_mss, r.now); }); });
+    each([](Rig& r) {
+      r.user([&] { tcp::open_active(r.env(), r.tcb, our_iss, 7, interface_mss, 536, r.now); });
+    });
     if (random_.chance(0.2)) send(); // leaves when the handshake is done
     wire::Tcp h;
     h.seq = their_iss;
@@ -297,7 +299,7 @@ class Proof {
     syn.options.mss = static_cast<std::uint16_t>(random_.chance(0.5) ? 1460 : random_.below(2000));
     syn.options.wscale = static_cast<std::uint8_t>(random_.below(16));
     syn.options.ts_val = ts_;
-    record_ = tcp::make_syn_record(settings_, syn, {our_iss, 7}, now_);
+    record_ = tcp::make_syn_record(settings_, syn, 536, {our_iss, 7}, now_);
     if (random_.chance(0.05)) record_.resent = 1;
     make_segment();
   }
@@ -385,7 +387,7 @@ std::string answer_difference(std::uint64_t seed, bool& predicted) {
   const bool late = spoilt();            // for which the SYN is sent again
   const Duration rtt = Duration::us(static_cast<std::int64_t>(random.skewed(20)));
   for (Rig* r : {&fast, &slow}) {
-    r->user([&] { tcp::open_active(r->env(), r->tcb, our_iss, 7, interface_mss, r->now); });
+    r->user([&] { tcp::open_active(r->env(), r->tcb, our_iss, 7, interface_mss, 536, r->now); });
     if (early) r->user([&] { (void)tcp::send_static(r->env(), r->tcb, text, r->now); });
     if (late) (void)r->timer_fires();
     r->pass(rtt);

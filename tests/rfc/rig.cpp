@@ -7,7 +7,7 @@ void say(Rig& r, std::uint32_t n) {
 }
 
 void open_active(Rig& r) {
-  r.user([&] { tcp::open_active(r.env(), r.tcb, our_iss, 0, interface_mss, r.now); });
+  r.user([&] { tcp::open_active(r.env(), r.tcb, our_iss, 0, interface_mss, 536, r.now); });
 }
 
 void open(Rig& r, const wire::TcpOptions& options, std::uint16_t window) {

@@ -166,6 +166,62 @@ TEST(Core6, AClosedPortRefuses) {
   EXPECT_EQ(p.count(tcp::Counter::listen_rst_out), 1U);
 }
 
+// ---- RFC 9293 §3.7.1: who says nothing of his MSS takes 1,220 bytes.
+struct Plain6 : Pair6 {
+  Plain6() { live(999); } // addresses are known from here on
+  void to_server(const wire::Tcp& h) {
+    const FlowKey6 k{client_ip6, server_ip6, Be16{1000}, Be16{80}};
+    rte_mbuf* m = test::forge(pool.pool(), server.self.mac(), client.self.mac(), k, h).release();
+    (void)pair.a().tx_burst(0, &m, 1);
+    server.core.poll(now);
+  }
+  void to_client(const wire::Tcp& h) {
+    rte_mbuf* m = test::forge(pool.pool(), client.self.mac(), server.self.mac(), key6(1000), h).release();
+    (void)pair.b().tx_burst(0, &m, 1);
+    client.core.poll(now);
+  }
+  // Its SYN has left, and the server, which is not asked, says nothing.
+  const tcp::Tcb& opening() {
+    EXPECT_EQ(client.core.connect(key6(1000)).error, ConnectError::none);
+    client.core.poll(now);
+    const FlowRef ref = client.shard.flows.find(client.shard.hasher(key6(1000)), key6(1000), client.shard);
+    EXPECT_EQ(ref.kind(), FlowKind::connection);
+    return client.shard.connections.at(ref.index()).tcb;
+  }
+  static wire::Tcp bare(std::uint8_t flags, Seq ack = Seq{}) {
+    wire::Tcp h;
+    h.flags = flags;
+    h.seq = Seq{77};
+    h.ack = ack;
+    h.window = 50'000;
+    return h;
+  }
+};
+
+TEST(Core6, ASynWithoutAnMssIsOneOf1220) {
+  Plain6 p;
+  p.to_server(Plain6::bare(wire::tcp_flag::syn));
+  const FlowRef ref = p.at_server(1000);
+  ASSERT_TRUE(ref && ref.kind() == FlowKind::syn_received);
+  EXPECT_EQ(p.server.shard.syn_at<FlowKey6>(ref).facts.peer_mss, 1220);
+}
+
+TEST(Core6, ASynAckWithoutAnMssIsOneOf1220) {
+  Plain6 p;
+  const tcp::Tcb& t = p.opening();
+  p.to_client(Plain6::bare(wire::tcp_flag::syn | wire::tcp_flag::ack, t.iss + 1));
+  ASSERT_EQ(t.state, tcp::State::Established);
+  EXPECT_EQ(t.mss, 1220);
+}
+
+TEST(Core6, ASimultaneousSynWithoutAnMssIsOneOf1220) {
+  Plain6 p;
+  const tcp::Tcb& t = p.opening();
+  p.to_client(Plain6::bare(wire::tcp_flag::syn));
+  ASSERT_EQ(t.state, tcp::State::SynReceived);
+  EXPECT_EQ(t.mss, 1220);
+}
+
 // ---- Everything used up at once, as exhaustion_test.cpp has it over IPv4: what IPv6 has of its own, and what both share.
 struct Hoarder { // on port 81 it reads nothing, on port 82 it echoes
   void on_data(Connection c, Payload& p) {

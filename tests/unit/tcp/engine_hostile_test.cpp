@@ -17,7 +17,7 @@ class Hostile : public PeerTest {
 };
 
 TEST_F(Hostile, WindowOfASynAckIsNotScaled) {
-  open_active(t.env, t.tcb, Seq{1}, 0, 1460, now);
+  open_active(t.env, t.tcb, Seq{1}, 0, 1460, 536, now);
   (void)t.output(now);
   wire::Tcp h = segment(flag::syn | flag::ack);
   h.ack = Seq{2};
@@ -31,7 +31,7 @@ TEST_F(Hostile, WindowOfASynAckIsNotScaled) {
 }
 
 TEST_F(Hostile, SimultaneousOpenTakesTextOfTheSynAckFromBehindItsSyn) {
-  open_active(t.env, t.tcb, Seq{1}, 0, 1460, now);
+  open_active(t.env, t.tcb, Seq{1}, 0, 1460, 536, now);
   (void)t.output(now);
   wire::Tcp syn;
   syn.header_length = 20;
@@ -174,7 +174,7 @@ struct HostileEcn : Hostile {
 };
 
 TEST_F(HostileEcn, CongestionIsHeardWhereverTheSequenceSpaceBegins) {
-  open_active(t.env, t.tcb, Seq{0x9000'0000}, 0, 1460, now);
+  open_active(t.env, t.tcb, Seq{0x9000'0000}, 0, 1460, 536, now);
   (void)t.output(now);
   wire::Tcp h = segment(flag::syn | flag::ack | flag::ece);
   arrive(h);

@@ -46,7 +46,7 @@ class Engine : public ::testing::Test {
 
   // The listening side's record machine in one line: the SYN becomes a connection that sends its SYN-ACK.
   void accept(Host& host, const wire::Tcp& syn) {
-    open_active(host.env, host.tcb, near_wrap_b, 7000, 1460, now);
+    open_active(host.env, host.tcb, near_wrap_b, 7000, 1460, 536, now);
     host.tcb.clear(flag_active);
     Outcome out;
     segment_arrives(host.env, host.tcb, Segment{.h = syn}, now,
@@ -54,7 +54,7 @@ class Engine : public ::testing::Test {
   }
 
   void connect() {
-    open_active(a.env, a.tcb, near_wrap_a, 99, 1460, now);
+    open_active(a.env, a.tcb, near_wrap_a, 99, 1460, 536, now);
     settle();
     ASSERT_EQ(a.tcb.state, State::Established);
     ASSERT_EQ(b.tcb.state, State::Established);
@@ -141,7 +141,7 @@ TEST_F(Engine, SimultaneousCloseGoesThroughClosing) {
 }
 
 TEST_F(Engine, ResponseCarriesFinAndAckCarriesRequest) {
-  open_active(a.env, a.tcb, near_wrap_a, 99, 1460, now);
+  open_active(a.env, a.tcb, near_wrap_a, 99, 1460, 536, now);
   a.send("GET", now);
   settle(); // SYN, SYN-ACK, ACK+request (b's quick ACK follows, since nobody answers yet)
   ASSERT_GE(log.size(), 3U);
@@ -156,7 +156,7 @@ TEST_F(Engine, ResponseCarriesFinAndAckCarriesRequest) {
 }
 
 TEST_F(Engine, LostSynIsSentAgainAfterOneSecondWithBackOff) {
-  open_active(a.env, a.tcb, near_wrap_a, 99, 1460, now);
+  open_active(a.env, a.tcb, near_wrap_a, 99, 1460, 536, now);
   const Instant start = now;
   std::vector<std::int64_t> at;
   const auto drop = [&](int, const wire::Tcp&) { return at.push_back((now - start).as_ms()), true; };
@@ -171,7 +171,7 @@ TEST_F(Engine, LostSynIsSentAgainAfterOneSecondWithBackOff) {
 // Our SYN meets the TIME-WAIT of a life before, which says where that one ended: RST ends it, and the SYN goes again at
 // once rather than after a second; once, whoever else sends such ACKs.
 TEST_F(Engine, SynThatMetAnOldLifeGoesAgainAtOnce) {
-  open_active(a.env, a.tcb, near_wrap_a, 99, 1460, now);
+  open_active(a.env, a.tcb, near_wrap_a, 99, 1460, 536, now);
   const Instant start = now;
   std::vector<std::int64_t> syns;
   unsigned resets = 0;
@@ -210,7 +210,7 @@ TEST_F(Engine, SynThatMetAnOldLifeGoesAgainAtOnce) {
 }
 
 TEST_F(Engine, SynIsGivenUpAfterItsRetries) {
-  open_active(a.env, a.tcb, near_wrap_a, 99, 1460, now);
+  open_active(a.env, a.tcb, near_wrap_a, 99, 1460, 536, now);
   run_timers(Duration::seconds(200), [](int, const wire::Tcp&) { return true; });
   EXPECT_EQ(a.tcb.state, State::Closed);
   EXPECT_EQ(a.tcb.reason, CloseReason::TimedOut);

@@ -208,6 +208,27 @@ TEST_F(Listen, CookieServesIpv6) {
             ListenVerdict::Drop);
 }
 
+// RFC 9293 §3.7.1: what a peer takes who does not say depends on the family.
+TEST_F(Listen, WithoutAnMssOptionTheFamilysIsAssumed) {
+  const wire::Tcp syn = header(flag::syn, irs);
+  const auto assumed = [&](const auto& tuple) {
+    EXPECT_EQ(listen_arrives(env, gate, CookieMode::Never, room, tuple, Segment{.h = syn}, t0, out),
+              ListenVerdict::Record);
+    const std::uint16_t by_record = out.record.peer_mss;
+    EXPECT_EQ(listen_arrives(env, gate, CookieMode::Always, room, tuple, Segment{.h = syn}, t0, out),
+              ListenVerdict::Reply);
+    const wire::Tcp ack = header(flag::ack, irs + 1, out.reply.seq + 1);
+    EXPECT_EQ(listen_arrives(env, gate, CookieMode::Always, room, tuple, Segment{.h = ack}, t0, out),
+              ListenVerdict::Complete);
+    EXPECT_EQ(out.handshake.peer_mss, by_record);
+    EXPECT_EQ(listen_reuses(env, gate, room, tuple, iss, Segment{.h = syn}, t0, out), ListenVerdict::Record);
+    EXPECT_EQ(out.record.peer_mss, by_record);
+    return by_record;
+  };
+  EXPECT_EQ(assumed(tuple4()), 536);
+  EXPECT_EQ(assumed(tuple6()), 1220);
+}
+
 TEST_F(Listen, CookieSynAckEqualsARecordsButForTheIsn) {
   ASSERT_EQ(arrives(full_syn()), ListenVerdict::Record);
   wire::Tcp of_record = out.reply;

@@ -18,7 +18,7 @@ class PeerTest : public ::testing::Test {
 
   // ESTABLISHED, by a SYN-ACK with these options that took so long.
   void open(std::uint16_t window, const wire::TcpOptions& options, Duration rtt = {}) {
-    open_active(t.env, t.tcb, Seq{0xffff'ff00}, 0, 1460, now);
+    open_active(t.env, t.tcb, Seq{0xffff'ff00}, 0, 1460, 536, now);
     ASSERT_EQ(t.output(now).size(), 1U);
     now = now + rtt;
     wire::Tcp h = segment(flag::syn | flag::ack);

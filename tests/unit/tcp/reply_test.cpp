@@ -15,7 +15,7 @@ namespace reply_test {
 TEST(Reply, PacketHoldsTheHeaderAndNothingElse) {
   tern::test::TestPool pool{15};
   Host host;
-  const SynRecord record = make_syn_record(host.settings, full_syn(), {.iss = iss, .ts_offset = 7}, t0);
+  const SynRecord record = make_syn_record(host.settings, full_syn(), 536, {.iss = iss, .ts_offset = 7}, t0);
   const Timestamps ts{1, 2};
   const std::vector<wire::Tcp> all{syn_ack(host.settings, record, 1460, t0),
                                    ack_segment(iss, irs, 9, nullptr), ack_segment(iss, irs, 9, &ts),
@@ -38,7 +38,7 @@ TEST(Reply, FullSynAckOfARecordIsWhatTheGeneralWayWrites) {
   tern::test::TestPool pool{15};
   Host host;
   for (unsigned agreed = 0; agreed < 16; ++agreed) {
-    SynRecord r = make_syn_record(host.settings, full_syn(), {.iss = iss, .ts_offset = 7}, t0);
+    SynRecord r = make_syn_record(host.settings, full_syn(), 536, {.iss = iss, .ts_offset = 7}, t0);
     r.scaled = agreed & 1;
     r.sack = agreed >> 1 & 1;
     r.timestamps = agreed >> 2 & 1;
@@ -66,7 +66,7 @@ TEST(Reply, SynOffersWhatTheSettingsSay) {
     host.settings.ecn = (on & 8) != 0;
     const Env env{host.settings, host.counters, pool.pool(), {}};
     Tcb t;
-    open_active(env, t, iss, 7, 1400, t0);
+    open_active(env, t, iss, 7, 1400, 536, t0);
     TxBurst burst;
     EXPECT_FALSE(output(env, t, t0, burst));
     ASSERT_EQ(burst.size(), 1U);

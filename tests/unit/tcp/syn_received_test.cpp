@@ -12,7 +12,7 @@ struct SynReceived : testing::Test, Host {
   wire::Tcp reply;
 
   SynRecord make(const wire::Tcp& syn) {
-    return make_syn_record(settings, syn, {.iss = iss, .ts_offset = 0x8000'0000}, t0);
+    return make_syn_record(settings, syn, 536, {.iss = iss, .ts_offset = 0x8000'0000}, t0);
   }
   SynVerdict arrives(const wire::Tcp& h, std::uint32_t text = 0, bool room = true, Instant now = t0) {
     reply = header(0xff, Seq{1}, Seq{2}); // whatever is not written shows
