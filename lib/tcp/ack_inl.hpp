@@ -112,7 +112,8 @@ inline constexpr std::uint32_t rare_for_ack =
                                                Outcome& out) {
   const bool newer = s.h.ack.after(t.snd_una);
   const std::uint32_t wnd_before = t.snd_wnd;
-  update_window(env, t, s.h.seq, s.h.ack, offered_window(t, s.h), out);
+  // §3.10.7.4: SND.UNA =< SEG.ACK. An older one's window ends where its ACK says, not so far from snd.una.
+  if (!s.h.ack.before(t.snd_una)) update_window(env, t, s.h.seq, s.h.ack, offered_window(t, s.h), out);
   if (t.has(rare_for_ack)) [[unlikely]]
     return acknowledge_rare(env, t, s, newer, wnd_before, now, out);
   acknowledge_usual(env, t, s.h.ack, newer, echo_of(s.h), now, out);

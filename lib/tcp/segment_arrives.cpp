@@ -93,19 +93,19 @@ bool is_old_ack(const Tcb& t, const Segment& s) {
 bool first_check_sequence(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   const wire::Tcp& h = s.h;
   const bool old = paws_rejects(t, h, now);
-  if (!old && in_window(t, h.seq, s.len())) [[likely]] {
+  // Simultaneous open: the peer repeats the SYN that we already took, which lies left of the window, though its text, if it
+  // has some, does not. As SYN-ACK it is what proves that ours arrived (RFC 9293 figure 7; the RFC's own test would refuse
+  // it); else the peer has not heard ours.
+  const bool their_syn =
+      t.state == State::SynReceived && h.seq == t.irs && h.has(flag::syn) && !h.has(flag::rst);
+  const bool proof = their_syn && h.has(flag::ack) && h.ack == t.snd_nxt;
+  if (!old && (their_syn ? proof : in_window(t, h.seq, s.len()))) [[likely]] {
     t.heard_ms = now.ms32();
     return true;
   }
-  // Simultaneous open: the peer's SYN-ACK repeats the SYN that we already took, so it lies left of the
-  // window, and is what proves that ours arrived (RFC 9293 figure 7; the RFC's own test would refuse it).
-  if (!old && t.state == State::SynReceived && h.has(flag::syn) && h.has(flag::ack) && h.seq == t.irs &&
-      h.ack == t.snd_nxt && !h.has(flag::rst))
-    return true;
   env.count(old ? Counter::drop_paws : is_old_ack(t, s) ? Counter::old_ack_in : Counter::drop_out_of_window);
   if (h.has(flag::rst)) return false;
-  if (t.state == State::SynReceived && h.has(flag::syn) &&
-      h.seq == t.irs) { // their SYN again: our SYN-ACK was lost
+  if (their_syn) { // our SYN-ACK was lost
     t.set(flag_syn_due);
     out.output = true;
     return false;
@@ -236,7 +236,8 @@ void segment_arrives_by_rfc(const Env& env, Tcb& t, const Segment& s, Instant no
   // Third, security: there is none.
   if (!fourth_check_syn(env, t, s, now, out)) return;
   if (!fifth_check_ack(env, t, s, now, out)) return;
-  // Sixth, the URG bit: urgent text is delivered in line (RFC 6093), so the pointer needs nothing.
+  // Sixth, the URG bit. Differs: §3.8.5 would have the user told that urgent text is on its way; it is delivered in line,
+  // and no program should ask for more (RFC 6093). So the pointer needs nothing.
   if (s.text == 0 && !s.h.has(flag::fin)) return;
   if (s.h.has(flag::syn)) [[unlikely]] // the SYN-ACK of a simultaneous open
     return take_text_behind_syn(env, t, s, now, out);

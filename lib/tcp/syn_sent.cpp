@@ -31,6 +31,8 @@ void syn_sent_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Out
   if (!h.has(flag::syn)) return env.count(Counter::drop_no_ack);
   take_syn(env, t, h, now);
   if (!h.has(flag::ack)) { // Simultaneous open (RFC 9293 figure 7).
+    // Differs: text and FIN on it would be queued until the handshake is done. Our SYN-ACK does not acknowledge them, so
+    // they come again.
     t.state = State::SynReceived;
     t.snd_wl2 = t.iss;
     t.set(flag_syn_due);

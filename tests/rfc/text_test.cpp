@@ -245,6 +245,19 @@ TEST(SendWindow, IsTakenFromNewerSegmentsOnly) { // §3.10.7.4: snd.wl1, snd.wl2
   EXPECT_EQ(r.tcb.snd_wnd, 3000u);
 }
 
+// §3.10.7.4: and only with an ACK that is not old. What its window ends at is counted from its ACK, not from where we are.
+TEST(SendWindow, IsNotTakenFromAnOldAck) {
+  Rig r;
+  enter(r, State::Established);
+  const Seq nxt = r.tcb.rcv_nxt, una = r.tcb.snd_una;
+  r.arrives(nxt, flag::ack, una + 100, 10, 4000);     // a retransmission, so with the newest ACK
+  r.arrives(nxt + 10, flag::ack, una + 50, 10, 4050); // it overtook this one
+  EXPECT_EQ(r.delivered, 10u);
+  EXPECT_EQ(r.tcb.snd_una + r.tcb.snd_wnd, una + 4100); // where both say that it ends
+  r.arrives(r.tcb.rcv_nxt, flag::ack, una + 100, 0, 3000);
+  EXPECT_EQ(r.tcb.snd_wnd, 3000u);
+}
+
 TEST(Urgent, TextIsDeliveredInLine) { // RFC 6093 §2
   Rig r;
   open(r);

@@ -38,6 +38,25 @@ TEST(SynReceived, SynAckOfSimultaneousOpenHasAnUnscaledWindow) {
   EXPECT_EQ(r.tcb.snd_wnd, 48'000u);
 }
 
+// Their SYN again, with text on it or without: whoever sends it has not heard our SYN, which an ACK alone would not tell.
+TEST(SynReceived, SynAgainIsAnsweredByTheSynAckWhateverLiesOnIt) {
+  for (const std::uint32_t text : {0U, 10U, 1460U})
+    for (const std::uint8_t fin : {std::uint8_t{0}, flag::fin}) {
+      SCOPED_TRACE(text);
+      Rig r;
+      enter(r, State::SynReceived);
+      r.arrives(header(static_cast<std::uint8_t>(flag::syn | fin), their_iss), text);
+      EXPECT_EQ(r.tcb.state, State::SynReceived);
+      ASSERT_EQ(r.sent.size(), 1u);
+      EXPECT_EQ(r.sent[0].h.flags, flag::syn | flag::ack);
+      EXPECT_EQ(r.sent[0].h.seq, our_iss);
+      EXPECT_EQ(r.sent[0].h.ack, their_iss + 1); // the text will come again
+      r.arrives(header(flag::syn | flag::ack, their_iss, our_iss + 1), text);
+      EXPECT_EQ(r.tcb.state, State::Established);
+      EXPECT_EQ(r.delivered, text);
+    }
+}
+
 // ---- §3.10.7.4, first: what is refused, and by what name. Honest peers send old ACKs too, on the cleanest of links.
 
 TEST(Established, OldAckIsAnsweredAndIsNoDrop) {
