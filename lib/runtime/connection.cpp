@@ -62,14 +62,14 @@ bool Connection::alive() const {
 
 std::uint32_t Connection::send(Payload& payload) {
   return sending(shard_, index_, generation_, [&](Shard& s, ConnectionRecord& r) -> std::uint32_t {
-    return payload.empty() ? 0 : tcp::send_packet(s.env, r.tcb, payload.packet(), false, s.now);
+    return payload.empty() ? 0 : tcp::send_packet(s.env, r.tcb, payload.packet_, false, s.now);
   });
 }
 std::uint32_t Connection::forward(Payload& payload) {
   return sending(shard_, index_, generation_, [&](Shard& s, ConnectionRecord& r) -> std::uint32_t {
     if (payload.empty()) return 0;
-    const std::uint32_t taken = tcp::send_packet(s.env, r.tcb, payload.packet(), true, s.now);
-    payload.lend(taken);
+    const std::uint32_t taken = tcp::send_packet(s.env, r.tcb, payload.packet_, true, s.now);
+    payload.lent_ += taken;
     return taken;
   });
 }
@@ -81,7 +81,7 @@ std::uint32_t Connection::forward_unread(Connection from) {
     Payload p{unread.take()};
     const std::uint32_t taken = forward(p);
     if (!p.empty()) {
-      source.unread = PacketChain{std::move(p.packet()), last}.fold();
+      source.unread = PacketChain{std::move(p.packet_), last}.fold();
     } else if (source.has(ConnectionRecord::end_untold |
                           ConnectionRecord::over)) { // the end waited behind this text
       source.set(ConnectionRecord::deliver_again);

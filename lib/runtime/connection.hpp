@@ -31,11 +31,13 @@ class StaticBytes {
 };
 
 // Text that arrived, in order. What a handler leaves in it stays unread: it keeps the peer's window down, and
-// comes again with the next text or after resume_reading().
+// comes again with the next text or after resume_reading(). It is taken from the front, by what stands here, and in no
+// other way: what is left ends with the segment that it ended with, as who gave it knows.
 class Payload {
  public:
-  Payload() = default;
   explicit Payload(Packet p) : packet_(std::move(p)) {}
+  Payload(const Payload&) = delete;
+  Payload& operator=(const Payload&) = delete;
 
   [[nodiscard]] bool empty() const { return !packet_ || packet_.length() == 0; }
   [[nodiscard]] std::uint32_t size() const { return packet_ ? packet_.length() : 0; }
@@ -54,18 +56,25 @@ class Payload {
   void drop_all() {
     if (packet_) spent_ = std::move(packet_);
   }
-  [[nodiscard]] Packet& packet() { return packet_; }
-  // What was dropped, and is freed with this: the core writes its answer there.
-  [[nodiscard]] Packet& spent() { return spent_; }
+  // In how many runs the text lies.
+  [[nodiscard]] std::uint16_t pieces() const { return packet_ ? packet_.segments() : std::uint16_t{0}; }
 
-  // Of what was taken, the bytes that Connection::forward passed on: their window stays shut.
-  [[nodiscard]] std::uint32_t lent() const { return lent_; }
-  void lend(std::uint32_t n) { lent_ += n; }
-
- private:
+ protected:
+  friend class Connection;
   Packet packet_;
+  // What was dropped, and is freed with this: the core writes its answer there.
   Packet spent_;
+  // Of what was taken, the bytes that Connection::forward passed on: their window stays shut.
   std::uint32_t lent_ = 0;
+};
+
+// The same, as it is held by who gives it to a handler.
+class GivenPayload : public Payload {
+ public:
+  using Payload::Payload;
+  [[nodiscard]] Packet& rest() { return packet_; }
+  [[nodiscard]] Packet& spent() { return spent_; }
+  [[nodiscard]] std::uint32_t lent() const { return lent_; }
 };
 
 // Valid on its owner core only. Using it after the connection is gone does nothing and says so in its result.

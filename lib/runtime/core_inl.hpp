@@ -155,7 +155,7 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
   }
   if (!all) return;
   const std::uint32_t offered = all.length();
-  Payload p{std::move(all)};
+  GivenPayload p{std::move(all)};
   if (!r.tcb.has(tcp::flag_reading_paused) && !let_go(r)) {
     r.tcb.rcv_held -= offered; // in the handler's hands: release() in the callback finds it read
     handler::data(handler_, shard_.handle(r), p);
@@ -165,7 +165,7 @@ void Core<Port, Handler>::hand_over(R& r, Packet fresh) {
   shard_.stash.give(std::move(p.spent()), shard_.env.packets.raw());
   const std::uint32_t left = p.size();
   // It was taken from the front: what was the last is the last.
-  if (left != 0) r.unread = PacketChain{std::move(p.packet()), last}.fold();
+  if (left != 0) r.unread = PacketChain{std::move(p.rest()), last}.fold();
   if (left == offered) return;
   tcp::Outcome out;
   tcp::release_received(shard_.env, r.tcb, offered - left - p.lent(), out);

@@ -20,7 +20,7 @@ using namespace tern;
 
 struct Echo {
   void on_data(Connection c, Payload& p) {
-    most_pieces = std::max(most_pieces, p.packet().segments());
+    most_pieces = std::max(most_pieces, p.pieces());
     c.send(p);
   }
   void on_writable(Connection c) { c.resume_reading(); }

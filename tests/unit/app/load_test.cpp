@@ -416,13 +416,13 @@ HttpReader::Step read_cut(HttpReader& reader, Visit& v, const std::string& text,
                           const PacketPool& pool) {
   Packet all = pool.alloc();
   EXPECT_TRUE(all.append_copy(std::as_bytes(std::span{text}).first(cut), pool));
-  Payload first{std::move(all)};
+  GivenPayload first{std::move(all)};
   HttpReader::Step step = HttpReader::Step::more;
   if (cut != 0) step = reader.read(v, first);
   if (step != HttpReader::Step::more || cut == text.size()) return step;
   Packet rest = pool.alloc();
   EXPECT_TRUE(rest.append_copy(std::as_bytes(std::span{text}).subspan(cut), pool));
-  Packet joined = first.empty() ? std::move(rest) : std::move(first.packet());
+  Packet joined = first.empty() ? std::move(rest) : std::move(first.rest());
   if (rest) {
     EXPECT_TRUE(joined.chain(std::move(rest)));
   }

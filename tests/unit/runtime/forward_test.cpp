@@ -6,6 +6,21 @@
 namespace tern {
 namespace forward_test {
 
+// A handler takes text from the front of a payload, and cannot put another in its place: what is left of it is kept by
+// where it ends.
+template <class P>
+concept CanBeReached = requires(P& p) {
+  p.packet();
+}
+|| requires(P& p) {
+  p.spent();
+}
+|| requires(P& p) {
+  p.lend(1U);
+};
+static_assert(!CanBeReached<Payload>);
+static_assert(!std::is_move_constructible_v<Payload> && !std::is_move_assignable_v<Payload>);
+
 // Opens two connections: writes on the first, reads (or does not) on the second.
 struct Ends {
   void on_data(Connection c, Payload& p) {

@@ -121,23 +121,23 @@ TEST(Turn, AfterAnyPauseTextThatWasOnItsWayIsSentAgain) {
 // ---- A Core whose packets come from another core.
 struct Answering {
   void on_data(Connection c, Payload& p) {
-    text = p.packet().mbuf();
+    text = p.front().data();
     if (meanwhile) std::exchange(meanwhile, nullptr)();
     p.drop_all();
     c.send(StaticBytes{std::string_view{"answer"}});
   }
-  rte_mbuf* text = nullptr;
+  const std::byte* text = nullptr;
   std::function<void()> meanwhile;
 };
 struct Asking {
   void on_connected(Connection c) { all.push_back(c); }
   void on_data(Connection, Payload& p) {
     heard += p.size();
-    mbufs.push_back(p.packet().mbuf());
+    texts.push_back(p.front().data());
     p.drop_all();
   }
   std::vector<Connection> all;
-  std::vector<rte_mbuf*> mbufs;
+  std::vector<const std::byte*> texts;
   std::uint64_t heard = 0;
 };
 struct Looking : test::CorePair<Asking, Answering> {
@@ -158,8 +158,8 @@ TEST(Turn, AnAnswerGoesOutInWhatItsQuestionCameIn) {
   Looking p;
   p.ask(0);
   p.settle();
-  ASSERT_EQ(p.client_handler.mbufs.size(), 1U);
-  EXPECT_EQ(p.client_handler.mbufs[0], p.server_handler.text);
+  ASSERT_EQ(p.client_handler.texts.size(), 1U);
+  EXPECT_EQ(p.client_handler.texts[0], p.server_handler.text);
 }
 
 // What came while a burst was worked on is on its way before that one's answers are written; nobody rests before it is
