@@ -245,7 +245,7 @@ class Core {
                                       : net::Holding::usual);
   }
 
-  void wake();
+  void wake(Instant before);
   bool run_timers(bool new_tick);
   template <class Key>
   bool run_family_timers(Tick tick, bool new_tick);
@@ -272,6 +272,7 @@ class Core {
   Tick last_net_tick_ = 0;
   static constexpr Tick net_tick_every = 256;
   static constexpr Duration long_pause = Duration::seconds(4 * 3600);
+  static constexpr Duration longest_step = Duration::seconds(40 * 24 * 3600);
   std::uint16_t shared_this_tick_ = 0;
   std::array<rte_mbuf*, burst> tx_;
   std::uint16_t ahead_count_ = 0;

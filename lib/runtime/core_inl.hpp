@@ -9,13 +9,13 @@ namespace tern {
 
 template <io::PacketPort Port, class Handler>
 bool Core<Port, Handler>::poll(Instant now) {
-  const Duration since = now - std::exchange(shard_.now, now);
+  const Instant before = std::exchange(shard_.now, now);
   if (!started_) [[unlikely]] {
     started_ = true;
     handler::started(handler_, handle_);
   }
-  if (since > long_pause) [[unlikely]]
-    wake();
+  if (now - before > long_pause) [[unlikely]]
+    wake(before);
   const bool mail = handle_.run_mail() != 0;
   const std::uint16_t count = receive_burst();
   if (count != 0) {
@@ -412,11 +412,17 @@ void Core<Port, Handler>::send(Packet&& p, const Key& key, bool ect, std::uint16
 // ---- Timers
 
 // After a pause of hours, or days, what was due is done before anything new is: deadlines on the clock that wraps can be
-// told apart as long as they are near each other, and the wheels have to know what time it is before one is armed.
+// told apart as long as they are near each other, and the wheels have to know what time it is before one is armed. A pause
+// of more than the clock can tell passes in steps of what it can.
 template <io::PacketPort Port, class Handler>
-void Core<Port, Handler>::wake() {
-  do (void)run_timers(true);
-  while (timers_left_);
+void Core<Port, Handler>::wake(Instant before) {
+  static_assert(longest_step < tcp::longest_past);
+  const Instant now = shard_.now;
+  for (shard_.now = before; shard_.now < now;) {
+    shard_.now = std::min(shard_.now + longest_step, now);
+    while (run_timers(true) || timers_left_) {
+    }
+  }
 }
 
 template <io::PacketPort Port, class Handler>

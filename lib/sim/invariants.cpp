@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "tcp/deadlines.hpp"
 #include "tcp/reassembly.hpp"
 #include "tcp/recovery/recovery.hpp"
 #include "tcp/send_queue.hpp"
@@ -111,13 +112,10 @@ Broken broken_invariant(const Env& env, const Tcb& t) {
 #undef HOLDS
 
 std::string due_timers(const Tcb& t, Instant now) {
-  const auto due = [now](std::uint32_t at) {
-    return at != 0 && static_cast<std::int32_t>(now.ms32() - at) >= 0;
-  };
   std::string s;
   const auto add = [&s](std::string what) { s += (s.empty() ? "" : ", ") + std::move(what); };
-  if (due(t.ack_at_ms)) add("delayed ACK");
-  if (due(t.rtx_at_ms)) {
+  if (due(t.ack_at_ms, now)) add("delayed ACK");
+  if (due(t.rtx_at_ms, now)) {
     switch (t.rtx) {
       case RtxTimer::Off:
         break;
@@ -138,7 +136,7 @@ std::string due_timers(const Tcb& t, Instant now) {
         break;
     }
   }
-  if (due(t.idle_at_ms)) {
+  if (due(t.idle_at_ms, now)) {
     if (t.state == State::FinWait2)
       add("FIN-WAIT-2 timer");
     else

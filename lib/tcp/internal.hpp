@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "base/check.hpp"
 #include "base/time.hpp"
+#include "tcp/deadlines.hpp"
 #include "tcp/engine.hpp"
 #include "tcp/recovery/recovery.hpp"
 #include "tcp/syn_options.hpp"
@@ -16,18 +16,6 @@ namespace tern::tcp::detail {
 namespace flag = wire::tcp_flag;
 
 inline constexpr std::uint32_t timestamp_bytes = 12; // of every segment, once negotiated
-
-// ---- Deadlines on the wrapping millisecond clock: 0 is none, so a deadline that falls on 0 moves to 1. None is armed
-// further ahead than this, for no setting allows more than a week: whatever seems further is past, by up to 41 days.
-inline constexpr std::uint32_t furthest_ms = 8 * 86'400'000;
-[[nodiscard]] inline std::uint32_t deadline_in(Duration d, Instant now) {
-  TERN_DCHECK(d.as_ms() < furthest_ms);
-  const std::uint32_t at = (now + d + Duration::ns(999'999)).ms32();
-  return at == 0 ? 1 : at;
-}
-[[nodiscard]] inline bool due(std::uint32_t at, Instant now) {
-  return at != 0 && now.ms32() - at < 0U - furthest_ms;
-}
 
 // ---- States as questions.
 [[nodiscard]] constexpr bool in(State s, std::initializer_list<State> set) {

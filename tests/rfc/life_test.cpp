@@ -110,6 +110,17 @@ TEST(Challenge, BudgetOfOneConnectionIsNoOthers) {
   }
 }
 
+// What the simulation says of a timer that fires is what the engine goes by, after a pause of weeks too.
+TEST(Timers, AreNamedWhenTheyAreDue) {
+  Rig r;
+  enter(r, State::Established);
+  EXPECT_EQ(sim::due_timers(r.tcb, r.now), "");
+  for (const int days : {1, 20, 30, 40}) {
+    const Instant later = r.now + Duration::seconds(days * 86'400);
+    EXPECT_EQ(sim::due_timers(r.tcb, later), "retransmission timer") << days;
+  }
+}
+
 // RFC 3168 §6.1: text that is new says that it may be marked; ACKs, retransmissions and SYNs do not.
 TEST(Ecn, NewTextAloneMayBeMarked) {
   tcp::Settings s = Rig::plain_settings();

@@ -428,11 +428,8 @@ TEST(RestingOverAPause, EndsWhenItsTimeIsOverAndNotBefore) {
       SCOPED_TRACE(std::to_string(start) + " + " + std::to_string(pause));
       Lone c(few());
       c.listen();
-      // In two steps: a clock that goes on by nearly a whole round looks like one that was set back.
-      for (const std::int64_t at : {start / 2, start}) {
-        c.now = Instant::at_ns(at * 1'000'000);
-        c.turn();
-      }
+      c.now = Instant::at_ns(start * 1'000'000);
+      c.turn();
       Peer a{Lone::from(Ip4{198, 51, 100, 7}, 1000)}, b{Lone::from(Ip4{198, 51, 100, 7}, 1001)};
       for (Peer* p : {&a, &b}) {
         ASSERT_TRUE(p->connect(c));
@@ -444,9 +441,8 @@ TEST(RestingOverAPause, EndsWhenItsTimeIsOverAndNotBefore) {
       EXPECT_EQ(c.shard.time_wait4.streams.size(), 2U); // 55 s, and 15
       c.now = c.now + Duration::ms(pause);
       c.turn();
-      const std::int64_t clock = pause % wrap; // what is seen of it
-      EXPECT_EQ(static_cast<bool>(holder(c.shard, b.key)), clock < 5'000);
-      EXPECT_EQ(static_cast<bool>(holder(c.shard, a.key)), clock < 45'000);
+      EXPECT_EQ(static_cast<bool>(holder(c.shard, b.key)), pause < 5'000);
+      EXPECT_EQ(static_cast<bool>(holder(c.shard, a.key)), pause < 45'000);
       c.run(Duration::seconds(46), Duration::ms(100));
       EXPECT_EQ(c.shard.flows.size(), 0U);
       EXPECT_EQ(c.count(tcp::Counter::time_wait_expired), 2U);

@@ -94,11 +94,11 @@ TEST(Turn, AfterAnyPauseConnectionsGoOnAndHandshakesEnd) {
 }
 
 // Text that is on its way when the machine is paused is sent again after it, whatever the millisecond clock says: it is due
-// for longer than half of that clock's round.
+// for longer than half of that clock's round, for nearly the whole, or for more.
 TEST(Turn, AfterAnyPauseTextThatWasOnItsWayIsSentAgain) {
   constexpr std::int64_t day = 86'400'000;
-  for (const std::int64_t pause :
-       {std::int64_t{30'000}, 13 * day, 20 * day, 30 * day, 40 * day, 49 * day / 2, 50 * day}) {
+  for (const std::int64_t pause : {std::int64_t{30'000}, 13 * day, 20 * day, 30 * day, 40 * day, 45 * day,
+                                   49 * day, 49 * day / 2, 50 * day, 98 * day}) {
     test::LoneCore<Echo> c;
     c.listen();
     std::vector<Peer> peers;
