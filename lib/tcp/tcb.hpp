@@ -56,14 +56,13 @@ enum TcbFlag : std::uint32_t {
   flag_abort_due = 1U << 21,      // send RST, then die
   flag_active = 1U << 22,         // we opened it
   flag_idle_probe = 1U << 23,     // keepalive is probing
-  flag_peer_held = 1U << 24,      // window closed by the peer: persist instead of retransmit
+  flag_drains = 1U << 24,         // an orphan whose text the caller throws away: no RST for it
   flag_ecn_setup = 1U << 25,      // ECN asked for on our SYN
   flag_dsack = 1U << 26,          // dsack_left/right are to be reported
   flag_has_recovery = 1U << 27, // in step with the pointers, so that the fast path need not touch their line
   flag_has_reassembly = 1U << 28,
   flag_backed_off = 1U << 29, // rtx_count or rtx_backoff is not 0
   flag_syn_acked = 1U << 30,  // our SYN is out of the way: snd.una is text
-  flag_drains = 1U << 31,     // an orphan whose text the caller throws away: no RST for it
 };
 
 // What the one retransmission deadline stands for.

@@ -29,14 +29,15 @@ Recovery::Recovery(const Settings&, const Tcb& t, Instant now)
 // ---- What leaves.
 
 // Bytes in flight that the log does not know: sent before there was a record, or while no block was to be
-// had.
-void Recovery::cover_gap(const Env& env, Tcb& t, Seq upto, Instant now) {
-  if (!log_.empty() || !upto.after(t.snd_una)) return;
+// had. False: none is to be had now either.
+bool Recovery::cover_gap(const Env& env, Tcb& t, Seq upto, Instant now) {
+  if (!log_.empty() || !upto.after(t.snd_una)) return true;
   const bool timed = !seeded_ && seed_timed_;
   if (!log_.append(env.side.tx_log, t.snd_una, upto.since(t.snd_una), t.mss, timed ? seed_us_ : now.us32(),
                    0))
-    return env.count(Counter::no_tx_log);
+    return false;
   if (!timed) log_.distrust();
+  return true;
 }
 
 // The first segment since there is a record.
@@ -68,8 +69,8 @@ void Recovery::restart_after_idle(const Env& env, Tcb& t, Instant now) {
 void Recovery::on_transmit(const Env& env, Tcb& t, SendRange range, bool again, Instant now) {
   if (!seeded_) take_over(env, t, again ? SendRange{t.snd_nxt, 0} : range, now);
   if (again) {
-    cover_gap(env, t, t.snd_nxt, now);
-    if (!log_.retransmitted(env.side.tx_log, range.seq, range.seq + range.length, now.us32()))
+    const bool covered = cover_gap(env, t, t.snd_nxt, now);
+    if (!log_.retransmitted(env.side.tx_log, range.seq, range.seq + range.length, now.us32()) || !covered)
       env.count(Counter::no_tx_log);
     if (undo_valid_ && in_recovery()) {
       if (!undo_sent_) {
@@ -85,8 +86,8 @@ void Recovery::on_transmit(const Env& env, Tcb& t, SendRange range, bool again, 
       restart_after_idle(env, t, now);
       rack_.forget_times(); // while a window was shut, the clock may have gone round
     }
-    cover_gap(env, t, range.seq, now);
-    if (!log_.append(env.side.tx_log, range.seq, range.length, t.mss, now.us32(), slice_us(t)))
+    const bool covered = cover_gap(env, t, range.seq, now);
+    if (!log_.append(env.side.tx_log, range.seq, range.length, t.mss, now.us32(), slice_us(t)) || !covered)
       env.count(Counter::no_tx_log);
     if (tlp_credit_) {
       tlp_credit_ = false;

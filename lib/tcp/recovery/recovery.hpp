@@ -138,7 +138,7 @@ class Recovery {
   void save_undo(const Tcb&);
   void undo(const Env&, Tcb&);
   void restart_after_idle(const Env&, Tcb&, Instant now);
-  void cover_gap(const Env&, Tcb&, Seq upto, Instant now);
+  bool cover_gap(const Env&, Tcb&, Seq upto, Instant now);
   void take_over(const Env&, Tcb&, SendRange, Instant now);
   [[nodiscard]] RackFinding mark_by_rack(const Tcb&, Instant now);
   [[nodiscard]] static bool new_segment_may_leave(const Tcb&);

@@ -339,6 +339,21 @@ struct Alone {
   Recovery r;
 };
 
+// A segment that there was no log for is one, however much of what is in flight the log does not know.
+TEST(Recovery, GoingWithoutALogIsCountedOnceASegment) {
+  Alone a(flag_timestamps, 1000, 20'000);
+  std::vector<TxLogBlock*> others;
+  while (TxLogBlock* block = a.env.side.tx_log->take()) others.push_back(block);
+  a.t.snd_nxt += 3000; // from before there was a record
+  a.send(1);
+  EXPECT_EQ(a.counters.get(Counter::no_tx_log), 1U);
+  a.send(4);
+  EXPECT_EQ(a.counters.get(Counter::no_tx_log), 5U);
+  a.r.on_transmit(a.env, a.t, {a.t.snd_una, 1000}, true, Instant::at_ns(0));
+  EXPECT_EQ(a.counters.get(Counter::no_tx_log), 6U);
+  for (TxLogBlock* block : others) a.env.side.tx_log->give_back(block);
+}
+
 // A peer that splits its ACKs gains nothing (RFC 3465): growth counts bytes.
 TEST(Recovery, DividedAcksDoNotGrowTheWindow) {
   Settings s;
