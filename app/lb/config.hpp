@@ -9,6 +9,7 @@
 #include "app/lb/choose/chooser.hpp"
 #include "app/lb/guard/proxy_protocol.hpp"
 #include "app/lb/guard/sources.hpp"
+#include "app/socket/metrics_address.hpp"
 #include "base/ip.hpp"
 #include "base/time.hpp"
 #include "tcp/listen.hpp"
@@ -92,6 +93,7 @@ struct ServiceConfig {
 struct LbConfig {
   std::vector<Prefix> sources;           // addresses that backend legs are opened from; none: the node's own
   std::string control;                   // path of the control socket; empty: none
+  MetricsAddress metrics;                // where Prometheus scrapes
   std::uint32_t source_records = 65'536; // clients whose limits are remembered
   std::vector<ServiceConfig> services;
 };

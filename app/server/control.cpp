@@ -25,11 +25,18 @@ Answer answer(std::span<CoreHandle* const> cores, std::span<const std::string_vi
 
 } // namespace
 
-ServerControl::ServerControl(const std::string& path) {
-  if (!path.empty()) socket_.emplace(path);
+ServerControl::ServerControl(const DoorSettings& v) {
+  if (!v.control.empty()) socket_.emplace(v.control);
+  if (v.metrics.end) metrics_.emplace(*v.metrics.end);
 }
 
-void ServerControl::operator()(std::span<CoreHandle* const> cores) {
+void ServerControl::operator()(std::span<CoreHandle* const> cores, const Figures& figures) {
+  if (metrics_)
+    metrics_->wait(0, [&figures] {
+      observe::MetricsPage page;
+      add(page, figures);
+      return page.text();
+    });
   if (!socket_) return;
   socket_->wait(0, [cores](std::string_view line) {
     const auto words = words_of(line);

@@ -28,6 +28,7 @@ class Nodes {
           schema, n, [&](io::CoreId) { return handler; }, DialSettings{}, eal_.get()));
       handles_.insert(handles_.end(), node.handles().begin(), node.handles().end());
       add_stations(node, n);
+      add(figures_, node);
       links_.emplace_back(node.port());
     }
   }
@@ -53,6 +54,7 @@ class Nodes {
   }
 
   [[nodiscard]] std::span<CoreHandle* const> handles() const { return handles_; }
+  [[nodiscard]] const Figures& figures() const { return figures_; }
   [[nodiscard]] std::vector<const Station*> stations() const {
     std::vector<const Station*> all;
     for (const auto& s : stations_) all.push_back(s.get());
@@ -101,16 +103,17 @@ class Nodes {
   std::vector<CoreHandle*> handles_;
   std::vector<std::unique_ptr<Station>> stations_;
   std::vector<LinkWatch> links_;
+  Figures figures_;
 };
 
 // The exit code. `v.node`: what all ports have in common.
 template <class Handler>
 [[nodiscard]] int serve_watched(const settings::Schema& schema, const ServeSettings& v,
                                 const std::vector<NodeSettings>& ports, const OutputSettings& out,
-                                const std::string& control_path, const Handler& handler) {
+                                const DoorSettings& doors, const Handler& handler) {
   check_listen(schema, v);
   check(schema, out);
-  ServerControl control(control_path);
+  ServerControl control(doors);
   catch_stop_signals();
   Nodes<Handler> nodes(schema, ports, handler);
   nodes.listen(schema, v);
@@ -127,7 +130,7 @@ template <class Handler>
   nodes.wait([&] {
     const Instant now = clock.now();
     died = nodes.look_at_links(now);
-    control(nodes.handles());
+    control(nodes.handles(), nodes.figures());
     watch.look(now);
     return now >= end || !died.empty();
   });

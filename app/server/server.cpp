@@ -23,7 +23,7 @@ struct ServerSettings {
   std::uint32_t response_size = 64;
   std::uint32_t requests = 1;
   Http::Closes closes = Http::Closes::WhenAsked;
-  std::string control; // path of the control socket; empty: none
+  DoorSettings doors;
 };
 
 void declare(settings::Schema& s, ServerSettings& v) {
@@ -44,7 +44,8 @@ void declare(settings::Schema& s, ServerSettings& v) {
         settings::Range{1U, Responder::most_counted});
   s.choice<Http::Closes>("close", v.closes, "who ends a connection",
                          {{"client", Http::Closes::WhenAsked}, {"server", Http::Closes::AfterEach}});
-  s.add("control", v.control, "path of a control socket, for tern ss; empty: none");
+  s.add("control", v.doors.control, "path of a control socket, for tern ss; empty: none");
+  s.add("metrics", v.doors.metrics, metrics_help);
   declare_listen_options(s, v.serve);
   declare_ports_options(s, v.ports);
   declare_tcp_options(s, v.ports.common);
@@ -64,7 +65,7 @@ int run(const settings::Schema& schema, const ServerSettings& v) {
   ServeSettings listens = v.serve;
   listens.node = v.ports.common;
   const auto serve = [&](const auto& handler) {
-    return serve_watched(schema, listens, each_port(schema, v.ports), v.output, v.control, handler);
+    return serve_watched(schema, listens, each_port(schema, v.ports), v.output, v.doors, handler);
   };
   switch (v.mode) {
     case Mode::Echo:

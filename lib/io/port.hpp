@@ -10,6 +10,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/counters.hpp"
@@ -40,6 +41,7 @@ enum class PortCounter : std::uint8_t {
   count_,
 };
 using PortCounters = Counters<PortCounter>;
+[[nodiscard]] std::string_view name_of(PortCounter c);
 
 // Arrays of raw mbufs own what they point at: the caller of rx_burst takes over what it is given; tx_burst
 // takes over all of what it is handed, sends it in order, and says how many were neither dropped nor refused.

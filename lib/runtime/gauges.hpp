@@ -16,12 +16,15 @@ struct alignas(cache_line) Gauges {
   std::atomic<std::uint64_t> live_peak{0};
   std::atomic<std::uint64_t> time_wait{0};
   std::atomic<std::uint64_t> time_wait_peak{0};
+  std::atomic<std::uint64_t> syn_received{0}; // handshakes that have a record
 
   // By its writer.
-  void show(std::uint64_t in_port, std::uint64_t live_now, std::uint64_t time_wait_now) {
+  void show(std::uint64_t in_port, std::uint64_t live_now, std::uint64_t time_wait_now,
+            std::uint64_t syn_received_now = 0) {
     put(port_cycles, in_port);
     put(live, live_now);
     put(time_wait, time_wait_now);
+    put(syn_received, syn_received_now);
     raise(live_peak, live_now);
     raise(time_wait_peak, time_wait_now);
   }
@@ -32,5 +35,6 @@ struct alignas(cache_line) Gauges {
     if (n > to.load(std::memory_order_relaxed)) put(to, n);
   }
 };
+static_assert(sizeof(Gauges) == cache_line); // its writer's other lines are not touched for it
 
 } // namespace tern

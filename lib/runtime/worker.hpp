@@ -71,7 +71,8 @@ class Worker {
   // Brings the gauges up to date, on the worker's thread; turn() does so by itself.
   void show() {
     gauges_.show(core_.port_cycles(), shard_.connections.used(),
-                 shard_.time_wait4.streams.size() + shard_.time_wait6.streams.size());
+                 shard_.time_wait4.streams.size() + shard_.time_wait6.streams.size(),
+                 shard_.syn4.slots.used() + shard_.syn6.slots.used());
   }
 
   // One turn; the time it began.

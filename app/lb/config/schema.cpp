@@ -89,6 +89,7 @@ void declare_lb_options(Schema& s, LbSettings& v) {
   s.group("lb", "The load balancer");
   s.add("backend_source", v.lb.sources, "addresses that backends are reached from; none: all of --ip");
   s.add("control", v.lb.control, "path of the control socket, for tern ctl; empty: none");
+  s.add("metrics", v.lb.metrics, metrics_help);
   s.add("client_records", v.lb.source_records, "clients whose limits are remembered, 16 bytes each",
         Range{8U, 1U << 28});
   s.add("duration", v.duration, "how long to run (0s: until a signal)");

@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "app/lb/config/schema.hpp"
+#include "app/socket/metrics.hpp"
 #include "io/eal.hpp"
 #include "net/addresses.hpp"
 #include "net/interface.hpp"
@@ -43,6 +44,13 @@ void check_control(const settings::Schema& schema, const std::string& path, Note
   std::error_code ignored;
   if (std::filesystem::exists(path, ignored) && !std::filesystem::is_socket(path, ignored))
     note("it is there, and no socket");
+}
+
+void check_metrics(const MetricsAddress& at, Notes& notes) {
+  if (!at.end) return;
+  if (const std::string why = MetricsSocket::obstacle(*at.end); !why.empty())
+    notes.push_back(
+        fmt::format("metrics: whoever runs this cannot listen on {} here: {}", at.end->to_string(), why));
 }
 
 void check_cores(const std::vector<unsigned>& cores, Notes& notes) {
@@ -113,6 +121,7 @@ std::vector<std::string> check_start(const settings::Schema& schema, const LbSet
   apply_limits(v.node, schema);
   check_cores(v.node.cores, notes);
   check_control(schema, v.lb.control, notes);
+  check_metrics(v.lb.metrics, notes);
   check_key(v.node.cookie_key_file, notes);
   return notes;
 }

@@ -10,6 +10,7 @@
 #include <map>
 
 #include "app/lb/control/commands.hpp"
+#include "app/lb/control/metrics.hpp"
 #include "runtime/clock.hpp"
 #include "runtime/signals.hpp"
 
@@ -35,6 +36,7 @@ Director::Director(Settings settings, Planner planner, Shared& shared, std::vect
       console_(console),
       hangups_(reload_signals()) {
   if (!settings_.lb.lb.control.empty()) socket_.emplace(settings_.lb.lb.control);
+  if (const auto& at = settings_.lb.lb.metrics.end) metrics_.emplace(*at);
   set_limits();
 }
 
@@ -56,6 +58,7 @@ void Director::start() {
       else
         std::this_thread::sleep_for(std::chrono::milliseconds(turn_ms));
       turn(clock.now());
+      if (metrics_) metrics_->wait(0, [this] { return metrics_page(*this); });
     }
   });
 }

@@ -16,7 +16,9 @@
 #include "app/lb/control/console.hpp"
 #include "app/lb/control/planner.hpp"
 #include "app/lb/path/splice.hpp"
+#include "app/measure/figures.hpp"
 #include "app/socket/answer.hpp"
+#include "app/socket/metrics.hpp"
 #include "app/socket/socket.hpp"
 #include "runtime/core_handle.hpp"
 
@@ -35,8 +37,9 @@ class Director {
     const settings::Binding* binding = nullptr; // for a reload; null: there is none
     const settings::Schema* schema = nullptr;
     LbSettings lb;
+    Figures figures{}; // what the cores show of themselves
   };
-  // `planner` has made the plan that the cores were started with. Throws ConfigError for the socket.
+  // `planner` has made the plan that the cores were started with. Throws ConfigError for the sockets.
   Director(Settings settings, Planner planner, Shared& shared, std::vector<Directed> cores, Console& console);
   ~Director(); // ends the thread
   Director(const Director&) = delete;
@@ -96,6 +99,7 @@ class Director {
   std::vector<Directed> cores_;
   Console& console_;
   std::optional<ControlSocket> socket_;
+  std::optional<MetricsSocket> metrics_;
   Instant now_{};
   Instant next_retire_{};
   std::vector<std::uint32_t> seen_ = std::vector<std::uint32_t>(most_backends); // changes of health, by slot

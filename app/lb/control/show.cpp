@@ -9,6 +9,7 @@
 #include "app/lb/choose/slow_start.hpp"
 #include "app/lb/config/kinds.hpp"
 #include "app/lb/control/director.hpp"
+#include "app/lb/control/sums.hpp"
 #include "app/ss/sockets.hpp"
 #include "flow/arena.hpp"
 
@@ -32,57 +33,6 @@ std::string_view balance_name(Balance b) {
   constexpr std::string_view names[] = {"maglev", "source_hash", "round_robin", "weighted_round_robin",
                                         "least_connections"};
   return names[static_cast<std::size_t>(b)];
-}
-
-// Of all cores, for each slot and service.
-struct Sums {
-  std::vector<std::uint32_t> open;
-  std::vector<Splice::SlotCounts> slots;
-  std::vector<std::uint32_t> in_service;
-  std::vector<std::uint64_t> accepted;
-};
-
-std::optional<Sums> sums(Director& d) {
-  const std::size_t slots = d.planner().backends().size();
-  const std::size_t services = d.planner().services().size();
-  Sums all{std::vector<std::uint32_t>(slots), std::vector<Splice::SlotCounts>(slots),
-           std::vector<std::uint32_t>(services), std::vector<std::uint64_t>(services)};
-  for (const Directed& core : d.cores()) {
-    const auto mine = d.ask(core, [slots, services](CoreHandle&, Splice& s) {
-      Sums m;
-      for (std::size_t i = 0; i < slots; ++i) {
-        m.open.push_back(s.purse().open(static_cast<Slot>(i)));
-        m.slots.push_back(i < s.plan().backends.size() ? s.slot_counts(static_cast<Slot>(i))
-                                                       : Splice::SlotCounts{});
-      }
-      for (std::size_t i = 0; i < services; ++i) {
-        const auto number = static_cast<std::uint16_t>(i);
-        m.in_service.push_back(s.open_of_service(number));
-        m.accepted.push_back(i < s.plan().services.size() ? s.accepted(number) : 0);
-      }
-      return m;
-    });
-    if (!mine) return std::nullopt;
-    for (std::size_t i = 0; i < slots; ++i) {
-      all.open[i] += mine->open[i];
-      all.slots[i].tried += mine->slots[i].tried;
-      all.slots[i].connected += mine->slots[i].connected;
-      all.slots[i].failed += mine->slots[i].failed;
-    }
-    for (std::size_t i = 0; i < services; ++i) {
-      all.in_service[i] += mine->in_service[i];
-      all.accepted[i] += mine->accepted[i];
-    }
-  }
-  return all;
-}
-
-std::string state_of(Director& d, Slot slot) {
-  const Planner::Backend& b = d.planner().backends()[slot];
-  if (b.gone) return "removed";
-  const Admin admin = d.shared().backends.admin(slot);
-  if (admin != Admin::ready) return name_of(admin);
-  return d.shared().backends.up(slot) ? "up" : "down";
 }
 
 } // namespace

@@ -99,7 +99,11 @@ int run(const settings::Binding& binding, const settings::Schema& schema, const 
   for (const Plan::Listener& l : plan->listeners) TERN_CHECK(node->listen(l.settings));
   Console console;
   {
-    Director director({&binding, &schema, v}, std::move(planner), shared, directed(*node), console);
+    Figures figures;
+    add(figures, *node);
+    figures.memory["clients' limits"] = shared.sources.bytes();
+    Director director({&binding, &schema, v, std::move(figures)}, std::move(planner), shared, directed(*node),
+                      console);
     serve(*node, director, v, n, console);
   }
   unsigned leaked = 0;

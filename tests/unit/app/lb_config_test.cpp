@@ -317,8 +317,8 @@ TEST(LbConfigFile, WhatCannotBeReachedIsDoubted) {
 }
 
 std::string refused(const std::string& ports, const std::string& more = "") {
-  const Loaded l("[lb]\n" + more + "[ports]\n" + ports + web + one);
   try {
+    const Loaded l("[lb]\n" + more + "[ports]\n" + ports + web + one);
     std::string notes;
     for (const std::string& line : check_start(l.schema, l.v)) notes += "note: " + line + "\n";
     return notes + "ok";
@@ -337,6 +337,11 @@ TEST(LbConfigFile, WhatAStartWouldRefuseIsSeenWithoutOne) {
   says(refused(ip), "no port given");
   says(refused("port = \"net_null0\"\n"), "no address given");
   says(refused(well + "mac = \"02:00\"\n"), "is not a MAC address");
+  says(refused(well, "metrics = \"127.0.0.1\"\n"),
+       "is not an address and a port to listen on, such as 127.0.0.1:9464");
+  says(refused(well, "metrics = \"127.0.0.1:0\"\n"), "is not an address and a port to listen on");
+  EXPECT_EQ(refused(well, "metrics = \"127.0.0.1:9464\"\n"), "ok");
+  EXPECT_EQ(refused(well, "metrics = \"\"\n"), "ok");
   says(refused(well + "memory = \"64M\"\n"), "the packets alone take");
   says(refused(well, "control = \"/" + std::string(200, 'x') + "\"\n"), "it is longer than 107 characters");
   // Another machine, and whoever starts it there, may have all this.
@@ -346,6 +351,7 @@ TEST(LbConfigFile, WhatAStartWouldRefuseIsSeenWithoutOne) {
   };
   notes(refused(well + "cores = [1000]\n"), "may not run on CPU 1000");
   notes(refused(well, "control = \"/nowhere/at/all\"\n"), "cannot listen on /nowhere/at/all");
+  notes(refused(well, "metrics = \"192.0.2.1:9464\"\n"), "cannot listen on 192.0.2.1:9464 here");
   notes(refused(well + "[tcp]\ncookie_key_file = \"/nowhere\"\n"), "cannot read /nowhere");
 }
 
