@@ -16,8 +16,8 @@ struct MetricsAddress {
 };
 inline constexpr const char* metrics_help =
     "where Prometheus finds GET /metrics, such as 127.0.0.1:9464: an address of this machine's kernel, not "
-    "of --ip; "
-    "whoever reaches it may read all figures, and change nothing; empty: nowhere";
+    "of --ip; empty: "
+    "nowhere";
 
 } // namespace tern::app
 

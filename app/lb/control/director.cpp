@@ -28,15 +28,15 @@ void sync_listeners(Listeners& listeners, const Plan& plan) {
 }
 
 Director::Director(Settings settings, Planner planner, Shared& shared, std::vector<Directed> cores,
-                   Console& console)
+                   Console& console, std::optional<MetricsSocket> metrics)
     : settings_(std::move(settings)),
       planner_(std::move(planner)),
       shared_(shared),
       cores_(std::move(cores)),
       console_(console),
+      metrics_(std::move(metrics)),
       hangups_(reload_signals()) {
   if (!settings_.lb.lb.control.empty()) socket_.emplace(settings_.lb.lb.control);
-  if (const auto& at = settings_.lb.lb.metrics.end) metrics_.emplace(*at);
   set_limits();
 }
 

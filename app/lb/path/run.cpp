@@ -76,6 +76,8 @@ std::vector<Directed> directed(Node<Splice>& node) {
 int run(const settings::Binding& binding, const settings::Schema& schema, const LbSettings& v) {
   catch_stop_signals();
   catch_reload_signal();
+  std::optional<MetricsSocket> metrics; // first: who cannot listen there need not reserve memory
+  if (v.lb.metrics.end) metrics.emplace(*v.lb.metrics.end);
   const NodeSettings n = node_of(v);
   const std::uint32_t cores = cores_of(n);
   // What TscClock will say: before EAL is there it cannot.
@@ -103,7 +105,7 @@ int run(const settings::Binding& binding, const settings::Schema& schema, const 
     add(figures, *node);
     figures.memory["clients' limits"] = shared.sources.bytes();
     Director director({&binding, &schema, v, std::move(figures)}, std::move(planner), shared, directed(*node),
-                      console);
+                      console, std::move(metrics));
     serve(*node, director, v, n, console);
   }
   unsigned leaked = 0;
