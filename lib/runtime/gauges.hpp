@@ -20,7 +20,7 @@ struct alignas(cache_line) Gauges {
 
   // By its writer.
   void show(std::uint64_t in_port, std::uint64_t live_now, std::uint64_t time_wait_now,
-            std::uint64_t syn_received_now = 0) {
+            std::uint64_t syn_received_now) {
     put(port_cycles, in_port);
     put(live, live_now);
     put(time_wait, time_wait_now);

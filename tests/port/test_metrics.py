@@ -283,6 +283,15 @@ def serves():
         lib.check(seen == [10, 5, 5], f"{seen}")
         lib.check({x.labels["core"] for x in page.samples["tern_core_accepted_total"]} == {"0", "1"}, "a row for each core")
         lib.check(not any(n.startswith("tern_lb_") for n in page.samples), "a server is no balancer")
+        # Handshakes that stay half: their SYN-ACKs do not arrive.
+        s.ns.run("iptables", "-I", "INPUT", "-p", "tcp", "--sport", "80", "--tcp-flags", "SYN,ACK", "SYN,ACK", "-j", "DROP")
+        with contextlib.ExitStack() as stack:
+            with server.inside(s.ns):
+                half = [stack.enter_context(contextlib.closing(socket.socket())) for _ in range(3)]
+            for h in half:
+                h.setblocking(False)
+                h.connect_ex((server.TERN, 80))
+            lib.wait_until(lambda: scrape(s.ns).sum("tern_syn_received") == 3, "three handshakes are under way")
         with stalled(s.ns):
             counters = s.finish()
         lib.check(counters["accepted"] == 5, f"{counters}")
@@ -290,7 +299,7 @@ def serves():
 
 
 def test():
-    lib.need("curl")
+    lib.need("curl", "iptables")
     parser()
     with tempfile.TemporaryDirectory(prefix="tern-metrics-") as folder:
         balancer(folder)

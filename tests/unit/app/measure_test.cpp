@@ -87,7 +87,7 @@ TEST(Station, AServersConnectionsAreItsCounters) {
   core.ended(CoreCounter::closed_aborted, 2);
   core.ended(CoreCounter::closed_no_memory, 1);
   core.shard.counters.add(CoreCounter::accepted, 5);
-  core.gauges.show(0, 5, 6);
+  core.gauges.show(0, 5, 6, 0);
   const observe::Interval i = between(before, totals_of(all), all);
   EXPECT_EQ(i.attempted, 22U);
   EXPECT_EQ(i.established, 22U);
@@ -164,9 +164,9 @@ TEST(Station, ItsOwnCyclesAreNotThePorts) {
   client.show(asks);
   asks.load = &stats;
   server.gauges.busy_cycles = 1000;
-  server.gauges.show(300, 0, 8);
+  server.gauges.show(300, 0, 8, 0);
   client.gauges.busy_cycles = 500;
-  client.gauges.show(100, 0, 7);
+  client.gauges.show(100, 0, 7, 0);
   asks.driving_cycles = 50;
   asks.beside_cycles = 7000; // no connection's
   const Station* const both[] = {&asks, &server.station};
@@ -212,7 +212,7 @@ TEST(Station, OfTwoEndsOneIsCounted) {
   client.gauges.busy_cycles = 12;
   server.ended(CoreCounter::closed_done, 8);
   server.station.tallied = false;
-  server.gauges.show(0, 0, 77);
+  server.gauges.show(0, 0, 77, 0);
   const Station* const all[] = {&asks, &server.station};
   const Totals t = totals_of(all);
   EXPECT_EQ(t.attempted, 9U);
@@ -240,8 +240,8 @@ TEST(ServerWatch, ItsReportAddsUp) {
   watch.look(at(1019));
   EXPECT_TRUE(r.intervals.empty()); // not due
   one.ended(CoreCounter::closed_done, 300);
-  one.gauges.show(100, 9, 5);
-  one.gauges.show(100, 4, 3);
+  one.gauges.show(100, 9, 5, 0);
+  one.gauges.show(100, 4, 3, 0);
   one.gauges.busy_cycles = 1000;
   watch.look(at(1090));
   watch.look(at(1091));
