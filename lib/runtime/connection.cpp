@@ -114,6 +114,10 @@ std::uint32_t Connection::unacknowledged() const {
     return r.tcb.snd_end.after(from) ? r.tcb.snd_end.since(from) : 0U; // a FIN lies behind snd.end
   });
 }
+std::uint32_t Connection::acknowledged() const {
+  return with(shard_, index_, generation_, 0U,
+              [](Shard&, ConnectionRecord& r) { return r.tcb.snd_una.since(r.tcb.iss); });
+}
 std::uint32_t Connection::send(StaticBytes bytes) {
   return sending(shard_, index_, generation_, [&](Shard& s, ConnectionRecord& r) {
     return tcp::send_static(s.env, r.tcb, bytes.bytes(), s.now);

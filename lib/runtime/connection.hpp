@@ -109,6 +109,8 @@ class Connection {
   [[nodiscard]] std::uint32_t unread() const;         // bytes that a handler left in a payload
   [[nodiscard]] std::uint32_t unacknowledged() const; // bytes queued, or sent and not acknowledged
   [[nodiscard]] std::uint32_t unsent() const;         // of them, those that wait for a window
+  [[nodiscard]] std::uint32_t acknowledged()
+      const; // bytes so far, modulo 2^32; handshake and end are one each
 
   // Four ways to part, see handler.hpp.
   void close();   // our direction, after what is queued
@@ -129,6 +131,9 @@ class Connection {
   void set_user(std::uint64_t word);
 
   [[nodiscard]] std::uint32_t index() const { return index_; }
+  [[nodiscard]] std::uint32_t generation() const {
+    return generation_;
+  } // no other of this core has had it; 0: none
   bool operator==(const Connection&) const = default;
 
  private:

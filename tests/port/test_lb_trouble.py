@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import lb
@@ -101,7 +102,15 @@ def served(ns):
         return echoed(s)
 
 
-def scarce():
+def sip(connections, done):
+    """A little of what is there, every half second: a kernel's window opens by a segment or so at a time."""
+    while not done.wait(0.5):
+        for c in list(connections):
+            with contextlib.suppress(OSError):
+                c.recv(300, socket.MSG_DONTWAIT)
+
+
+def scarce(sips):
     with tempfile.TemporaryDirectory(prefix="tern-scarce-") as folder:
         control = f"{folder}/control"
         with lb.over_veth(lb.config([f"{lb.backend_ip(0)}:8080"], check=CHECK), "--control", control, "--packet-memory", "16M",
@@ -109,8 +118,10 @@ def scarce():
             ctl = Ctl(control)
             lib.wait_until(lambda: served(b.ns), "the backend answers", 20, 0.2)
             lib.check("connections whose readers stand still may hold a window each" in b.program.output(), "its room is not told")
-            before, stalled = len(b.program.output()), []  # a check may have been there before the backend
+            before, stalled, done = len(b.program.output()), [], threading.Event()  # a check may have been there before the backend
             try:
+                if sips:
+                    lb.in_thread(lambda: sip(stalled, done))
                 end = time.monotonic() + 60
                 while len(stalled) < 600 and time.monotonic() < end:
                     with contextlib.suppress(OSError):  # once packets are scarce a handshake may take long
@@ -118,16 +129,17 @@ def scarce():
                         stalled[-1].sendall(b"big")
                 # What is over within a turn of the control plane is told as its end alone.
                 b.program.wait_for(re.compile("packets suffice again: [1-9][0-9]* connections whose readers stood still were reset"), 90)
-                for _ in range(10):
-                    lib.check(served(b.ns), "a client that reads gets nothing")
+                for _ in range(10):  # those that are left may make packets scarce again
+                    lib.wait_until(lambda: served(b.ns), "a client that reads is answered", 60, 0.2)
                 (core,) = ctl.well("show", "cores")
                 lib.check(core["packets_scarce"] > 0 and 0 < core["ended_scarce"] < 600, f"{core}")
             finally:
+                done.set()
                 for s in stalled:
                     s.close()
             lib.check("is down" not in b.program.output()[before:], "a backend was found down for want of our packets")
             b.finish()
-    case("600 clients that do not read, room for 150: some are reset, it is told, the others are served")
+    case(f"600 clients that {'take 600 bytes a second' if sips else 'do not read'}, room for 150: some are reset, it is told, the others are served")
 
 
 def drain_node():
@@ -153,8 +165,8 @@ def drain_node():
         case("SIGTERM with a drain of 60 s: the same")
 
 
-def unread():
-    """Nobody reads its standard output, a pipe of the least size, once it is ready; and the log goes on."""
+def unread(full):
+    """Nobody reads its standard output, a pipe of the least size, once it is ready; and the log goes on. `full`: nor before."""
     lib.need("ip")
     with tempfile.TemporaryDirectory(prefix="tern-unread-") as folder, lib.namespace("unreadt") as far, \
          lib.namespace("unreadk") as near, lib.veth(far, near, kernel_addresses=[f"{lb.CLIENT}/24"]):
@@ -165,15 +177,23 @@ def unread():
         fcntl.fcntl(read, fcntl.F_SETPIPE_SZ, 4096)  # while it is empty: what lies in it may not fit
         command = far.command(sys.argv[1], "lb", "--config", path, "--port", "net_af_packet0,iface=tern0", "--ip", f"{lb.TERN}/24",
                               "--control", control, "--drain", "1s")
+        if full:
+            os.set_blocking(write, False)
+            with contextlib.suppress(BlockingIOError):
+                while os.write(write, b"." * 1024):
+                    pass
+            os.set_blocking(write, True)
         p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.DEVNULL)
         os.close(write)
         try:
+            ctl = Ctl(control)
+            if full:
+                lib.wait_until(lambda: os.path.exists(control) and ctl.run("show", "backends")[0] == 0, "commands are answered", 30, 0.2)
             said = b""
             while b"ready: " not in said:
                 piece = os.read(read, 4096)
                 lib.check(piece, f"it ended: {said}")
                 said += piece
-            ctl = Ctl(control)
             for i in range(150):  # more than the pipe holds
                 code, said = ctl.run("backend", ("drain", "ready")[i % 2], "web/b0")
                 lib.check(code == 0, f"command {i}: {said}")
@@ -184,7 +204,7 @@ def unread():
                 p.kill()
                 p.wait()
             os.close(read)
-    case("its log is not read: commands are answered, and SIGTERM ends it")
+    case(f"its log is not read{', nor what it says at the start' if full else ''}: commands are answered, and SIGTERM ends it")
 
 
 def names():
@@ -264,8 +284,10 @@ def test():
     names()
     finished()
     drain_node()
-    unread()
-    scarce()
+    unread(full=False)
+    unread(full=True)
+    scarce(sips=False)
+    scarce(sips=True)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +35,8 @@ inline Ip backend_ip6(int i) {
 struct End {
   Connection c;
   std::string got;
-  bool reading = true; // else what comes stays unread
+  bool reading = true;             // else what comes stays unread
+  std::size_t may_take = SIZE_MAX; // so much in all; the rest stays unread
   bool peer_closed = false;
   bool closed = false;
   CloseReason why = CloseReason::None;
@@ -56,8 +59,8 @@ class World {
   void on_data(Connection c, Payload& p) {
     End& e = of(c);
     if (!e.reading) return;
-    while (!p.empty()) {
-      const auto piece = p.front();
+    while (!p.empty() && e.got.size() < e.may_take) {
+      const auto piece = p.front().first(std::min(p.front().size(), e.may_take - e.got.size()));
       e.got.append(reinterpret_cast<const char*>(piece.data()), piece.size());
       p.drop(static_cast<std::uint32_t>(piece.size()));
     }
@@ -127,10 +130,15 @@ class Cable {
   std::uint16_t rx_burst(io::QueueId q, rte_mbuf** out, std::uint16_t n) { return near_.rx_burst(q, out, n); }
   std::uint16_t tx_burst(io::QueueId q, rte_mbuf** m, std::uint16_t n) {
     for (std::uint16_t i = 0; i < n; ++i) {
-      if (lose)
+      rte_mbuf* sent = m[i];
+      if (arrives_in != nullptr) {
+        sent = rte_pktmbuf_copy(m[i], arrives_in, 0, UINT32_MAX);
         rte_pktmbuf_free(m[i]);
-      else
-        (of_client(m[i]) ? far_ : near_).tx_burst(q, &m[i], 1);
+      }
+      if (lose)
+        rte_pktmbuf_free(sent);
+      else if (sent != nullptr)
+        (of_client(sent) ? far_ : near_).tx_burst(q, &sent, 1);
     }
     return n;
   }
@@ -147,7 +155,8 @@ class Cable {
     near_.advance(now);
     far_.advance(now);
   }
-  bool lose = false; // all that is sent
+  bool lose = false;                 // all that is sent
+  rte_mempool* arrives_in = nullptr; // the receiver's packets, as over a wire; null: the sender's arrive
 
  private:
   static io::Impairment further(io::Impairment i, Duration by) {
@@ -194,6 +203,7 @@ struct LbRigSettings {
   ShardSettings shard{
       .connections = 1024, .syn_records = 1024, .time_wait_records = 64 * 1024, .long_connections = 256};
   unsigned packets = 16383;
+  unsigned world_packets = 0; // of its own; 0: the balancer's
   std::vector<Prefix> sources{};
   std::uint32_t pairs = 512;
   io::Impairment impair{}; // of the cable, each way
@@ -207,14 +217,21 @@ class LbRig {
   // `service` listens on port 80; its backends on 8080.
   explicit LbRig(app::lb::ServiceConfig service, const Settings& s = {})
       : pool(s.packets, 2048, 0),
+        world_pool(s.world_packets == 0 ? std::nullopt
+                                        : std::optional<TestPool>(std::in_place, s.world_packets, 2048, 0)),
         cable(io::MemoryPairSettings{.checksums = io::Offload::never}),
         world_port(cable.a(), s.impair, s.client_delay, pool.pool()),
         balancer_port(cable.b(), with_another_seed(s.impair), s.client_delay, pool.pool()),
         shared(s.cores, 1024, {3, 4}),
         splice(shared, std::make_shared<app::lb::Plan>(app::lb::make_plan({.services = {service}})), s.pairs,
                true, "test"),
-        around(world_port, world_addresses(), {}, pool.pool(), s.shard, now, world),
+        around(world_port, world_addresses(), {}, world_pool ? world_pool->pool() : pool.pool(), s.shard, now,
+               world),
         balancer(balancer_port, {{lb_ip, 24}, {lb_ip6, 64}}, s.sources, pool.pool(), s.shard, now, splice) {
+    if (world_pool) {
+      world_port.arrives_in = pool.pool().raw();
+      balancer_port.arrives_in = world_pool->pool().raw();
+    }
     EXPECT_TRUE(balancer.shard.listeners.add({.ip = Ip{}, .first = Port{80}, .last = Port{80}}));
     EXPECT_TRUE(around.shard.listeners.add({.ip = Ip{}, .first = Port{8080}, .last = Port{8080}}));
   }
@@ -297,6 +314,7 @@ class LbRig {
 
   Instant now = Instant::at_ns(5'000'000'000);
   TestPool pool;
+  std::optional<TestPool> world_pool;
   io::MemoryPair cable;
   Cable world_port;
   Cable balancer_port;

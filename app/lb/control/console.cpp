@@ -91,7 +91,6 @@ bool Console::write_some(int wait_ms) {
 }
 
 std::string printed_by(const std::function<void()>& f) {
-  std::fflush(stdout);
   const int real = dup(STDOUT_FILENO);
   const int file = memfd_create("said", MFD_CLOEXEC);
   if (real < 0 || file < 0 || dup2(file, STDOUT_FILENO) < 0) {

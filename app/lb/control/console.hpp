@@ -40,7 +40,8 @@ class Console {
   std::uint64_t untold_ = 0; // of them
 };
 
-// What f() prints to standard output by whatever means, as a string. While it runs nobody else may print.
+// What f() prints to standard output by whatever means, as a string; what was printed before, and not written yet, comes
+// first. While it runs nobody else may print.
 [[nodiscard]] std::string printed_by(const std::function<void()>& f);
 
 } // namespace tern::app::lb

@@ -45,6 +45,7 @@ struct alignas(64) Pair {
   SourceTicket ticket;
 
   [[nodiscard]] Connection& leg(Side s) { return s == Side::client ? client : backend; }
+  [[nodiscard]] const Connection& leg(Side s) const { return s == Side::client ? client : backend; }
 };
 static_assert(sizeof(Pair) == 64, "one line");
 

@@ -52,8 +52,10 @@ void serve(Node<Splice>& node, Director& director, const LbSettings& v, const No
            Console& console) {
   node.start();
   director.start();
-  print_room(node.port(), n);
-  print_ready(node.port());
+  console.say(printed_by([&] {
+    print_room(node.port(), n);
+    print_ready(node.port());
+  }));
   const TscClock clock;
   const Instant end = v.duration > Duration{} ? clock.now() + v.duration : Instant::at_ns(INT64_MAX);
   node.wait([&] { return clock.now() >= end || director.finished(); });

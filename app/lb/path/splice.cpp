@@ -1,6 +1,7 @@
 #include "app/lb/path/splice.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "app/lb/guard/proxy_protocol.hpp"
@@ -49,7 +50,11 @@ Splice::Splice(Shared& shared, std::shared_ptr<const Plan> plan, std::uint32_t p
       service_purse_(shared.service_bank),
       pair_memory_(process_arena().take({who + " proxied pairs", pairs, sizeof(Pair)})),
       wheel_memory_(process_arena().take({who + " proxied pairs' timers", 1, sizeof(Wheel::Heads)})),
-      pairs_(pair_memory_.data(), pairs) {
+      standing_memory_(
+          process_arena().take({who + " proxied pairs' pace, for want of packets", pairs, sizeof(Standing)})),
+      pairs_(pair_memory_.data(), pairs),
+      standing_(static_cast<Standing*>(standing_memory_.data()), pairs) {
+  std::uninitialized_value_construct_n(standing_.data(), pairs);
   if (checks) prober_.emplace(shared.backends, dials_, counters_, std::uint64_t{0x9e37'79b9'7f4a'7c15});
   publish(std::move(plan));
 }
@@ -498,6 +503,24 @@ void Splice::watch_anew() {
   });
 }
 
+// For how long this pair's text has stood still, the way that it stood longer: only where some is held.
+Duration Splice::standing(const Pair& p) {
+  Standing& s = standing_[pairs_.index_of(&p)];
+  const bool known = s.client == p.client.generation() && s.episode == shedding_.episode();
+  s.client = p.client.generation();
+  s.episode = shedding_.episode();
+  Duration longest;
+  for (const Side side : {Side::client, Side::backend}) {
+    const Connection& reader = p.leg(side);
+    const std::uint32_t taken = reader.acknowledged();
+    Taking& to = s.to[at(side)];
+    if (!known) to.begin(p.moved_ms, taken);
+    const std::uint32_t held = reader.unacknowledged() + p.leg(other(side)).unread();
+    longest = std::max(longest, to.look(core_->now().ms32(), held, taken, shedding_.floor()));
+  }
+  return longest;
+}
+
 // For want of packets, those who hold some and stood still the longest.
 void Splice::shed(Instant now) {
   const bool before = shedding_.on();
@@ -508,10 +531,8 @@ void Splice::shed(Instant now) {
   std::uint32_t n = 0;
   std::uint32_t told = 0; // of them, those whose end had no other reason before
   const auto next = each_pair(next_to_shed_, looks_a_tick, looks_a_tick, [&](Pair& p) {
-    if (n == shed_a_tick || still_for(p) < shedding_.still()) return;
-    const auto held = [](const Connection& c) { return c.unacknowledged() + c.unread(); };
+    if (n == shed_a_tick || standing(p) < shedding_.still()) return;
     if (!p.client.alive() && !p.backend.alive()) return; // it was reset, and its end is still to come
-    if (held(p.client) + held(p.backend) == 0) return;
     if (p.counted == 0) ++told;
     reset(p, Count::ended_scarce);
     ++n;
@@ -520,7 +541,7 @@ void Splice::shed(Instant now) {
   shed_in_round_ += n;
   if (n == shed_a_tick) return; // there may be more where these were
   next_to_shed_ = next.value_or(0);
-  if (!next) shedding_.round(std::exchange(shed_in_round_, 0));
+  if (!next) shedding_.round(now, std::exchange(shed_in_round_, 0));
 }
 
 // What cores owe each other, a few slots and services a tick.

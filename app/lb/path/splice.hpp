@@ -12,6 +12,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,6 +26,7 @@
 #include "app/lb/path/plan.hpp"
 #include "app/lb/path/prober.hpp"
 #include "app/lb/path/shedding.hpp"
+#include "app/lb/path/standing.hpp"
 #include "base/pool.hpp"
 #include "flow/arena.hpp"
 #include "runtime/core_handle.hpp"
@@ -139,6 +141,7 @@ class Splice {
   void fire(Pair& p);
   void watch_anew();
   void shed(Instant now);
+  [[nodiscard]] Duration standing(const Pair& p);
 
   Shared& shared_;
   std::shared_ptr<const Plan> plan_;
@@ -159,10 +162,12 @@ class Splice {
   LbCounters counters_;
   ArenaPiece pair_memory_;
   ArenaPiece wheel_memory_;
+  ArenaPiece standing_memory_;
   Pool<Pair> pairs_;
   std::optional<Wheel> wheel_;
   std::optional<Prober> prober_;
   Shedding shedding_;
+  std::span<Standing> standing_;   // by pair
   std::uint32_t next_to_shed_ = 0; // by record, as below
   std::uint32_t shed_in_round_ = 0;
   std::optional<std::uint32_t>

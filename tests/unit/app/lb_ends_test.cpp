@@ -293,6 +293,93 @@ TEST(Ends, ReadersThatStandStillDoNotStopTheOthers) {
   EXPECT_EQ(r.shared.shedding.load(), 0U);
 }
 
+// They take a little every second of what they hold: they go all the same, and who is slow because his line is, 50 kbit/s,
+// stays.
+TEST(Ends, ReadersThatTakeNextToNothingDoNotStopTheOthers) {
+  constexpr std::size_t slow =
+      380; // bytes every tenth of a second: two segments, which open a window, in 0.8 s
+  constexpr std::size_t phone = 625;
+  test::LbRigSettings s;
+  s.packets = 4095;
+  s.world_packets = 32'767;
+  LbRig r(LbRig::service(), s);
+  struct Reader {
+    End* end;
+    std::size_t each;
+  };
+  std::vector<Reader> readers;
+  for (std::size_t i = 0; i < 40; ++i) {
+    auto [client, backend] = r.open();
+    client.may_take = 0;
+    readers.push_back({&client, i % 10 == 0 ? phone : slow});
+    r.world.send_all(backend.c, std::string(200'000, 't'));
+  }
+  r.run(Duration::seconds(1), Duration::ms(5));
+  ASSERT_EQ(r.balancer.shard.env.scarcity, tcp::Scarcity::none);
+  std::vector<Packet> others; // whatever is given back somebody else takes
+  for (int tenths = 0; tenths < 100; ++tenths) {
+    while (r.pool.pool().free() > 100) others.push_back(r.pool.pool().alloc());
+    for (const Reader& reader : readers) {
+      reader.end->may_take += reader.each;
+      reader.end->c.resume_reading();
+    }
+    r.run(Duration::ms(100), Duration::ms(5));
+  }
+  for (const Reader& reader : readers) EXPECT_EQ(reader.end->closed, reader.each == slow);
+  EXPECT_EQ(r.count(Count::ended_scarce), 36U);
+}
+
+TEST(Standing, IsSinceTheFloorWasLastKept) {
+  const auto ms = [](std::int64_t n) { return Duration::ms(n); };
+  Taking t;
+  t.begin(10'000, 5);
+  EXPECT_EQ(t.look(13'000, 60'000, 5, 256), ms(3000));
+  EXPECT_EQ(t.look(14'000, 60'000, 6, 256), ms(4000)); // a byte now and then
+  EXPECT_EQ(t.look(15'000, 60'000, 5 + 1280, 256), ms(0));
+  EXPECT_EQ(t.look(16'000, 60'000, 5 + 1280 + 255, 256), ms(1000));
+  EXPECT_EQ(t.look(17'000, 100, 5 + 1280 + 255, 256), ms(0)); // all that it held has gone, and more has come
+  EXPECT_EQ(t.look(18'000, 0, 5 + 1280 + 255, 256), ms(0));
+  EXPECT_EQ(t.look(18'000, 60'000, 5 + 1280 + 255, 256), ms(0));
+  EXPECT_EQ(t.look(18'004, 60'000, 5 + 1280 + 255, 256), ms(4));
+  t.begin(0xffff'ff00U, 0xffff'fff0U); // both wrap
+  EXPECT_EQ(t.look(0x300, 60'000, 0xffff'fff8U, 256), ms(1024));
+  EXPECT_EQ(t.look(0x300, 60'000, 0x1000, 256), ms(0));
+}
+
+TEST(Shedding, RaisesItsFloorWhileNobodyIsFound) {
+  using tcp::Scarcity;
+  const auto at = [](std::int64_t ms) { return Instant::at_ns((100'000 + ms) * 1'000'000); };
+  Shedding s;
+  s.look(at(0), Scarcity::critical);
+  std::int64_t now = 1001;
+  const auto round = [&](std::uint32_t reset) {
+    s.look(at(now), Scarcity::critical);
+    s.round(at(now), reset);
+  };
+  for (int i = 0; i < 10; ++i) round(0);
+  ASSERT_EQ(s.still(), Shedding::shortest);
+  EXPECT_EQ(s.floor(), Shedding::least_floor);
+  now += 900;
+  round(1);
+  now += 900;
+  round(0); // somebody was found within the last second
+  EXPECT_EQ(s.floor(), Shedding::least_floor);
+  for (int i = 0; i < 10; ++i) {
+    now += 1001;
+    round(0);
+    EXPECT_EQ(s.floor(), std::min(Shedding::most_floor, Shedding::least_floor << (i + 1)));
+  }
+  const auto episode = s.episode();
+  s.look(at(now), Scarcity::none);
+  s.look(at(now + 5000), Scarcity::critical);
+  EXPECT_TRUE(s.look(at(now + 6001), Scarcity::critical));
+  EXPECT_EQ(s.episode(), episode + 1);
+  EXPECT_EQ(s.floor(), Shedding::most_floor); // it was not over for long
+  s.look(at(now + 6002), Scarcity::none);
+  s.look(at(now + 70'000), Scarcity::critical);
+  EXPECT_EQ(s.floor(), Shedding::least_floor);
+}
+
 TEST(Shedding, BeginsAfterASecondAndEndsWithScarcity) {
   using tcp::Scarcity;
   const auto at = [](std::int64_t ms) { return Instant::at_ns((100'000 + ms) * 1'000'000); };
@@ -304,12 +391,12 @@ TEST(Shedding, BeginsAfterASecondAndEndsWithScarcity) {
   EXPECT_FALSE(s.look(at(6000), Scarcity::critical));
   EXPECT_TRUE(s.look(at(6001), Scarcity::low));
   EXPECT_EQ(s.still(), Shedding::longest);
-  s.round(0); // low: who stands still a little is left alone
+  s.round(at(6001), 0); // low: who stands still a little is left alone
   EXPECT_EQ(s.still(), Shedding::longest);
   EXPECT_TRUE(s.look(at(6002), Scarcity::last));
-  s.round(3);
+  s.round(at(6002), 3);
   EXPECT_EQ(s.still(), Shedding::longest);
-  for (int i = 0; i < 20; ++i) s.round(0);
+  for (int i = 0; i < 20; ++i) s.round(at(6002), 0);
   EXPECT_EQ(s.still(), Shedding::shortest);
   EXPECT_FALSE(s.look(at(6003), Scarcity::none));
   EXPECT_TRUE(s.starved(at(6500), Duration::seconds(1)));
