@@ -178,11 +178,8 @@ class Client {
   void on_tick(Instant now) {
     show_live();
     stats_.starved.store(starved_after_ == stats_.load.get(Load::attempted), std::memory_order_relaxed);
-    for (std::size_t i = 0; i < vices; ++i) {
+    for (std::size_t i = 0; i < vices; ++i)
       stats_.bad_open[i].store(bad_[i].size(), std::memory_order_relaxed);
-      if (bad_[i].size() > stats_.bad_open_peak[i].load(std::memory_order_relaxed))
-        stats_.bad_open_peak[i].store(bad_[i].size(), std::memory_order_relaxed);
-    }
     if (bad_open() != 0) let_sip(now);
     expire(now);
   }
@@ -245,11 +242,10 @@ class Client {
     if (!way_.room(live_, http_.learns(), active_at_, now)) return;
     if (open(now, now) && rate > 0) due_ = due_ + interval(rate, due_, carry_);
   }
-  // Nothing is due at or behind the end of what is offered. In a ramp, or a warm-up, its clock stands for nobody.
+  // Nothing is due at or behind the end of what is offered.
   [[nodiscard]] Instant last_due() const {
     if (plan_.offered <= Duration{}) return Instant::at_ns(INT64_MAX);
-    const Duration stood = plan_.settles ? Duration{} : way_.withheld();
-    return begun_ + plan_.offered + stood - Duration::ns(1);
+    return begun_ + plan_.offered + way_.stood() - Duration::ns(1);
   }
   [[nodiscard]] double offered_rate() const {
     return plan_.share * control_.cps.load(std::memory_order_relaxed);
@@ -425,6 +421,8 @@ class Client {
         v.begin(now);
         v.left = static_cast<std::uint32_t>(i);
         bad_[i].join(visits_.get(), made);
+        if (bad_[i].size() > stats_.bad_open_peak[i].load(std::memory_order_relaxed))
+          stats_.bad_open_peak[i].store(bad_[i].size(), std::memory_order_relaxed);
         stats_.bad.add(counter_of(static_cast<Vice>(i), Bad::mute_opened));
       }
   }

@@ -65,7 +65,7 @@ struct LoadStats {
   Counters<Load> load;
   Counters<Bad> bad;
   std::array<std::atomic<std::uint64_t>, vices> bad_open{};
-  std::array<std::atomic<std::uint64_t>, vices> bad_open_peak{}; // as a tick sees it
+  std::array<std::atomic<std::uint64_t>, vices> bad_open_peak{};
   observe::Histogram connect;
   observe::Histogram first_byte;
   observe::Histogram response;
@@ -77,6 +77,7 @@ struct LoadStats {
   std::atomic<bool> finding{true};
   std::atomic<std::int64_t> found_ns{0}; // since the client began
   std::atomic<std::int64_t> withheld_ns{0};
+  std::atomic<std::int64_t> stood_ns{0};
 };
 
 enum class PayloadKind : std::uint8_t { tcp, http };

@@ -88,17 +88,17 @@ std::uint64_t Watch::errors() const {
   return load_.verify ? 0 : count(Load::bad_status); // else such connections have failed
 }
 
-double Watch::withheld_seconds() const {
+double Watch::longest(std::atomic<std::int64_t> LoadStats::*told) const {
   std::int64_t ns = 0;
-  for (const LoadStation* s : clients_)
-    ns = std::max(ns, s->load->withheld_ns.load(std::memory_order_relaxed));
+  for (const LoadStation* s : clients_) ns = std::max(ns, (s->load->*told).load(std::memory_order_relaxed));
   return static_cast<double>(ns) * 1e-9;
+}
+double Watch::withheld_seconds() const {
+  return longest(&LoadStats::withheld_ns);
 }
 double Watch::stood() const {
   if (stopped_.ns != 0) return stood_; // whatever a client that was away finds out later
-  if (search_.on() || load_.ramp + load_.warmup > Duration{}) return 0;
-  const Duration patience = std::min(load_.timeout, Duration::seconds(10));
-  return std::min(withheld_seconds(), patience.as_seconds());
+  return search_.on() ? 0 : longest(&LoadStats::stood_ns);
 }
 bool Watch::finding() const {
   return std::any_of(clients_.begin(), clients_.end(),

@@ -1,6 +1,8 @@
 // The thread that watches a run: a line an interval, the phases, the end, and the summary.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <string>
@@ -46,7 +48,8 @@ class Watch {
   [[nodiscard]] std::int64_t clients_stopped() const; // 0: none did
   void follow();
   // How long opens were put off while the way to the target was found; and how long the clock of what is measured stood for
-  // it: not where a ramp or a warm-up comes first, nor without end.
+  // it: of the client that says the most (way.hpp).
+  [[nodiscard]] double longest(std::atomic<std::int64_t> LoadStats::*told) const;
   [[nodiscard]] double withheld_seconds() const;
   [[nodiscard]] double stood() const;
   [[nodiscard]] bool finding() const;

@@ -25,6 +25,12 @@ class Way {
   [[nodiscard]] bool finding() const { return finding_; }
   // How long opens, or all that comes after them, were put off.
   [[nodiscard]] Duration withheld() const { return withheld_; }
+  // How long the clock of what is offered and measured stood for it: not where a ramp or a warm-up comes first, nor without
+  // end.
+  [[nodiscard]] Duration stood() const {
+    const Duration patience = std::min(plan_.timeout, Duration::seconds(10));
+    return plan_.settles ? Duration{} : std::min(withheld_, patience);
+  }
 
   // Once a turn while it is being found. `learns`: what responses are compared with is not known yet.
   void look(bool learns, Instant begun, Instant now) {
@@ -59,6 +65,7 @@ class Way {
   void tell(Duration withheld) {
     withheld_ = withheld;
     stats_.withheld_ns.store(withheld.as_ns(), std::memory_order_relaxed);
+    stats_.stood_ns.store(stood().as_ns(), std::memory_order_relaxed);
   }
 
   const LoadPlan& plan_;

@@ -291,6 +291,18 @@ TEST(Client, TheMostThatWereOpenAreThoseOfAMomentToo) {
   EXPECT_EQ(r.count(Load::completed), 40U);
   EXPECT_GE(r.stats.live_peak.load(), 32U);
 }
+// Between two ticks they come and go.
+TEST(Client, ThePeakOfBadClientsIsExact) {
+  LoadPlan p = plan();
+  p.bad[static_cast<std::size_t>(Vice::slow)] = 4;
+  p.bad[static_cast<std::size_t>(Vice::mute)] = 6;
+  Rig r(p);
+  r.introduce();
+  r.answers.way = Answers::Way::reset; // who says something
+  r.play(Duration::us(500), Duration::us(10));
+  EXPECT_EQ(r.stats.bad_open_peak[static_cast<std::size_t>(Vice::slow)].load(), 4U);
+  EXPECT_EQ(r.stats.bad_open_peak[static_cast<std::size_t>(Vice::mute)].load(), 6U);
+}
 TEST(Client, WhoWaitsForAPortIsSeenToStarve) {
   LoadPlan p = plan();
   p.ports = {2000, 2003};
@@ -321,6 +333,21 @@ TEST(Client, WhatALongWayPutsOffIsOfferedBehindIt) {
   EXPECT_TRUE(r.near.time_is_up(r.now));
   r.near.give_up(r.now);
   EXPECT_NEAR(static_cast<double>(r.count(Load::withheld)), 100 * withheld, 3);
+}
+// Nor for ever: who watches ends by the same clock.
+TEST(Client, AWayThatTakesTooLongTakesSomeOfWhatIsOffered) {
+  LoadPlan p = plan();
+  p.offered = Duration::seconds(2);
+  p.timeout = Duration::ms(500);
+  Rig r(p, 100);
+  r.introduce();
+  r.deaf = true;
+  r.play(Duration::ms(2499));
+  EXPECT_GT(r.stats.withheld_ns, 2'000'000'000);
+  EXPECT_EQ(r.stats.stood_ns, 500'000'000);
+  EXPECT_FALSE(r.near.time_is_up(r.now));
+  r.play(Duration::ms(2));
+  EXPECT_TRUE(r.near.time_is_up(r.now));
 }
 TEST(Client, WhatIsOfferedMeanwhileWasNotPutOff) {
   Rig r(plan(), 2);
