@@ -36,9 +36,8 @@ struct Chargen {
 
 [[nodiscard]] std::string http_body(std::size_t size); // what Http answers with
 
-// The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response.
-// Requests may be cut anywhere and pipelined, and may have a body of a Content-Length (chunked ones are not known); the
-// parser's whole state is the connection's user word.
+// The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response, and what is none
+// 400 and the end (http_request.hpp). The connection's user word is all that is known of it.
 class Http {
  public:
   enum class Closes : std::uint8_t { WhenAsked, AfterEach };
@@ -53,10 +52,13 @@ class Http {
   // How much of it was taken: what follows a request whose response waits for room stays unread.
   [[nodiscard]] std::size_t scan(Connection c, std::uint64_t& state, std::string_view text);
   void answer(Connection c, std::uint64_t& state);
+  [[nodiscard]] std::string_view response(std::uint64_t state) const;
+  void go_on(Connection c, std::uint64_t& state);
   void send_owed(Connection c, std::uint64_t& state);
 
-  std::string keep_;  // a whole response that keeps the connection
-  std::string close_; // and one that ends it
+  std::string keep_;   // a whole response that keeps the connection
+  std::string close_;  // and one that ends it
+  std::string refuse_; // what is no request
   Closes closes_;
   Answered answered_;
 };

@@ -28,9 +28,7 @@ struct ServerSettings {
 
 void declare(settings::Schema& s, ServerSettings& v) {
   s.group("server", "What to answer");
-  s.choice<Mode>("mode", v.mode,
-                 "what connections get; http: the same for each request, whose body may have a length, but "
-                 "neither be chunked nor wait for 100 Continue",
+  s.choice<Mode>("mode", v.mode, "what connections get; http: the same for each request, whatever its body",
                  {{"http", Mode::Http},
                   {"respond", Mode::Respond},
                   {"echo", Mode::Echo},

@@ -3,6 +3,8 @@
 
 usage: test_server_curl.py <path of tern>
 """
+import tempfile
+
 import server
 
 import lib
@@ -16,6 +18,18 @@ def answer(peer, size, *words):
     lib.check(code == "200", f"curl {words}: status {code}")
     lib.check(server.sha(data) == server.sha(server.body(size)), f"curl {words}: {len(data)} other bytes than the {size} sent")
     return head.lower(), int(connects)
+
+
+def chunked(peer):
+    """Bodies whose length curl does not tell, and one that it sends only once it is told to go on, or a second later."""
+    with tempfile.NamedTemporaryFile() as f:
+        f.write(b"q" * 3_000_000)
+        f.flush()
+        head, _ = answer(peer, 1000, "-H", "Transfer-Encoding: chunked", "-H", "Expect:", "--data-binary", f"@{f.name}")
+        lib.check("100 continue" not in head, head)
+        for words in (["--data-binary", f"@{f.name}"], ["-H", "Transfer-Encoding: chunked", "-T", f.name]):
+            head, _ = answer(peer, 1000, *words, "-H", "Expect: 100-continue", "--expect100-timeout", "30")
+            lib.check("100 continue" in head, f"{words}: {head}")
 
 
 def small():
@@ -34,8 +48,9 @@ def small():
                           *[URL] * 20, timeout=20)
         lib.check(out.count("=1") == 20, f"twenty requests that close:\n{out[-300:]}")
         answer(peer, 1000, "-X", "POST", "--data-binary", "q" * 10_000, "-H", "Expect:")
+        chunked(peer)
         counters = peer.finish()
-    lib.check(counters["accepted"] == counters["closed_done"] == 25, f"25 connections were made: {counters}")
+    lib.check(counters["accepted"] == counters["closed_done"] == 28, f"28 connections were made: {counters}")
 
 
 def large():
