@@ -14,6 +14,7 @@
 
 #include "app/doctor/files.hpp"
 #include "app/doctor/report.hpp"
+#include "io/eal.hpp"
 
 namespace tern::app::doctor {
 namespace {
@@ -116,9 +117,7 @@ void probe_privileges(Report& report, const std::string& root) {
 
 void probe_cpu(Report& report, const std::string& root) {
   const std::string info = slurp(root + "/proc/cpuinfo");
-  cpu_set_t mine;
-  CPU_ZERO(&mine);
-  const int n = sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1;
+  const std::size_t n = io::allowed_cpus().size();
   report.push_back(
       {"cores", n >= 2 ? State::good : State::note,
        fmt::format("{} for this process (online {}): {}{}", n, slurp(root + "/sys/devices/system/cpu/online"),
