@@ -58,8 +58,7 @@ int run(const ReportOptions& o) {
   const std::string text = one ? observe::summary_text(results[0].result) : observe::compare_text(results);
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (!o.html.empty()) write("--html", o.html, observe::to_html(results[0].result));
-  if (!o.csv.empty())
-    write("--csv", o.csv, observe::to_csv(results[0].result.intervals, side_of(results[0].result)));
+  if (!o.csv.empty()) write("--csv", o.csv, observe::to_csv(results[0].result));
   return 0;
 }
 

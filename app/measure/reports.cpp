@@ -86,7 +86,7 @@ bool write_reports(const OutputSettings& o, const observe::Result& r) {
     return whole;
   };
   bool good = write(o.json, [&] { return to_json(r); });
-  good = write(o.csv, [&] { return to_csv(r.intervals, side_of(r)); }) && good;
+  good = write(o.csv, [&] { return to_csv(r); }) && good;
   good = write(o.html, [&] { return to_html(r); }) && good;
   for (const std::string& w : contradictions(r)) {
     fmt::print("contradiction: {}\n", w);

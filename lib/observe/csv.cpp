@@ -15,13 +15,13 @@ namespace {
 // instead.
 class Line {
  public:
-  Line(std::string& out, bool names, Side side, std::string prefix = {})
-      : out_(out), names_(names), side_(side), prefix_(std::move(prefix)) {}
+  Line(std::string& out, bool names, Side side, bool paced, std::string prefix = {})
+      : out_(out), names_(names), side_(side), paced_(paced), prefix_(std::move(prefix)) {}
 
   template <class T>
   void operator()(const char* name, const T& value) {
     if constexpr (std::is_arithmetic_v<T>) {
-      if (!out_.empty() && out_.back() != '\n') out_ += ',';
+      begin_column();
       if (names_)
         out_ += prefix_ + name;
       else if constexpr (std::is_floating_point_v<T>)
@@ -29,7 +29,7 @@ class Line {
       else
         out_ += fmt::format("{}", value);
     } else if constexpr (!std::is_same_v<T, std::vector<CoreLoad>> && !std::is_same_v<T, ByName>) {
-      fields(value, Line{out_, names_, side_, prefix_ + name + "_"});
+      fields(value, Line{out_, names_, side_, paced_, prefix_ + name + "_"});
     }
   }
   template <class T>
@@ -44,11 +44,22 @@ class Line {
   void server(const char* name, const T& value) {
     if (side_ == Side::server) (*this)(name, value);
   }
+  template <class T>
+  void paced(const char* name, const T& value) {
+    if (names_ || paced_)
+      client(name, value);
+    else if (side_ == Side::client)
+      begin_column(); // empty
+  }
 
  private:
+  void begin_column() {
+    if (!out_.empty() && out_.back() != '\n') out_ += ',';
+  }
   std::string& out_;
   bool names_;
   Side side_;
+  bool paced_;
   std::string prefix_;
 };
 
@@ -76,8 +87,9 @@ std::vector<std::string> core_names(const std::vector<CoreLoad>& cores) {
   return names;
 }
 
-void line(std::string& out, bool names, Side side, const Interval& v, const std::vector<std::string>& cores) {
-  Line l{out, names, side};
+void line(std::string& out, bool names, Side side, bool paced, const Interval& v,
+          const std::vector<std::string>& cores) {
+  Line l{out, names, side, paced};
   fields(v, l);
   static const CoreLoad still;
   for (std::size_t i = 0; i < cores.size(); ++i)
@@ -87,14 +99,20 @@ void line(std::string& out, bool names, Side side, const Interval& v, const std:
 
 } // namespace
 
-std::string to_csv(const std::vector<Interval>& intervals, Side side) {
+std::string to_csv(const std::vector<Interval>& intervals, Side side, bool paced) {
   static const Interval none;
   const Interval& first = intervals.empty() ? none : intervals.front();
   const std::vector<std::string> cores = core_names(first.cores);
   std::string out;
-  line(out, true, side, first, cores);
-  for (const auto& v : intervals) line(out, false, side, v, cores);
+  line(out, true, side, paced, first, cores);
+  for (const auto& v : intervals) line(out, false, side, paced, v, cores);
   return out;
+}
+
+std::string to_csv(const Result& r) {
+  const auto rate = r.config.find("cps");
+  const bool paced = rate == r.config.end() || rate->second != "max" || r.summary.search.has_value();
+  return to_csv(r.intervals, side_of(r), paced);
 }
 
 } // namespace tern::observe

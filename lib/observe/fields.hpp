@@ -1,6 +1,7 @@
 // The result's fields by their JSON names, once for writer and reader: `fields(object, f)` calls f(name,
 // member) for each in the order it is written, f.derived(name, value) for what follows from others and is only
-// written, f.client(name, member) and f.server(name, member) for what only that side's reports hold.
+// written, f.client(name, member) and f.server(name, member) for what only that side's reports hold; f.paced(name, member) is
+// a client's, and says something only where opens have a rate.
 #pragma once
 
 #include <concepts>
@@ -131,7 +132,7 @@ void fields(S& s, F&& f) {
   f("t", s.t);
   f("seconds", s.seconds);
   f.derived("cps", s.cps());
-  f.client("offered_cps", s.offered_cps);
+  f.paced("offered_cps", s.offered_cps);
   f("attempted", s.attempted);
   f("established", s.established);
   f("completed", s.completed);

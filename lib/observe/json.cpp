@@ -56,6 +56,10 @@ struct Writer {
     if (side == Side::client) (*this)(name, value);
   }
   template <class T>
+  void paced(const char* name, const T& value) {
+    client(name, value);
+  }
+  template <class T>
   void server(const char* name, const T& value) {
     if (side == Side::server) (*this)(name, value);
   }
@@ -107,6 +111,10 @@ struct Reader {
   template <class T>
   void client(const char* name, T& value) {
     (*this)(name, value);
+  }
+  template <class T>
+  void paced(const char* name, T& value) {
+    client(name, value);
   }
   template <class T>
   void server(const char* name, T& value) {

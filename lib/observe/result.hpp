@@ -167,7 +167,7 @@ struct CoreSummary : CoreLoad {
 struct Interval {
   double t = 0;           // seconds since the run began
   double seconds = 0;     // its length
-  double offered_cps = 0; // the mean of what the rate brought; 0: nothing, or none is paced
+  double offered_cps = 0; // the mean of what the rate brought; where opens have none, 0
   std::uint64_t attempted = 0;
   std::uint64_t established = 0;
   std::uint64_t completed = 0;

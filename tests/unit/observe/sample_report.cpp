@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
   for (const auto& [name, result] : all) {
     put(dir + "/" + name + ".json", to_json(result));
     put(dir + "/" + name + ".html", to_html(result));
-    put(dir + "/" + name + ".csv", to_csv(result.intervals, side_of(result)));
+    put(dir + "/" + name + ".csv", to_csv(result));
     put(dir + "/" + name + ".txt", summary_text(result));
   }
   return 0;

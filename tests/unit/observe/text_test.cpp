@@ -162,6 +162,26 @@ TEST(Csv, EveryLineHasEveryColumn) {
   EXPECT_EQ(third[column("core0_client_drops")], "0");
 }
 
+// 0 is a rate of which nothing was offered; where there is none nothing stands.
+TEST(Csv, WhereOpensHaveNoRateNoneIsTold) {
+  Result r = sample_result({.seconds = 2});
+  r.intervals[1].offered_cps = 0;
+  for (const bool search : {false, true})
+    for (const std::string rate : {"max", "1000"}) {
+      r.config["cps"] = rate;
+      r.summary.search = search ? std::optional<Search>{Search{}} : std::nullopt;
+      const auto lines = cut(to_csv(r), '\n');
+      const auto names = cut(lines[0], ',');
+      const auto at =
+          static_cast<std::size_t>(std::find(names.begin(), names.end(), "offered_cps") - names.begin());
+      ASSERT_LT(at, names.size());
+      const auto second = cut(lines[2], ',');
+      ASSERT_EQ(second.size(), names.size());
+      EXPECT_EQ(second[at], rate == "max" && !search ? "" : "0") << rate << search;
+      EXPECT_NE(second[at + 1], "");
+    }
+}
+
 // Two workers on one CPU, of two roles or of one, are two columns.
 TEST(Csv, NoTwoColumnsHaveOneName) {
   Result r = sample_result({.seconds = 2, .cores = 6});
@@ -180,7 +200,7 @@ TEST(Csv, NoTwoColumnsHaveOneName) {
 }
 
 TEST(Csv, NoIntervalsIsTheHeaderAlone) {
-  EXPECT_EQ(cut(to_csv({}), '\n').size(), 1U);
+  EXPECT_EQ(cut(to_csv(Result{}), '\n').size(), 1U);
 }
 
 TEST(LiveLines, ColumnsStandUnderTheirNames) {
