@@ -76,7 +76,7 @@ std::size_t Http::scan(Connection c, std::uint64_t& state, std::string_view text
 }
 
 void Http::answer(Connection c, std::uint64_t& state) {
-  answered_.add();
+  if ((state & http::bad) == 0) answered_.add();
   if (closes_ == Closes::AfterEach || (state & (http::wants_close | http::bad)) != 0) state |= http::last;
   state &= ~http::wants_close;
   // Nothing was owed, or nothing would be scanned.

@@ -36,8 +36,8 @@ struct Chargen {
 
 [[nodiscard]] std::string http_body(std::size_t size); // what Http answers with
 
-// The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response, and what is none
-// 400 and the end (http_request.hpp). The connection's user word is all that is known of it.
+// The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response, and one that
+// leaves in doubt where the next begins 400 and the end (http_request.hpp). The connection's user word is all that is known of it.
 class Http {
  public:
   enum class Closes : std::uint8_t { WhenAsked, AfterEach };

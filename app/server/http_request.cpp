@@ -11,7 +11,7 @@ constexpr std::uint64_t low = 0xffff'ffff;
 constexpr std::string_view close_option = "close";
 constexpr std::string_view chunked_coding = "chunked";
 constexpr std::string_view continue_expectation = "100-continue";
-constexpr std::string_view old_version = "http/1.0";
+constexpr std::string_view old_version = " http/1.0";
 
 // The fields that say something to us.
 enum class Field : std::uint8_t { connection, content_length, transfer_encoding, expect };
@@ -75,7 +75,11 @@ bool take_name(std::uint64_t& state, char c) {
   }
   const char l = lower(c);
   if (n == 0) {
-    if (c == '\r') return false;
+    if (field(state, 16) == past) { // a CR stands alone at its beginning
+      state |= bad;
+      return go_to(state, Part::other_line), false;
+    }
+    if (c == '\r') return set_field(state, 16, past), false;
     if (l == 't') {
       set_field(state, 16, static_cast<std::uint64_t>(Field::transfer_encoding));
     } else if (l == 'e') {
@@ -120,7 +124,15 @@ void take_connection(std::uint64_t& state, char c) {
 }
 
 // Others are not undone, for nobody looks at the body: only where it ends matters. "chunked" is the last, and stands once.
+// What a comma does not separate is one coding that we do not know.
 void take_transfer_encoding(std::uint64_t& state, char c) {
+  if (c == ',') {
+    set_field(state, 16, 0);
+  } else if (c == '\r' || (blank(c) && field(state, 8) != 0)) {
+    set_field(state, 16, past); // the element is over
+  } else if (!blank(c) && c != '\n' && field(state, 16) != 0) {
+    state |= bad;
+  }
   const Element e = take_element(state, c, chunked_coding);
   if (e == Element::none) return;
   if ((state & chunked) != 0) state |= bad;
@@ -137,7 +149,8 @@ void take_content_length(std::uint64_t& state, char c) {
     return go_to(state, Part::name);
   }
   if (blank(c) || c == '\r') {
-    if ((state & has_body) != 0) set_field(state, 8, past); // one number is all
+    if ((state & has_body) != 0 || c == '\r')
+      set_field(state, 8, past); // one number is all, and a CR is at the end
     return;
   }
   const std::uint64_t n = (state >> 32) * 10 + static_cast<std::uint64_t>(c - '0');
@@ -180,14 +193,15 @@ bool take_chunk_size(std::uint64_t& state, char c) {
   constexpr std::uint64_t most_digits = 16;
   const std::uint64_t n = field(state, 8);
   if (const int d = digit(c); d >= 0) {
-    if (n == most_digits || state >> 60 != 0) return damaged(state);
+    if (n >= most_digits || state >> 60 != 0) return damaged(state);
     state = (state & low) | (state >> 32 << 4 | static_cast<std::uint64_t>(d)) << 32;
     set_field(state, 8, n + 1);
     return false;
   }
   if (n == 0) return damaged(state);
   if (c == '\r') return go_to(state, Part::chunk_line_end), false;
-  if (c != ';' && !blank(c)) return damaged(state);
+  if (blank(c)) return set_field(state, 8, past), false; // an extension may follow, and no digit
+  if (c != ';') return damaged(state);
   go_to(state, Part::chunk_extension);
   return false;
 }
@@ -218,14 +232,17 @@ bool take_chunk_end(std::uint64_t& state, char c) {
 
 // Lines that nobody asks for, and an empty one.
 bool take_trailer(std::uint64_t& state, char c) {
+  constexpr std::uint64_t text = 1; // there is some on this line
+  constexpr std::uint64_t cr = 2;
+  const std::uint64_t line = field(state, 8);
+  if ((c == '\n') != ((line & cr) != 0)) return damaged(state);
   if (c == '\n') {
-    const bool empty = field(state, 8) == 0;
     set_field(state, 8, 0);
-    return empty;
+    return line == cr;
   }
   if (state >> 32 == most_trailer) return damaged(state);
   state += 1ULL << 32;
-  if (c != '\r') set_field(state, 8, 1);
+  set_field(state, 8, c == '\r' ? line | cr : text);
   return false;
 }
 

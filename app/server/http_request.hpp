@@ -9,7 +9,8 @@ namespace tern::app::http {
 
 //   bits 0-4    Part: what of it comes next
 //   bits 8-15   how much of the word that is looked for there has matched (past: it is another), or has come
-//   bits 16-23  request line: how much of "http/1.0" has matched; a field's name: which one; a chunk's extension: its length
+//   bits 16-23  request line: how much of " http/1.0" has matched; a field's name: which one (past: a CR came); Transfer-Encoding:
+//               whether an element is over; a chunk's extension: its length
 //   bits 24-31  the flags below
 //   bits 32-63  with has_body: what of the body, or of the chunk, is still to come, or of the trailer has come
 //               else: whoever answers

@@ -59,8 +59,11 @@ bool Callers::serve(Caller& c, const Answers& answer) {
     c.sent += static_cast<std::size_t>(n);
     c.deadline = Clock::now() + manners_.patience; // who still reads may have it all
   }
-  if (!manners_.hears_out || c.text.empty()) return false;
-  if (anything) shutdown(c.fd.get(), SHUT_WR);
+  if (!manners_.hears_out || c.sent == 0) return false;
+  if (anything) {
+    shutdown(c.fd.get(), SHUT_WR);
+    c.text = std::string(); // nobody has to keep it any more
+  }
   return hear_out(c);
 }
 

@@ -68,19 +68,19 @@ std::string_view reason(unsigned status) {
 } // namespace
 
 std::optional<HttpRequest> read_request(std::string_view text, bool over) {
-  if (std::ranges::any_of(text, foreign)) return HttpRequest{.refused = bad_request};
+  const unsigned cut_off = text.size() > longest_http_request ? too_large : bad_request;
+  const std::size_t head = std::min(text.find("\n\r\n"), text.find("\n\n"));
+  if (std::ranges::any_of(text.substr(0, head), foreign)) return HttpRequest{.refused = bad_request};
   // RFC 9112 §2.2: an empty line may come before it, and a line may end without its CR.
   while (text.starts_with("\r\n") || text.starts_with('\n')) text.remove_prefix(text.front() == '\r' ? 2 : 1);
   const std::size_t end = text.find('\n');
-  if (end == text.npos)
-    return over ? std::optional(HttpRequest{.refused = text.empty() ? bad_request : too_large})
-                : std::nullopt;
+  if (end == text.npos) return over ? std::optional(HttpRequest{.refused = cut_off}) : std::nullopt;
   std::string_view line = text.substr(0, end);
   if (line.ends_with('\r')) line.remove_suffix(1);
   const HttpRequest r = first_line(line);
   if (r.refused != 0 || text.find("\n\r\n", end) != text.npos || text.find("\n\n", end) != text.npos)
     return r;
-  return over ? std::optional(HttpRequest{.refused = too_large}) : std::nullopt;
+  return over ? std::optional(HttpRequest{.refused = cut_off, .method = r.method}) : std::nullopt;
 }
 
 std::string http_answer(unsigned status, std::string_view body, bool with_body, std::string_view type,

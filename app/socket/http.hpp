@@ -7,6 +7,8 @@
 
 namespace tern::app {
 
+constexpr std::size_t longest_http_request = 8192;
+
 struct HttpRequest {
   // What it must be refused with; 0: it is well.
   unsigned refused = 0;
@@ -14,7 +16,8 @@ struct HttpRequest {
   std::string_view path{}; // without what follows a '?'
 };
 
-// The request that `text` begins with. None while more of it is to come; `over`: no more will. What is no HTTP is refused as
+// The request that `text` begins with. None while more of it is to come; `over`: no more will, or it is
+// longer than we hear. What is no HTTP is refused as
 // soon as that is seen, and not waited for.
 [[nodiscard]] std::optional<HttpRequest> read_request(std::string_view text, bool over);
 

@@ -53,8 +53,8 @@ Fd listening(const Endpoint& at) {
 }
 
 std::string answer_to(const HttpRequest& r, bool busy, const MetricsSocket::Page& page) {
-  if (r.refused != 0) return http_answer(r.refused, "this is HTTP/1.1, for GET /metrics\n");
   const bool body = r.method != "HEAD";
+  if (r.refused != 0) return http_answer(r.refused, "this is HTTP/1.1, for GET /metrics\n", body);
   if (r.path != "/metrics") return http_answer(404, "the figures are at /metrics\n", body);
   if (body && r.method != "GET")
     return http_answer(405, "only GET and HEAD\n", true, "text/plain; charset=utf-8", "Allow: GET, HEAD\r\n");
@@ -65,7 +65,7 @@ std::string answer_to(const HttpRequest& r, bool busy, const MetricsSocket::Page
 } // namespace
 
 MetricsSocket::MetricsSocket(const Endpoint& at, std::chrono::milliseconds patience)
-    : callers_(listening(at), {.patience = patience, .longest = longest_request, .hears_out = true}) {}
+    : callers_(listening(at), {.patience = patience, .longest = longest_http_request, .hears_out = true}) {}
 
 std::string MetricsSocket::obstacle(const Endpoint& at) {
   const int error = bound(at).second;

@@ -13,7 +13,6 @@ namespace tern::app {
 class MetricsSocket {
  public:
   using Page = std::function<std::string()>;
-  static constexpr std::size_t longest_request = 8192;
 
   // Throws ConfigError.
   explicit MetricsSocket(const Endpoint& at, std::chrono::milliseconds patience = std::chrono::seconds(5));

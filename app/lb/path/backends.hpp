@@ -68,6 +68,7 @@ class Backends {
     set_up(s, true, Because::assumed);
     all_[s].because.store(Because::assumed, std::memory_order_relaxed);
     all_[s].failures.store(0, std::memory_order_relaxed);
+    all_[s].changes.store(0, std::memory_order_release);
     set_admin(s, Admin::ready);
   }
 

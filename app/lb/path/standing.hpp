@@ -2,7 +2,7 @@
 // he last moved: a byte now and then, or text of his own, keeps nobody here. Looked at only while packets are scarce, so it
 // lies beside the pairs and costs them nothing.
 //
-//   holds nothing ──▶ since now
+//   holds nothing ──▶ since the first look that finds text again
 //   holds text    ──▶ since anything last came by ──took as much as the floor asks for, or as he still holds──▶ since now
 #pragma once
 
@@ -18,6 +18,7 @@ namespace tern::app::lb {
 struct Taking {
   std::uint32_t since_ms = 0;
   std::uint32_t taken = 0; // by then: acknowledged bytes, modulo 2^32
+  bool idle = false; // nothing was held for him at the last look: since when there is something nobody saw
 
   // Seen for the first time: all that is known is when anything last came by.
   void begin(std::uint32_t moved_ms, std::uint32_t taken_now) { *this = {moved_ms, taken_now}; }
@@ -25,8 +26,8 @@ struct Taking {
   Duration look(std::uint32_t now_ms, std::uint32_t held, std::uint32_t taken_now, std::uint32_t floor) {
     const std::uint32_t ms = now_ms - since_ms;
     const std::uint64_t went = taken_now - taken;
-    if (held == 0 || went * 1000 >= std::min(std::uint64_t{held} * 1000, std::uint64_t{floor} * ms))
-      *this = {now_ms, taken_now};
+    if (held == 0 || idle || went * 1000 >= std::min(std::uint64_t{held} * 1000, std::uint64_t{floor} * ms))
+      *this = {now_ms, taken_now, held == 0};
     return Duration::ms(now_ms - since_ms);
   }
 };

@@ -57,6 +57,7 @@ TEST(HttpRequest, ABodyOfChunksIsNoRequest) {
       post(coded, "1 ; x\r\na\r\n00a;y\r\n0123456789\r\n0\r\nName: value\r\nContent-Length: 7\r\n\r\n") + get,
       "rr");
   expect(post("Transfer-Encoding: gzip, chunked\r\n", "1\r\nx\r\n0\r\n\r\n") + get, "rr");
+  expect(post("Transfer-Encoding: gzip , chunked \r\n", "1 \r\nx\r\n0\r\n\r\n") + get, "rr");
   expect(post("Transfer-Encoding: gzip\r\n" + coded, "1\r\nx\r\n0\r\n\r\n") + get, "rr");
   expect(post(coded + "Connection: close\r\n", "1\r\nx\r\n0\r\n\r\n") + get, "c");
   expect("POST / HTTP/1.0\r\n" + coded + "\r\n0\r\n\r\n" + get, "c");
@@ -65,10 +66,27 @@ TEST(HttpRequest, ABodyOfChunksIsNoRequest) {
 }
 
 TEST(HttpRequest, ADamagedChunkIsToldAtOnce) {
-  for (const char* body :
-       {"x\r\n", "\r\n", ";\r\n", "-1\r\n", "5x\r\nhello\r\n", "5\nhello\r\n", "5\r\r\nhello\r\n",
-        "5\r\nhello!\r\n", "5\r\nhello\n", "5\r\nhello\r\r", "100000000\r\n", "fffffffff\r\n",
-        "00000000000000001\r\n", "5;x\nhello\r\n", "5;x\rhello\r\n"})
+  for (const char* body : {"x\r\n",
+                           "\r\n",
+                           ";\r\n",
+                           "-1\r\n",
+                           "5x\r\nhello\r\n",
+                           "5\nhello\r\n",
+                           "5\r\r\nhello\r\n",
+                           "5\r\nhello!\r\n",
+                           "5\r\nhello\n",
+                           "5\r\nhello\r\r",
+                           "100000000\r\n",
+                           "fffffffff\r\n",
+                           "00000000000000001\r\n",
+                           "5 abc\r\nhello\r\n",
+                           "5 5\r\nhello\r\n",
+                           "0\r\n\n",
+                           "0\r\n\r\r\n",
+                           "0\r\na: b\n\r\n",
+                           "0\r\na: b\rc\r\n\r\n",
+                           "5;x\nhello\r\n",
+                           "5;x\rhello\r\n"})
     expect(post(coded, body) + get, "b");
   expect(post(coded, "5;" + std::string(most_extension, 'x') + "\r\nhello\r\n0\r\n\r\n"), "r");
   expect(post(coded, "5;" + std::string(most_extension + 1, 'x') + "\r\nhello\r\n0\r\n\r\n"), "b");
@@ -84,6 +102,12 @@ TEST(HttpRequest, WhoseEndIsToldInTwoWaysOrNoneIsRefused) {
   expect(post(coded + coded, "0\r\n\r\n") + get, "b");
   expect(post("Transfer-Encoding: chunked, gzip\r\n") + get, "b");
   expect(post("Transfer-Encoding: gzip\r\n") + get, "b");
+  expect(post("Transfer-Encoding: gzip chunked\r\n", "0\r\n\r\n") + get, "b");
+  expect(post("Transfer-Encoding: identity\rchunked\r\n", "0\r\n\r\n") + get, "b");
+  expect(post("Transfer-Encoding:\rchunked\r\n", "0\r\n\r\n") + get, "b");
+  expect(post("\rTransfer-Encoding: chunked\r\n", "0\r\n\r\n") + get, "b");
+  expect(post("\rContent-Length: 5\r\n", "hello") + get, "b");
+  expect(post("Content-Length:\r5\r\n", "hello") + get, "b");
   expect(post("Transfer-Encoding: xchunked\r\n") + get, "b");
   expect(post("Transfer-Encoding:\r\n") + get, "b");
   expect(post("Transfer-Encoding: chunked;q=1\r\n") + get, "b");
@@ -116,6 +140,7 @@ TEST(HttpRequest, AsBefore) {
   expect(post("Connection: closed, enclose\r\nX-Connection: close\r\n") + get, "rr");
   expect(post("Contents: close\r\nConnect: 1\r\nTransfer: x\r\nE: y\r\nT: z\r\n") + get, "rr");
   expect("GET / HTTP/1.0\r\n\r\n" + get, "c");
+  expect("GET /?u=http/1.0 HTTP/1.1\r\n\r\n" + get, "rr");
   expect("GET / HTTP/1.1\nHost: x\n\n" + get, "rr");
 }
 

@@ -30,7 +30,8 @@ TEST(HttpRequest, WhatTheStandardAllows) {
   EXPECT_EQ(read("GET http://lb:9464/metrics?x HTTP/1.1\r\n\r\n"), "GET /metrics");
   EXPECT_EQ(read("GET http://lb:9464 HTTP/1.1\r\n\r\n"), "GET /");
   EXPECT_EQ(read("OPTIONS * HTTP/1.1\r\n\r\n"), "OPTIONS *");
-  EXPECT_EQ(read("POST /metrics HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"), "POST /metrics");
+  EXPECT_EQ(read(std::string_view("POST /metrics HTTP/1.1\r\nContent-Length: 3\r\n\r\n\0\1c", 46)),
+            "POST /metrics");
 }
 
 TEST(HttpRequest, GarbageIsRefusedAsSoonAsItIsSeen) {
@@ -50,6 +51,8 @@ TEST(HttpRequest, TooLongOrCutOffIsRefused) {
   EXPECT_EQ(read("GET /" + std::string(9000, 'a')), "more"); // how long it may be its reader knows
   EXPECT_EQ(read("GET /" + std::string(9000, 'a'), true), "431");
   EXPECT_EQ(read("GET / HTTP/1.1\r\nCookie: " + std::string(9000, 'a'), true), "431");
+  EXPECT_EQ(read("GET / HTTP/1.1\r\n", true), "400");
+  EXPECT_EQ(read("GET /met", true), "400");
   EXPECT_EQ(read("", true), "400");
   EXPECT_EQ(read("\r\n", true), "400");
 }

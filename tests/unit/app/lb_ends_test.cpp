@@ -341,6 +341,9 @@ TEST(Standing, IsSinceTheFloorWasLastKept) {
   EXPECT_EQ(t.look(18'000, 0, 5 + 1280 + 255, 256), ms(0));
   EXPECT_EQ(t.look(18'000, 60'000, 5 + 1280 + 255, 256), ms(0));
   EXPECT_EQ(t.look(18'004, 60'000, 5 + 1280 + 255, 256), ms(4));
+  EXPECT_EQ(t.look(20'000, 0, 5 + 1280 + 255, 256), ms(0));
+  EXPECT_EQ(t.look(21'500, 400, 5 + 1280 + 255, 256), ms(0)); // it came since the last look: who knows when
+  EXPECT_EQ(t.look(22'000, 400, 5 + 1280 + 255, 256), ms(500));
   t.begin(0xffff'ff00U, 0xffff'fff0U); // both wrap
   EXPECT_EQ(t.look(0x300, 60'000, 0xffff'fff8U, 256), ms(1024));
   EXPECT_EQ(t.look(0x300, 60'000, 0x1000, 256), ms(0));

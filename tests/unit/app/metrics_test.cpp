@@ -127,7 +127,7 @@ TEST(Metrics, OthersAreToldWhy) {
 
 // Whoever said more than was read would lose the answer with a reset, if the socket were closed on him.
 TEST(Metrics, WhoSaysTooMuchHearsSo) {
-  const Served s("tern_up 1\n");
+  const Served s("tern_up 1\n", milliseconds(10'000));
   for (int i = 0; i < 20; ++i) {
     const Fd fd = s.connect();
     say(fd, "GET /metrics HTTP/1.1\r\nCookie: " + std::string(100'000, 'x'));
@@ -154,13 +154,13 @@ TEST(Metrics, WhoDoesNotReadKeepsNobodyWaiting) {
   const Fd fd = s.connect();
   say(fd, scrape);
   EXPECT_GT(rest_of(fd).size(), 8'000'000U);
-  std::this_thread::sleep_for(milliseconds(700)); // its patience is over
+  std::this_thread::sleep_for(milliseconds(3000)); // its patience is over, however late it is looked at
   EXPECT_LT(rest_of(deaf).size(), 8'000'000U);
 }
 
 // Its answers are bounded together: 64 MiB that are under way, and those who ask then are told so.
 TEST(Metrics, ManyWhoDoNotReadAreBounded) {
-  const Served s(std::string(20'000'000, 'a'), milliseconds(2000));
+  const Served s(std::string(20'000'000, 'a'), milliseconds(20'000));
   std::vector<Fd> deaf;
   for (int i = 0; i < 5; ++i) {
     deaf.push_back(s.connect());
@@ -177,7 +177,7 @@ TEST(Metrics, ThePageIsMadeOnceForAllWhoAskTogether) {
   const Endpoint at = somewhere();
   MetricsSocket socket(at);
   std::vector<std::thread> askers;
-  std::atomic<int> answered{0};
+  std::atomic<int> asked{0}, done{0}, answered{0};
   for (int i = 0; i < 10; ++i)
     askers.emplace_back([&] {
       const Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
@@ -187,15 +187,18 @@ TEST(Metrics, ThePageIsMadeOnceForAllWhoAskTogether) {
       a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
       EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
       say(fd, scrape);
+      ++asked;
       answered += rest_of(fd).ends_with("x\n");
+      ++done;
     });
-  std::this_thread::sleep_for(milliseconds(300)); // all have asked
-  while (answered < 10)
+  while (asked < 10) std::this_thread::sleep_for(milliseconds(1));
+  while (done < 10)
     socket.wait(10, [&] {
       ++pages;
       return std::string("x\n");
     });
   for (std::thread& t : askers) t.join();
+  EXPECT_EQ(answered, 10);
   EXPECT_LE(pages, 3);
 }
 
