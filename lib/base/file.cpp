@@ -1,0 +1,152 @@
+#include "base/file.hpp"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+
+namespace tern {
+namespace {
+
+[[noreturn]] void fail(const std::string& path) {
+  throw std::system_error(errno, std::generic_category(), path);
+}
+
+class File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() {
+    const int was = errno; // the cause of what is being told
+    (void)close();
+    errno = was;
+  }
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] bool close() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd < 0 || ::close(fd) == 0;
+  }
+
+ private:
+  int fd_;
+};
+
+bool put(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+// What the path itself is, and not what a link leads to.
+enum class Kind { none, regular, other };
+Kind kind_of(const std::string& path, struct stat& at) {
+  if (path.empty() || path.back() == '/') {
+    errno = path.empty() ? ENOENT : EISDIR;
+    fail(path);
+  }
+  if (::lstat(path.c_str(), &at) == 0) return S_ISREG(at.st_mode) ? Kind::regular : Kind::other;
+  if (errno != ENOENT) fail(path);
+  return Kind::none;
+}
+
+// A name for a file in the same folder, which is of one file system.
+std::string name_beside(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return (slash == std::string::npos ? "" : path.substr(0, slash + 1)) + ".tern-XXXXXX";
+}
+
+// The folder takes no new file, but what is there already may be writable.
+bool folder_refuses() {
+  return errno == EACCES || errno == EPERM || errno == EROFS;
+}
+
+// The program's own output: what it has printed must come before, and must stay.
+bool is_stdout(const std::string& path) {
+  struct stat at {};
+  struct stat out {};
+  return ::stat(path.c_str(), &at) == 0 && ::fstat(STDOUT_FILENO, &out) == 0 && at.st_dev == out.st_dev &&
+         at.st_ino == out.st_ino;
+}
+
+void write_in_place(const std::string& path, std::string_view text) {
+  if (is_stdout(path)) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+      fail(path);
+    return;
+  }
+  File to(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (to.fd() < 0 || !put(to.fd(), text) || !to.close()) fail(path);
+}
+
+mode_t usual_mode() {
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  return 0666 & ~mask;
+}
+
+} // namespace
+
+std::string read_file(const std::string& path) {
+  const File from(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (from.fd() < 0) fail(path);
+  std::string text;
+  char some[65536];
+  while (true) {
+    const ssize_t n = ::read(from.fd(), some, sizeof some);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail(path);
+    if (n == 0) return text;
+    text.append(some, static_cast<std::size_t>(n));
+  }
+}
+
+void write_file(const std::string& path, std::string_view text) {
+  struct stat at {};
+  const Kind kind = kind_of(path, at);
+  if (kind == Kind::other || (kind == Kind::regular && is_stdout(path))) return write_in_place(path, text);
+  std::string beside = name_beside(path);
+  File to(::mkstemp(beside.data()));
+  if (to.fd() < 0) {
+    if (kind == Kind::regular && folder_refuses()) return write_in_place(path, text);
+    fail(path);
+  }
+  const mode_t mode = kind == Kind::regular ? at.st_mode & 07777 : usual_mode();
+  if (::fchmod(to.fd(), mode) == 0 && put(to.fd(), text) && to.close() &&
+      ::rename(beside.c_str(), path.c_str()) == 0)
+    return;
+  const int why = errno;
+  ::unlink(beside.c_str());
+  if (why == EBUSY) return write_in_place(path, text); // a mount of its own, as containers have them
+  errno = why;
+  fail(path);
+}
+
+void check_writable(const std::string& path) {
+  struct stat at {};
+  const Kind kind = kind_of(path, at);
+  struct stat to {};
+  if (kind == Kind::other && ::stat(path.c_str(), &to) == 0 && S_ISDIR(to.st_mode)) {
+    errno = EISDIR;
+    fail(path);
+  }
+  if (kind != Kind::none) {
+    if (::access(path.c_str(), W_OK) != 0 && errno != ENOENT) fail(path);
+    return;
+  }
+  std::string beside = name_beside(path);
+  const File probe(::mkstemp(beside.data()));
+  if (probe.fd() < 0) fail(path);
+  ::unlink(beside.c_str());
+}
+
+} // namespace tern

@@ -1,0 +1,17 @@
+// Whole files, read and written at once. What goes wrong is a std::system_error whose code says why.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace tern {
+
+[[nodiscard]] std::string read_file(const std::string& path);
+
+// All of the text or nothing: it is written beside the file and then takes its place, so that neither a full disk nor a
+// kill leaves half of it. What is no file of its own (a device, a pipe, a link such as /dev/stdout) is written where it is.
+void write_file(const std::string& path, std::string_view text);
+// What write_file() would say, as far as can be known before; leaves nothing behind.
+void check_writable(const std::string& path);
+
+} // namespace tern
