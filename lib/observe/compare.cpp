@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -41,15 +42,18 @@ std::string clipped(const std::string& text, std::size_t width) {
 template <class Value>
 void row(Text out, std::string_view name, const Results& all, Value value, std::string (*show)(double),
          bool even_of_nothing = false) {
-  const double first = value(all.front().result);
-  const bool nothing =
-      std::all_of(all.begin(), all.end(), [&](const NamedResult& r) { return value(r.result) == 0; });
+  using Maybe = std::optional<double>; // no value: it has no such figure
+  const Maybe first = value(all.front().result);
+  const bool nothing = std::all_of(
+      all.begin(), all.end(), [&](const NamedResult& r) { return Maybe{value(r.result)}.value_or(0) == 0; });
   if (nothing && !even_of_nothing) return;
   std::string line = fmt::format("{:<{}}", name, name_width);
   for (const auto& r : all) {
-    const double v = value(r.result);
+    const Maybe v = value(r.result);
     const bool base = &r == &all.front();
-    line += fmt::format("{:>{}}", base ? show(v) : fmt::format("{} {:>6}", show(v), ratio(v, first)),
+    const std::string shown = v ? show(*v) : "-";
+    const std::string times = v && first ? ratio(*v, *first) : "";
+    line += fmt::format("{:>{}}", base ? shown : fmt::format("{} {:>6}", shown, times),
                         base ? column_width - 8 : column_width);
   }
   fmt::format_to(out, "{}\n", line);
@@ -169,7 +173,10 @@ std::string compare_text(const Results& all) {
   if (searched)
     row(
         out, "highest rate held/s", all,
-        [](const Result& r) { return r.summary.search ? r.summary.search->found_cps : 0; }, count_text, true);
+        [](const Result& r) {
+          return r.summary.search ? std::optional{r.summary.search->found_cps} : std::nullopt;
+        },
+        count_text, true);
   row(
       out, "accepted/s", all, [](const Result& r) { return side_of(r) == Side::server ? headline(r) : 0; },
       count_text);

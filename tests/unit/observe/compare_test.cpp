@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <sstream>
 #include <string>
 
@@ -91,6 +92,16 @@ TEST(Compare, SearchesAreComparedByTheRatesTheyFound) {
   text = compare_text({{"a.json", a}, {"c.json", sample()}});
   EXPECT_TRUE(holds(
       text, "Warning: different kinds of run: a search for the highest rate in a.json, one load in c.json."));
+}
+
+TEST(Compare, WhoNeverSearchedFoundNoRate) {
+  Result a = sample();
+  Result b = sample();
+  b.summary.search = Search{.found_cps = 2000, .stopped = "at 2.04k/s 3% failed", .steps = {}};
+  std::string line = row(compare_text({{"a.json", a}, {"b.json", b}, {"c.json", a}}), "highest rate held/s");
+  EXPECT_FALSE(holds(line, " 0")) << line;
+  EXPECT_EQ(std::count(line.begin(), line.end(), '-'), 2) << line;
+  EXPECT_TRUE(holds(line, "2,000"));
 }
 
 TEST(Compare, WarnsWhereFiguresCannotBeCompared) {
