@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -43,7 +44,8 @@ std::vector<std::string> command_names(const CLI::App& app) {
   const std::vector<std::string> commands = command_names(at);
   if (!commands.empty())
     throw ConfigError(word, fmt::format("no such command{}; {}", suggestion(word, commands), help));
-  throw ConfigError(word, fmt::format("not expected here; options start with --, and {}", help));
+  throw ConfigError(word.empty() ? "''" : word,
+                    fmt::format("not expected here; options start with --, and {}", help));
 }
 
 [[noreturn]] void explain(const CLI::App& app, const CLI::ParseError& e) {
@@ -88,9 +90,7 @@ Binding::Binding(CLI::App& app, Schema& schema) : schema_(schema) {
     CLI::Option* at = nullptr;
     const std::string name = dashed(o.name);
     if (o.shape == Option::Shape::flag) {
-      // What is on by default is known by the option that turns it off.
-      const bool on = o.print().front() == "true";
-      at = app.add_flag(on ? name + ",!--no-" + name.substr(2) : name, o.help);
+      at = app.add_flag(name + ",!--no-" + name.substr(2), o.help); // a file may have turned it on or off
     } else {
       at = app.add_option(o.positional ? o.name + "," + name : name,
                           CLI::callback_t([](const CLI::results_t&) { return true; }), o.help);
@@ -112,6 +112,10 @@ void Binding::load_into(Schema& schema) const {
     if (option->count() == 0) continue;
     std::vector<Given> given;
     for (const std::string& text : option->results()) given.push_back({dashed(name), text});
+    // As [] is in a file: of what may be given several times, none.
+    const Option::Shape shape = schema.find(name)->shape;
+    const bool several = shape == Option::Shape::many || shape == Option::Shape::list;
+    if (several && given.size() == 1 && given[0].text.empty()) given.clear();
     schema.set(name, given);
   }
 }
@@ -122,9 +126,30 @@ bool Binding::resolve() {
   return print_->count() == 0;
 }
 
+namespace {
+
+// CLI11 takes the next word for the value of "--name=": it is given the empty one apart. From the last word to the first,
+// as CLI11 wants them.
+std::vector<std::string> words_of(int argc, const char* const* argv) {
+  std::vector<std::string> words;
+  bool options = true;
+  for (int i = 1; i < argc; ++i) {
+    std::string word = argv[i];
+    options = options && word != "--";
+    const bool empty_value = options && word.starts_with("--") && word.find('=') == word.size() - 1;
+    if (empty_value) word.pop_back();
+    words.push_back(std::move(word));
+    if (empty_value) words.emplace_back();
+  }
+  std::ranges::reverse(words);
+  return words;
+}
+
+} // namespace
+
 std::optional<int> parse(CLI::App& app, int argc, const char* const* argv) {
   try {
-    app.parse(argc, argv);
+    app.parse(words_of(argc, argv));
   } catch (const CLI::Success& e) {
     return app.exit(e); // --help, --version
   } catch (const CLI::ParseError& e) {

@@ -29,7 +29,7 @@
 // Names are snake_case; the command line writes them with dashes (time_wait, --time-wait). The group is the
 // TOML table and the heading in --help; option names are unique across groups. The value that the target
 // holds when it is declared is the default. Every complaint names where the value was written: "f.toml:3:7"
-// or "--cps".
+// or "--cps". On the command line an empty value (--source=) takes back what a file gave, where having none is a value.
 #pragma once
 
 #include <algorithm>
@@ -233,7 +233,13 @@ template <Setting T>
 void Schema::add(std::string name, std::optional<T>& target, std::string help) {
   Option& o = declare(std::move(name), std::move(help), Value<T>::meta, Option::Shape::value);
   o.text_only = text_only<T>();
-  o.set = [&target](std::span<const Given> given) { target = detail::read<T>(detail::only(given)); };
+  o.set = [&target](std::span<const Given> given) {
+    const Given& g = detail::only(given);
+    if (g.text.empty() && !Value<T>::parse(g.text))
+      target.reset(); // the command line takes back what a file gave
+    else
+      target = detail::read<T>(g);
+  };
   o.print = [&target] {
     return target ? std::vector{detail::write<T>(*target)} : std::vector<std::string>{};
   };

@@ -6,12 +6,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
-#include <fstream>
 #include <sstream>
+#include <system_error>
 
+#include "base/file.hpp"
 #include "runtime/settings/schema.hpp"
 
 namespace tern::settings {
@@ -159,12 +158,13 @@ void Schema::load_text(std::string_view text, const std::string& file_name) {
 }
 
 void Schema::load_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (in) text << in.rdbuf();
-  if (!in || !text)
-    throw ConfigError(path, fmt::format("cannot be read ({}); check --config", std::strerror(errno)));
-  load_text(text.str(), path);
+  std::string text;
+  try {
+    text = read_file(path);
+  } catch (const std::system_error& e) {
+    throw ConfigError(path, fmt::format("cannot be read ({}); check --config", e.code().message()));
+  }
+  load_text(text, path);
 }
 
 } // namespace tern::settings

@@ -219,6 +219,32 @@ TEST(SchemaCommandLine, FileThatIsNotThereIsNamed) {
             "/nowhere/f.toml: cannot be read (No such file or directory); check --config");
 }
 
+TEST(SchemaToml, AFileOfNothingSetsNothing) {
+  Fixture f;
+  f.s.load_file("/dev/null");
+  EXPECT_FALSE(f.s.given("cps"));
+}
+
+TEST(SchemaCommandLine, AnEmptyValueIsAValue) {
+  Fixture f;
+  f.load("name = 'x'\n[load]\nsource = ['10.0.0.0/8']\n[server]\nmetrics = 80\n");
+  EXPECT_FALSE(f.run({"--name=", "--source=", "--metrics=", "--cps", "5"}));
+  EXPECT_FALSE(f.v.metrics);
+  EXPECT_EQ(f.v.name, "");
+  EXPECT_TRUE(f.v.source.empty());
+  EXPECT_EQ(f.v.cps.per_second, 5U);
+  EXPECT_EQ(cli_error({"--time-wait=", "--cps=5"}),
+            "--time-wait: '' is not a time with its unit, such as 5s, 250ms, 10us or 2m");
+}
+
+TEST(SchemaCommandLine, EveryFlagHasANo) {
+  Fixture f;
+  f.load("[load]\nverify = true\n");
+  EXPECT_FALSE(f.run({"--no-verify"}));
+  EXPECT_FALSE(f.v.verify);
+  EXPECT_TRUE(f.s.given("verify"));
+}
+
 TEST(Schema, PrintedSettingsLoadBackTheSame) {
   Fixture f;
   EXPECT_FALSE(f.run({"--name", "a \"b\"\\\n", "--cps", "20k", "--loss", "0.1%", "--source", "10.0.0.0/24",
