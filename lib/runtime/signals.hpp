@@ -1,4 +1,4 @@
-// Signals as counts. SIGINT and SIGTERM: the first asks for an orderly end, the second for one at once.
+// Signals as counts. SIGINT, SIGTERM and SIGHUP (its terminal is gone): the first asks for an orderly end, the second for one at once.
 #pragma once
 
 namespace tern {
@@ -6,7 +6,7 @@ namespace tern {
 void catch_stop_signals();
 [[nodiscard]] int stop_signals(); // how many came
 
-// SIGHUP: read the configuration again.
+// For who goes on without a terminal: SIGHUP then says to read the configuration again. After catch_stop_signals().
 void catch_reload_signal();
 [[nodiscard]] int reload_signals();
 
