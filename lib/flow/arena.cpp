@@ -126,7 +126,7 @@ Arena::Arena(const Settings& settings) : settings_(settings) {
   void* p = mmap(nullptr, mapping_size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED)
     throw ArenaError("arena: can't reserve " + in_mib(mapping_size_) + " of addresses: " +
-                     std::strerror(errno) + " (is there a limit on virtual memory? see ulimit -v)");
+                     std::strerror(errno) + "; lift the limit on virtual memory: ulimit -v unlimited");
   mapping_ = static_cast<std::byte*>(p);
   const auto at = reinterpret_cast<std::uintptr_t>(p);
   base_ = mapping_ + (round_up(at, huge_page) - at);
