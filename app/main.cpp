@@ -1,5 +1,11 @@
+#include <poll.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <vector>
 
 #include "app/command.hpp"
@@ -23,6 +29,17 @@ bool machine_is_new_enough() {
   return true;
 }
 
+// A disk that is full is told; a reader that has seen enough (| head) is not.
+bool output_was_written() {
+  const int why = std::fflush(stdout) == 0 ? 0 : errno;
+  const bool whole = why == 0 && std::ferror(stdout) == 0;
+  pollfd reader{.fd = STDOUT_FILENO, .events = 0, .revents = 0};
+  if (whole || (::poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR) != 0)) return true;
+  std::fprintf(stderr, "tern: standard output could not be written: %s\n",
+               why != 0 ? std::strerror(why) : "some of it is missing");
+  return false;
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Tern: a kernel-bypass TCP endpoint on DPDK", "tern");
   app.set_version_flag("--version", "tern " TERN_VERSION);
@@ -43,5 +60,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (!tern::app::machine_is_new_enough()) return 1;
-  return tern::settings::run_guarded([&] { return tern::app::run(argc, argv); });
+  std::signal(SIGXFSZ, SIG_IGN); // a file beyond `ulimit -f` then is one that could not be written
+  const int status = tern::settings::run_guarded([&] { return tern::app::run(argc, argv); });
+  return status != 0 || tern::app::output_was_written() ? status : 1;
 }

@@ -4,7 +4,9 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+#include <iterator>
 
 #include "runtime/key_file.hpp"
 #include "runtime/worker.hpp"
@@ -265,17 +267,20 @@ std::vector<Counted> counters_of(const CoreReport& core) {
 void print_counters(const std::vector<CoreReport>& cores) {
   std::vector<std::vector<Counted>> each;
   for (const CoreReport& c : cores) each.push_back(counters_of(c));
-  fmt::print("counters\n");
+  std::string text = "counters\n";
+  const auto to = std::back_inserter(text);
   for (std::size_t i = 0; i < each.front().size(); ++i) {
     std::uint64_t sum = 0;
     for (const auto& core : each) sum += core[i].n;
-    if (sum != 0) fmt::print("  {:<28} {}\n", each.front()[i].name, sum);
+    if (sum != 0) fmt::format_to(to, "  {:<28} {}\n", each.front()[i].name, sum);
   }
   for (std::size_t c = 0; each.size() > 1 && c < each.size(); ++c) {
-    fmt::print("  of {}\n", cores[c].name);
+    fmt::format_to(to, "  of {}\n", cores[c].name);
     for (const Counted& counted : each[c])
-      if (counted.n != 0) fmt::print("    {:<26} {}\n", counted.name, counted.n);
+      if (counted.n != 0) fmt::format_to(to, "    {:<26} {}\n", counted.name, counted.n);
   }
+  (void)std::fwrite(text.data(), 1, text.size(),
+                    stdout); // a terminal that is gone keeps nobody from its report
 }
 
 } // namespace tern
