@@ -18,6 +18,8 @@ void declare_serve_options(settings::Schema& s, ServeSettings& v) {
 
 void check_listen(const settings::Schema& s, const ServeSettings& v) {
   using Text = settings::Value<settings::PortRange>;
+  for (const settings::PortRange& r : v.listen)
+    if (r.first.raw() == 0) s.fail("listen", "0 is no port; name one that clients can ask, such as 80");
   for (std::size_t i = 0; i < v.listen.size(); ++i)
     for (std::size_t k = 0; k < i; ++k)
       if (v.listen[k].first <= v.listen[i].last && v.listen[i].first <= v.listen[k].last)
