@@ -1,13 +1,17 @@
 // tern report: reads what --json wrote. One file: its summary again, or its page; several: side by side.
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "app/command.hpp"
+#include "app/measure/reports.hpp"
+#include "base/file.hpp"
 #include "observe/compare.hpp"
 #include "observe/json.hpp"
 #include "observe/page.hpp"
@@ -24,20 +28,23 @@ struct ReportOptions {
 };
 
 observe::Result read(const std::string& path) {
-  std::ifstream in{path, std::ios::binary};
-  std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) throw settings::ConfigError(path, "cannot be read, or is empty");
   try {
-    return observe::from_json(text.str());
+    const std::string text = read_file(path);
+    if (text.empty()) throw settings::ConfigError(path, "is empty; name a file that --json wrote");
+    return observe::from_json(text);
+  } catch (const std::system_error& e) {
+    throw settings::ConfigError(path, "cannot be read: " + e.code().message());
   } catch (const observe::ReportError& e) {
     throw settings::ConfigError(path, e.what());
   }
 }
 
 void write(const std::string& option, const std::string& path, const std::string& text) {
-  std::ofstream out{path, std::ios::binary};
-  out << text;
-  if (!out.flush()) throw settings::ConfigError(option, "cannot write " + path);
+  try {
+    write_file(path, text);
+  } catch (const std::system_error& e) {
+    throw settings::ConfigError(option, fmt::format("cannot write '{}': {}", path, e.code().message()));
+  }
 }
 
 int run(const ReportOptions& o) {
@@ -48,6 +55,8 @@ int run(const ReportOptions& o) {
   if (o.files.size() > most)
     throw settings::ConfigError("tern report", std::to_string(o.files.size()) + " files; " +
                                                    std::to_string(most) + " at most fit side by side");
+  for (const auto& [option, path] : {std::pair{"--html", &o.html}, {"--csv", &o.csv}})
+    if (*path == "-") throw settings::ConfigError(option, no_dash);
   std::vector<observe::NamedResult> results;
   for (const auto& file : o.files) results.push_back({file, read(file)});
   const bool one = results.size() == 1;

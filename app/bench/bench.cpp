@@ -54,7 +54,7 @@ int run(const settings::Schema& schema, const BenchSettings& given) {
   settings::Schema in_force;
   BenchSettings told = in_full(schema, b);
   declare(in_force, told);
-  describe_run(result, in_force, "bench");
+  describe_run(result, in_force, "bench", unused_options(b));
   {
     io::MemoryPair pair({.queues = static_cast<std::uint16_t>(cores_of(schema, b).clients.size()),
                          .mtu = b.node.mtu,
@@ -64,7 +64,7 @@ int run(const settings::Schema& schema, const BenchSettings& given) {
   }
   if (const unsigned leaked = rte_mempool_in_use_count(pool); leaked != 0)
     result.summary.notes.push_back(fmt::format("{} packets were not given back: a bug of tern's", leaked));
-  fmt::print("{}", summary_text(result));
+  print(summary_text(result));
   return write_reports(b.output, result) && !result.summary.interrupted ? 0 : 1;
 }
 

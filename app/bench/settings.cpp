@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
+#include <span>
 
 #include "app/bench/ends.hpp"
+#include "app/client/in_force.hpp"
 #include "app/measure/ports.hpp"
 #include "io/eal.hpp"
 #include "runtime/key_file.hpp"
@@ -43,6 +46,9 @@ void declare(settings::Schema& s, BenchSettings& b) {
 
 namespace {
 
+constexpr std::array routed{"gateway", "route"};
+constexpr std::array offloaded{"tso", "vlan_tag"};
+
 // One set of options serves tern client and tern server too; what a pair in memory has no use for is refused,
 // not passed over.
 void refuse_foreign(const settings::Schema& s, const BenchSettings& b) {
@@ -50,9 +56,9 @@ void refuse_foreign(const settings::Schema& s, const BenchSettings& b) {
     s.fail("port",
            "tern bench runs client and server over a pair in memory and takes no port; see tern client and "
            "tern server");
-  for (const char* name : {"gateway", "route"})
+  for (const char* name : routed)
     if (s.given(name)) s.fail(name, "the pair's ends are neighbours: there is no router between them");
-  for (const char* name : {"tso", "vlan_tag"})
+  for (const char* name : offloaded)
     if (s.given(name))
       s.fail(name, "the pair in memory is no NIC: we do that; see tern client and tern server");
   if (s.given("mac")) s.fail("mac", "each end of the pair has its own; see tern client and tern server");
@@ -134,7 +140,6 @@ BenchSettings in_full(const settings::Schema& s, const BenchSettings& completed)
   BenchSettings b = completed;
   const BenchEnds ends = ends_of(s, b);
   b.targets = ends.listen;
-  b.node.tso = b.node.vlan_tag = io::Offload::never;
   b.node.ip.clear();
   for (const net::InterfaceSettings* end : {&ends.client, &ends.server})
     for (const net::Address& a : end->addresses) b.node.ip.emplace_back(a.ip, a.prefix_length);
@@ -146,15 +151,25 @@ BenchSettings in_full(const settings::Schema& s, const BenchSettings& completed)
   return b;
 }
 
+std::vector<const char*> unused_options(const BenchSettings& b) {
+  std::vector<const char*> all = unused_options(b.load, b.search);
+  all.insert(all.end(), {"port", "mac"});
+  for (const auto& names : {std::span{routed}, std::span{offloaded}})
+    all.insert(all.end(), names.begin(), names.end());
+  return all;
+}
+
 io::Impairment impairment_of(const settings::Schema& schema, const BenchSettings& b) {
   io::Impairment harm;
   harm.seed = b.load.seed;
   std::string_view rest = b.impair;
+  std::set<std::string_view> seen;
   while (!rest.empty()) {
     const std::string_view one = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(rest.size(), one.size() + 1));
     const std::size_t eq = one.find('=');
     const std::string_view name = one.substr(0, eq);
+    if (!seen.insert(name).second) schema.fail("impair", fmt::format("{} twice; give it once", name));
     const std::string_view text = eq == std::string_view::npos ? "" : one.substr(eq + 1);
     const auto share = settings::Value<settings::Percent>::parse(text);
     const auto time = settings::Value<Duration>::parse(text);

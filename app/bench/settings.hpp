@@ -30,6 +30,8 @@ void declare(settings::Schema&, BenchSettings&);
 [[nodiscard]] BenchSettings completed(const settings::Schema&, const BenchSettings&);
 // With all that follows from them written out, for the report.
 [[nodiscard]] BenchSettings in_full(const settings::Schema&, const BenchSettings&);
+// Its options that such a run makes nothing of.
+[[nodiscard]] std::vector<const char*> unused_options(const BenchSettings&);
 [[nodiscard]] io::Impairment impairment_of(const settings::Schema&, const BenchSettings&);
 
 // The CPUs of each end's cores, as many on either.

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "app/client/crew.hpp"
+#include "app/client/in_force.hpp"
 #include "app/command.hpp"
 #include "app/server/responder.hpp"
 #include "observe/text.hpp"
@@ -34,13 +35,13 @@ int run(const settings::Schema& schema, const ClientSettings& given) {
   observe::Result result;
   settings::Schema in_force;
   declare(in_force, c);
-  describe_run(result, in_force, "client");
+  describe_run(result, in_force, "client", unused_options(c.load, c.search));
   crew.run(result);
   const unsigned leaked = crew.close();
   if (!crew.unreachable().empty()) schema.fail("target", crew.unreachable());
   if (leaked != 0)
     result.summary.notes.push_back(fmt::format("{} packets were not given back: a bug of tern's", leaked));
-  fmt::print("{}", summary_text(result));
+  print(summary_text(result));
   return write_reports(c.output, result) && !result.summary.interrupted ? 0 : 1;
 }
 

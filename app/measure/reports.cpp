@@ -5,10 +5,11 @@
 #include <rte_version.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <system_error>
 
+#include "base/file.hpp"
 #include "observe/json.hpp"
 #include "observe/machine.hpp"
 #include "observe/page.hpp"
@@ -19,9 +20,10 @@ namespace tern::app {
 
 void declare(settings::Schema& s, OutputSettings& o) {
   s.group("output", "What to print and write");
-  s.add("json", o.json, "write the report to this file");
-  s.add("csv", o.csv, "write the intervals to this file");
-  s.add("html", o.html, "write the report as a page with plots to this file");
+  s.add("json", o.json,
+        "write the report to this file, once it is whole (empty: none; /dev/stdout: standard output)");
+  s.add("csv", o.csv, "write the intervals to this file (empty: none)");
+  s.add("html", o.html, "write the report as a page with plots to this file (empty: none)");
   s.add("quiet", o.quiet, "neither the table at the start nor a line a second");
   s.add("interval", o.interval, "how often to print and to take an interval",
         settings::Range{Duration::ms(100), Duration::seconds(3600)});
@@ -48,12 +50,17 @@ void check(const settings::Schema& s, const OutputSettings& o) {
     if (same_file(*file, o.html))
       s.fail("html", fmt::format("--{} writes '{}' too; name another file", name, o.html));
   // Told before the run, not after it.
-  for (const auto& [name, file] : {std::pair{"json", &o.json}, {"csv", &o.csv}, {"html", &o.html}})
-    if (!file->empty() && !std::ofstream(*file, std::ios::app))
-      s.fail(name, "cannot write '" + *file + "'; name a file in a directory that you may write to");
+  for (const auto& [name, file] : {std::pair{"json", &o.json}, {"csv", &o.csv}, {"html", &o.html}}) try {
+      if (*file == "-") s.fail(name, no_dash);
+      if (!file->empty()) check_writable(*file);
+    } catch (const std::system_error& e) {
+      s.fail(name, fmt::format("cannot write '{}' ({}); name a file in a directory that you may write to",
+                               *file, e.code().message()));
+    }
 }
 
-void describe_run(observe::Result& r, const settings::Schema& in_force, const std::string& command) {
+void describe_run(observe::Result& r, const settings::Schema& in_force, const std::string& command,
+                  std::span<const char* const> unused) {
   r.command = command;
   r.version = TERN_VERSION;
   r.started = observe::utc_now();
@@ -61,6 +68,7 @@ void describe_run(observe::Result& r, const settings::Schema& in_force, const st
   r.machine.dpdk = rte_version();
   r.machine.tsc_hz = rte_get_tsc_hz();
   for (const settings::Option& o : in_force.options()) {
+    if (std::ranges::find(unused, o.name) != unused.end()) continue;
     std::string& text = r.config[o.name];
     const std::vector<std::string> all = o.print();
     // Devices have commas of their own.
@@ -76,20 +84,28 @@ void make_room(std::vector<observe::Interval>& all) {
   if (all.size() >= most) all = observe::plots::joined(all, most / 2);
 }
 
+void print(const std::string& text) {
+  (void)std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
 bool write_reports(const OutputSettings& o, const observe::Result& r) {
   const auto write = [](const std::string& file, auto&& text) {
     if (file.empty()) return true;
-    std::ofstream out(file);
-    out << text();
-    const bool whole = static_cast<bool>(out.flush());
-    fmt::print("{}: {}\n", whole ? "written" : "could not be written", file);
-    return whole;
+    try {
+      write_file(file, text());
+    } catch (const std::system_error& e) {
+      print(fmt::format("could not be written: {} ({}); name a file where there is room, and run it again\n",
+                        file, e.code().message()));
+      return false;
+    }
+    print(fmt::format("written: {}\n", file));
+    return true;
   };
   bool good = write(o.json, [&] { return to_json(r); });
   good = write(o.csv, [&] { return to_csv(r); }) && good;
   good = write(o.html, [&] { return to_html(r); }) && good;
   for (const std::string& w : contradictions(r)) {
-    fmt::print("contradiction: {}\n", w);
+    print(fmt::format("contradiction: {}\n", w));
     good = false;
   }
   return good;

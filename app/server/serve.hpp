@@ -106,11 +106,12 @@ class Nodes {
   Figures figures_;
 };
 
-// The exit code. `v.node`: what all ports have in common.
+// The exit code. `v.node`: what all ports have in common; `unused`: options that this handler makes nothing of.
 template <class Handler>
 [[nodiscard]] int serve_watched(const settings::Schema& schema, const ServeSettings& v,
                                 const std::vector<NodeSettings>& ports, const OutputSettings& out,
-                                const DoorSettings& doors, const Handler& handler) {
+                                const DoorSettings& doors, std::span<const char* const> unused,
+                                const Handler& handler) {
   check_listen(schema, v);
   check(schema, out);
   ServerControl control(doors);
@@ -118,7 +119,7 @@ template <class Handler>
   Nodes<Handler> nodes(schema, ports, handler);
   nodes.listen(schema, v);
   observe::Result result;
-  describe_run(result, schema, "server"); // once DPDK knows the machine
+  describe_run(result, schema, "server", unused); // once DPDK knows the machine
   const std::vector<const Station*> stations = nodes.stations();
   ServerWatch watch(out, stations, result);
   const TscClock clock;
@@ -141,10 +142,10 @@ template <class Handler>
   watch.conclude(clock.now(), !died.empty() ? died : early ? by_signal : "");
   print_counters(nodes.reports());
   const unsigned leaked = nodes.close();
-  fmt::print("packets not given back: {}\n", leaked);
+  print(fmt::format("packets not given back: {}\n", leaked));
   if (leaked != 0)
     result.summary.notes.push_back(fmt::format("{} packets were not given back: a bug of tern's", leaked));
-  fmt::print("{}", summary_text(result));
+  print(summary_text(result));
   return write_reports(out, result) && leaked == 0 && died.empty() ? 0 : 1;
 }
 

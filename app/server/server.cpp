@@ -1,5 +1,9 @@
 // tern server: something to talk to.
+#include <fmt/format.h>
+
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "app/command.hpp"
 #include "app/measure/ports.hpp"
@@ -50,20 +54,36 @@ void declare(settings::Schema& s, ServerSettings& v) {
   declare(s, v.output);
 }
 
+bool only_respond(std::string_view name) {
+  return name == "request_size" || name == "requests_per_connection";
+}
+
+std::vector<const char*> foreign_to(Mode mode) {
+  switch (mode) {
+    case Mode::Respond:
+      return {};
+    case Mode::Http:
+      return {"request_size", "requests_per_connection"};
+    default:
+      return {"request_size", "response_size", "requests_per_connection", "close"};
+  }
+}
+
 // What a mode makes nothing of is refused, not passed over.
 void refuse_foreign(const settings::Schema& s, Mode mode) {
-  if (mode == Mode::Respond || mode == Mode::Http) return;
-  for (const char* name : {"request_size", "response_size", "requests_per_connection", "close"})
+  for (const char* name : foreign_to(mode))
     if (s.given(name))
-      s.fail(name, "says how --mode http or respond answers; leave it out, or choose one of these");
+      s.fail(name, fmt::format("says how --mode {} answers; leave it out, or choose that mode",
+                               only_respond(name) ? "respond" : "http or respond"));
 }
 
 int run(const settings::Schema& schema, const ServerSettings& v) {
   refuse_foreign(schema, v.mode);
+  const std::vector<const char*> unused = foreign_to(v.mode);
   ServeSettings listens = v.serve;
   listens.node = v.ports.common;
   const auto serve = [&](const auto& handler) {
-    return serve_watched(schema, listens, each_port(schema, v.ports), v.output, v.doors, handler);
+    return serve_watched(schema, listens, each_port(schema, v.ports), v.output, v.doors, unused, handler);
   };
   switch (v.mode) {
     case Mode::Echo:

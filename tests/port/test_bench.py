@@ -48,6 +48,7 @@ MISTAKES = {
     "--csv": ["/tmp/tern-test-bench-twice", "--json", "/tmp/tern-test-bench-twice"],
     "--max-p99": ["1ms"],
 }
+MORE_OF_THEM = [("--impair", ["loss=1%,loss=2%"]), ("--json", ["-"]), ("--duration", [""])]
 
 
 def ok(name):
@@ -198,17 +199,17 @@ def either_end():
     ok("--connections with --duration: what comes first ends the run")
 
 
-def interrupted():
+def interrupted(by, name):
     with lib.program(None, *bench("--duration", "60s", "--cps", "500")) as p:
         p.wait_for(re.compile(r"^ *\d+\.\ds +[1-9]", re.M))  # something was completed
-        p.process.send_signal(signal.SIGINT)
+        p.process.send_signal(by)
         try:
             code = p.process.wait(10)
         except subprocess.TimeoutExpired:
-            raise lib.Failed(f"did not end within 10 s of Ctrl-C:\n{p.output()}")
+            raise lib.Failed(f"did not end within 10 s of {name}:\n{p.output()}")
         lib.check(figures(p.output())["completed"] > 0 and "Ended early" in p.output(), f"exit {code}:\n{p.output()}")
         lib.check(code == 1, f"exit {code}, though not the whole of it was run:\n{p.output()}")
-    ok("Ctrl-C ends it with the summary")
+    ok(f"{name} ends it with the summary")
 
 
 def cpu_seconds(pid):
@@ -236,10 +237,10 @@ def drained(duration, *signals):
 
 
 def mistakes():
-    for option, value in MISTAKES.items():
+    for option, value in [*MISTAKES.items(), *MORE_OF_THEM]:
         r = subprocess.run(bench(option, *value), capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
         lib.check(r.returncode == 2 and "ready" not in r.stdout and re.fullmatch(rf"{option}: .+\n", r.stderr), f"{option} {value}: {r}")
-    ok(f"{len(MISTAKES)} mistakes: exit 2, one line that names the option")
+    ok(f"{len(MISTAKES) + len(MORE_OF_THEM)} mistakes: exit 2, one line that names the option")
 
 
 def test():
@@ -254,7 +255,8 @@ def test():
     either_end()
     drained("1s")
     drained("60s", signal.SIGINT)
-    interrupted()
+    interrupted(signal.SIGINT, "Ctrl-C")
+    interrupted(signal.SIGHUP, "a terminal that hangs up")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -193,7 +194,18 @@ def bodies():
     ok(f"{len(stories)} requests with bodies and ways to ask for the end, whole and cut")
 
 
+def mistakes():
+    """What the mode makes nothing of, and a port that is none."""
+    port = ("--port", "net_null0", "--ip", "10.0.0.2/24")
+    for option, *words in (("--listen", "0"), ("--listen", "0-20"), ("--request-size", "5"), ("--requests-per-connection", "5"),
+                           ("--response-size", "5", "--mode", "echo"), ("--request-size", "5", "--mode", "discard")):
+        r = subprocess.run([sys.argv[1], "server", *port, option, *words], capture_output=True, text=True, timeout=20)
+        lib.check(r.returncode == 2 and not r.stdout and r.stderr.startswith(f"{option}: ") and r.stderr.count("\n") == 1, f"{option} {words}: {r}")
+    ok("options that the mode makes nothing of, and port 0: one line, exit 2")
+
+
 def test():
+    mistakes()
     lib.need("ip", "ss")
     bodies()
     at_a_rate()

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
 
 #include "app/client/load_station.hpp"
 #include "app/measure/reports.hpp"
@@ -345,15 +346,54 @@ TEST(Reports, SettingsAreToldAsPlainText) {
   s.add("none", none, "");
   s.add("time", time, "");
   s.add("on", on, "");
+  s.add("idle", on, "");
   none.push_back("filled in");
   observe::Result r;
-  describe_run(r, s, "server");
+  const char* const unused[] = {"idle"};
+  describe_run(r, s, "server", unused);
+  EXPECT_FALSE(r.config.contains("idle"));
   EXPECT_EQ(r.command, "server");
   EXPECT_EQ(r.config["path"], "a \"file\"");
   EXPECT_EQ(r.config["many"], "one,two");
   EXPECT_EQ(r.config["none"], "filled in");
   EXPECT_EQ(r.config["time"], "1500ms");
   EXPECT_EQ(r.config["on"], "true");
+}
+
+TEST(Reports, WhatCannotBeWrittenIsToldBeforeTheRunWithItsCause) {
+  OutputSettings o;
+  settings::Schema s;
+  declare(s, o);
+  const auto said = [&](const std::string& path) -> std::string {
+    o.html = path;
+    try {
+      check(s, o);
+    } catch (const settings::ConfigError& e) {
+      return e.what();
+    }
+    return "";
+  };
+  const std::string path = testing::TempDir() + "tern-measure-test.html";
+  EXPECT_EQ(said(path), "");
+  EXPECT_FALSE(std::filesystem::exists(path)); // who is killed before the report leaves no file of nothing
+  EXPECT_EQ(said("/dev/stdout"), "");
+  EXPECT_EQ(said(""), "");
+  EXPECT_EQ(said("/nowhere/x"),
+            "--html: cannot write '/nowhere/x' (No such file or directory); name a file in a "
+            "directory that you may write to");
+  EXPECT_EQ(said("-"),
+            "--html: '-' names no file; write /dev/stdout for standard output, ./- for a file of that name");
+}
+
+TEST(Reports, AreWrittenWholeOrNotAtAll) {
+  const std::string path = testing::TempDir() + "tern-measure-whole.json";
+  OutputSettings o;
+  o.json = path;
+  EXPECT_TRUE(write_reports(o, {}));
+  EXPECT_TRUE(std::filesystem::exists(path));
+  std::filesystem::remove(path);
+  o.json = "/dev/full";
+  EXPECT_FALSE(write_reports(o, {}));
 }
 
 } // namespace measure_test
