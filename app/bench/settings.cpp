@@ -87,14 +87,12 @@ bool rests(const LoadSettings& l, bool server) {
 constexpr std::uint32_t few_time_waits = 65536;
 
 void take_records(const settings::Schema& s, BenchSettings& b) {
-  LoadSettings sized = b.load;
-  if (b.search.on) // any rate may be tried: as for the highest
-    sized.cps = settings::Rate{settings::Rate::unlimited}, sized.duration = Duration::seconds(120);
+  const LoadSettings load = sized(b.search, b.load);
   if (!s.given("max_connections"))
-    b.node.connections = connection_records(sized) + (b.search.on ? 1'000'000 : 0);
+    b.node.connections = connection_records(b.load) + spare_connections(b.search, b.load);
   if (!s.given("time_wait_records"))
     b.node.time_wait_records =
-        rests(b.load, true) || rests(b.load, false) ? time_wait_records(sized, b.node) : few_time_waits;
+        rests(b.load, true) || rests(b.load, false) ? time_wait_records(load, b.node) : few_time_waits;
 }
 
 } // namespace

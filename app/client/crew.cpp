@@ -119,7 +119,7 @@ ShardSettings Crew::records(const settings::Schema& schema, const ClientSettings
   };
   ShardSettings s = shard_settings(p.node, port.self());
   if (!schema.given("max_connections"))
-    s.connections = connection_records(l) / cores + 4096 + (c.search.on ? part(1'000'000) / cores : 0);
+    s.connections = connection_records(l) / cores + 4096 + part(spare_connections(c.search, c.load)) / cores;
   s.connections_ready = std::min(s.connections, connections_ready(l) / cores);
   s.syn_records = 1024; // nobody connects to us
   if (!schema.given("time_wait_records")) s.time_wait_records = time_wait_records_of(c, p) / cores + 1024;

@@ -157,7 +157,8 @@ void refuse_unreachable(const settings::Schema& s, const std::vector<Endpoint>& 
 // For the report: what crew.cpp makes, but for what each core has to spare.
 void tell_records(const settings::Schema& s, ClientSettings& c, const std::vector<PortShare>& all) {
   NodeSettings& n = c.ports.common;
-  if (!s.given("max_connections")) n.connections = connection_records(c.load) + (c.search.on ? 1'000'000 : 0);
+  if (!s.given("max_connections"))
+    n.connections = connection_records(c.load) + spare_connections(c.search, c.load);
   if (s.given("time_wait_records")) return;
   n.time_wait_records = 0;
   for (const PortShare& p : all) n.time_wait_records += time_wait_records_of(c, p);
@@ -197,8 +198,8 @@ std::vector<PortShare> complete(const settings::Schema& s, ClientSettings& c) {
 std::uint32_t time_wait_records_of(const ClientSettings& c, const PortShare& p) {
   // Who does not close first has a few: those that both ends close at once, or that the run's end closes.
   if (!client_keeps_time_wait(p.load)) return std::min(connection_records(p.load), 65536U);
-  return static_cast<std::uint32_t>(
-      part_of_port(time_wait_records(c.load, c.ports.common), p.node, c.ports.port.size(), c.ports.common));
+  return static_cast<std::uint32_t>(part_of_port(time_wait_records(sized(c.search, c.load), c.ports.common),
+                                                 p.node, c.ports.port.size(), c.ports.common));
 }
 
 } // namespace tern::app

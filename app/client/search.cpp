@@ -56,9 +56,29 @@ void prepare(const settings::Schema& s, SearchSettings& search, LoadSettings& l)
   if (!s.given("timeout")) l.timeout = std::clamp(search.step, Duration::seconds(1), Duration::seconds(5));
 }
 
+LoadSettings sized(const SearchSettings& search, const LoadSettings& l) {
+  LoadSettings all = l;
+  if (search.on) all.cps = search.most, all.duration = Duration::seconds(120);
+  return all;
+}
+
+std::uint32_t spare_connections(const SearchSettings& search, const LoadSettings& l) {
+  if (!search.on) return 0;
+  constexpr double most = 1e6;
+  if (search.most.is_max()) return static_cast<std::uint32_t>(most);
+  const double seconds = std::max(l.timeout.as_seconds(), 2.0);
+  const double left = static_cast<double>(search.most.per_second) * seconds;
+  return static_cast<std::uint32_t>(std::min(left, most));
+}
+
 // The first that were opened at this rate are over once as many are as had been opened at all before it. Half as long again,
 // for others live longer.
 bool Search::settled(const Sight& now) {
+  if (now.finding) { // what was opened so far is no rate
+    since_ = now.t;
+    opened_before_ = now.attempted;
+    return now.t - began_ >= most_finding_seconds;
+  }
   const double seconds = now.t - since_;
   if (lifetime_ == 0 && now.completed + now.failed > opened_before_) lifetime_ = seconds;
   if (lifetime_ == 0) return seconds >= most_settle_seconds;
@@ -116,7 +136,10 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
     step.reason = tester_late
                       ? tester_was_late()
                       : fmt::format("p99 of {} was {}", p99.stage, observe::short_time_us(p99.p99_us));
+  if (now.finding) step.reason = "nobody answered: the way to the target never stood";
   step.held = step.reason.empty();
+  // Of one or two it is not known yet.
+  answered_ = now.completed != begin_.completed || now.attempted - begin_.attempted < 3;
   if (!step.held) tester_limit_ = step.reason.starts_with(tester) ? step.reason : "";
   found_.steps.push_back(step);
 }
@@ -129,11 +152,29 @@ std::optional<double> Search::end(std::string why) {
 }
 
 std::optional<double> Search::advance(const Sight& now) {
-  const observe::SearchStep& last = found_.steps.back();
-  (last.held ? held_ : failed_) = offered_;
+  if (now.finding) failed_ = offered_; // no other rate finds it
+  if (now.finding) return end(found_.steps.back().reason);
+  if (!answered_ && asks_again_) {
+    gone_ = true;
+    tester_limit_.clear();
+    return end("the target stopped answering");
+  }
+  const bool held = found_.steps.back().held;
+  if (!asks_again_) (held ? held_ : failed_) = offered_;
   found_.found_cps = held_;
+  if (!answered_ && held_ != 0) {
+    asks_again_ = true;
+    return drain(now, held_);
+  }
+  // It answers, however well this time: the rate was too high.
+  asks_again_ = false;
+  return bisect(now);
+}
+
+std::optional<double> Search::bisect(const Sight& now) {
+  const bool held = found_.steps.back().held;
   const double most = settings_.most.is_max() ? 1e12 : static_cast<double>(settings_.most.per_second);
-  if (last.held && offered_ >= most)
+  if (held && offered_ >= most)
     return end(fmt::format("--find-to: no rate above {}/s was to be tried", observe::short_count(most)));
   if (failed_ == 0) return offer(now, std::min(2 * offered_, most));
   const double middle = (held_ + failed_) / 2;
@@ -145,11 +186,7 @@ std::optional<double> Search::advance(const Sight& now) {
     return end(held_ == 0 ? fmt::format("not even {}/s was held: {}", observe::short_count(failed_), why)
                           : fmt::format("at {}/s {}", observe::short_count(failed_), why));
   }
-  if (last.held) return offer(now, middle);
-  next_ = middle;
-  since_ = now.t;
-  state_ = State::drain;
-  return LoadControl::paused;
+  return held ? offer(now, middle) : drain(now, middle);
 }
 
 } // namespace tern::app

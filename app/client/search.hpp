@@ -6,6 +6,9 @@
 // A rate has settled when as many connections end as begin: not before its first ones are over, or half a minute.
 // Rates double until one fails; then the gap between the highest held and the lowest failed is halved until
 // it is 2% of the rate. A rate that brings but a few connections in a step is not tried: chance would judge it.
+//
+// No rate is judged before the way to the target stands. And where nothing at all was completed, the rate or the target may be
+// why: the highest rate that was held is tried again, and if nothing comes of that either, the target is gone.
 #pragma once
 
 #include <algorithm>
@@ -30,6 +33,10 @@ void declare(settings::Schema&, SearchSettings&);
 // must be given up before the next rate is judged: without a word of the user's, after a step.
 struct LoadSettings;
 void prepare(const settings::Schema&, SearchSettings&, LoadSettings&);
+// What TIME-WAIT is to have room for: any rate that may be tried. And the connections beside those of any load: what the rate
+// opens in two seconds, and what a rate that is too high leaves behind until it is given up.
+[[nodiscard]] LoadSettings sized(const SearchSettings&, const LoadSettings&);
+[[nodiscard]] std::uint32_t spare_connections(const SearchSettings&, const LoadSettings&);
 
 // What is seen of the run at a moment; counts since its beginning.
 struct Sight {
@@ -41,6 +48,7 @@ struct Sight {
   std::uint64_t late = 0;
   bool starved = false; // an open waits for a port or a record
   std::uint64_t live = 0;
+  bool finding = false;   // no client has found the way to the target: opens are withheld
   double client_busy = 0; // 0 … 1, of the busiest client's core, lately
 };
 
@@ -66,6 +74,7 @@ class Search {
   [[nodiscard]] std::optional<double> look(const Sight& now, P99&& p99) {
     switch (state_) {
       case State::start:
+        began_ = now.t;
         return offer(now, static_cast<double>(settings_.first.per_second));
       case State::settle:
         if (!settled(now)) return std::nullopt;
@@ -96,6 +105,8 @@ class Search {
   [[nodiscard]] observe::Search result() const { return found_; }
   // How the tester, and not the system under test, was what ended it; empty: it was not.
   [[nodiscard]] const std::string& tester_limit() const { return tester_limit_; }
+  // The target answered at first, and then no more: what was held before is what was found.
+  [[nodiscard]] bool target_gone() const { return gone_; }
   // It ended before it came to an end of its own.
   void interrupted(const std::string& why) {
     if (!over()) {
@@ -110,8 +121,9 @@ class Search {
   static constexpr double settle_seconds = 0.3;     // at least
   static constexpr double most_settle_seconds = 30; // where none is over in that time
   static constexpr double drain_seconds = 10;
-  static constexpr double resolution = 0.02; // of the rate
-  static constexpr double least_a_step = 10; // connections
+  static constexpr double most_finding_seconds = 15; // who knows the cause better has ended the run by then
+  static constexpr double resolution = 0.02;         // of the rate
+  static constexpr double least_a_step = 10;         // connections
   static constexpr std::uint64_t drained_ = 16;
 
   std::optional<double> offer(const Sight& now, double rate) {
@@ -122,9 +134,17 @@ class Search {
     state_ = State::settle;
     return rate;
   }
+  // A rate after one that failed.
+  std::optional<double> drain(const Sight& now, double next) {
+    next_ = next;
+    since_ = now.t;
+    state_ = State::drain;
+    return -1; // LoadControl::paused
+  }
   [[nodiscard]] bool settled(const Sight& now);
   void judge(const Sight& now, const SlowestStage& p99);
   std::optional<double> advance(const Sight& now);
+  std::optional<double> bisect(const Sight& now);
   std::optional<double> end(std::string why);
 
   SearchSettings settings_;
@@ -133,9 +153,13 @@ class Search {
   std::string tester_limit_; // of the lowest rate that was not held
   double offered_ = 0;
   double next_ = 0;
-  double held_ = 0;   // the highest that was
-  double failed_ = 0; // the lowest that was not; 0: none yet
+  double held_ = 0;         // the highest that was
+  double failed_ = 0;       // the lowest that was not; 0: none yet
+  bool answered_ = false;   // some were completed at the last rate
+  bool asks_again_ = false; // whether the target still answers at a rate that it held
+  bool gone_ = false;
   double since_ = 0;
+  double began_ = 0;
   std::uint64_t opened_before_ = 0; // at other rates
   double lifetime_ = 0;             // of this rate's first connections; 0: none of them is over
   Sight begin_;

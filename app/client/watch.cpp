@@ -258,10 +258,17 @@ void Watch::run(const std::function<std::string()>& fault) {
       if (lately.seconds > 0.5) before = totals;
       Sight sight = sight_of(now(), totals, lately);
       sight.errors = errors();
+      sight.finding = std::all_of(clients_.begin(), clients_.end(), [](const LoadStation* c) {
+        return c->load->finding.load(std::memory_order_relaxed);
+      });
       sight.starved = std::any_of(clients_.begin(), clients_.end(),
                                   [](const LoadStation* c) { return c->load->starved.load(); });
       if (const auto rate = search_.look(sight, p99)) offer(*rate);
       if (search_.over()) stop();
+      if (search_.target_gone()) {
+        result_.summary.interrupted = true;
+        result_.summary.interrupted_reason = "since the target stopped answering";
+      }
     }
     if (now() >= end_at()) stop();
     heeded = stop_signals();

@@ -167,6 +167,83 @@ TEST(Search, ARateAtWhichNothingWasCompletedIsNotHeld) {
   EXPECT_EQ(found.found_cps, 0);
   EXPECT_NE(found.stopped.find("none was completed"), std::string::npos) << found.stopped;
 }
+// Of a target that dies, what it held while it lived is what was found; a rate too high for it kills none.
+struct Mortal {
+  double dies = 1e9;  // at that time
+  double most = 1e12; // above it nothing at all is answered
+};
+observe::Search searched_mortal(const Mortal& m, bool& gone, std::string& limit) {
+  Search search({.on = true, .first = {1000}, .step = Duration::ms(500)});
+  double rate = 0;
+  double attempted = 0;
+  double completed = 0;
+  double failed = 0;
+  for (double t = 0; t < 1000 && !search.over(); t += played_step) {
+    const double n = std::max(rate, 0.0) * played_step;
+    attempted += n;
+    (t < m.dies && rate <= m.most ? completed : failed) += n;
+    const Sight now{.t = t,
+                    .attempted = static_cast<std::uint64_t>(attempted),
+                    .completed = static_cast<std::uint64_t>(completed),
+                    .failed = static_cast<std::uint64_t>(failed)};
+    if (const auto next = search.look(now, [](bool) { return slowest(0, 10); })) rate = *next;
+  }
+  EXPECT_TRUE(search.over());
+  gone = search.target_gone();
+  limit = search.tester_limit();
+  return search.result();
+}
+TEST(Search, ATargetThatDiesIsFoundToHaveDied) {
+  bool gone = false;
+  std::string limit;
+  const observe::Search found = searched_mortal({.dies = 3}, gone, limit);
+  EXPECT_TRUE(gone);
+  EXPECT_EQ(found.stopped, "the target stopped answering");
+  EXPECT_EQ(limit, "");
+  EXPECT_GE(found.found_cps, 2000);
+  EXPECT_LE(found.found_cps, 16'000);
+  unsigned unheld = 0;
+  for (const observe::SearchStep& s : found.steps) unheld += s.held ? 0 : 1;
+  EXPECT_LE(unheld, 3U) << "the rate that it died at, one more at the most, and the last held one again";
+}
+TEST(Search, ATargetThatARateSilencesIsAskedAgainAndLives) {
+  bool gone = true;
+  std::string limit;
+  const observe::Search found = searched_mortal({.most = 10'000}, gone, limit);
+  EXPECT_FALSE(gone);
+  EXPECT_NEAR(found.found_cps, 10'000, 300);
+  EXPECT_NE(found.stopped.find("100% failed"), std::string::npos) << found.stopped;
+}
+
+// Until the way stands opens are withheld: no rate's fault, and not the tester's.
+TEST(Search, NoRateIsJudgedBeforeTheWayStands) {
+  for (const double stands : {0.0, 4.0, 1e9}) {
+    std::string limit;
+    double begun = 0;
+    Search search({.on = true, .first = {100}, .most = {200}, .step = Duration::ms(200)});
+    double t = 0;
+    for (; t < 200 && !search.over(); t += played_step) {
+      begun += t < stands ? 0.02 : 100 * played_step; // one a second, and each fails
+      const auto n = static_cast<std::uint64_t>(begun);
+      const Sight now{.t = t,
+                      .attempted = n,
+                      .completed = t < stands ? 0 : n,
+                      .failed = t < stands ? n : 0,
+                      .finding = t < stands};
+      if (const auto rate = search.look(now, [](bool) { return slowest(0, 10); }); rate && *rate > 100)
+        search.interrupted("enough");
+    }
+    ASSERT_TRUE(search.over());
+    EXPECT_EQ(search.tester_limit(), "");
+    const observe::Search found = search.result();
+    ASSERT_EQ(found.steps.size(), 1U);
+    EXPECT_EQ(found.steps[0].held, stands < 1e9) << found.steps[0].reason;
+    if (stands < 1e9) continue;
+    EXPECT_EQ(found.stopped, "nobody answered: the way to the target never stood");
+    EXPECT_LT(t, 20);
+  }
+}
+
 TEST(Search, NothingAboveTheHighestAllowedIsTried) {
   const observe::Search found = searched(1e9, 20, {.most = {35'000}});
   EXPECT_EQ(found.found_cps, 35'000);
@@ -240,6 +317,24 @@ TEST(Search, ItsFirstRateIsNoneAboveTheHighestAllowed) {
             "t:3:11: below the first rate to try, which is 6k (--find-from); raise this or lower that");
   s = {};
   EXPECT_EQ(complaint("find_to = 0\n", s).find("t:3:11: "), 0U);
+}
+
+// No more than for any rate, and little where only little may be tried.
+TEST(Search, MemoryIsMadeForTheRatesThatMayBeTried) {
+  SearchSettings s{.on = true};
+  LoadSettings load;
+  load.timeout = Duration::seconds(5);
+  EXPECT_EQ(spare_connections(s, load), 1'000'000U);
+  EXPECT_TRUE(sized(s, load).cps.is_max());
+  s.most = {20};
+  EXPECT_EQ(spare_connections(s, load), 100U);
+  EXPECT_EQ(sized(s, load).cps.per_second, 20U);
+  EXPECT_EQ(time_wait_records(sized(s, load), {}), 65536U);
+  s.most = {10'000'000};
+  EXPECT_EQ(spare_connections(s, load), 1'000'000U);
+  s.on = false;
+  EXPECT_EQ(spare_connections(s, load), 0U);
+  EXPECT_TRUE(sized(s, load).cps.is_max());
 }
 
 // It would do nothing, or spoil the search.
