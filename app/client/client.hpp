@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "app/client/catch_up.hpp"
+#include "app/client/fates.hpp"
 #include "app/client/http_reader.hpp"
 #include "app/client/load.hpp"
 #include "app/client/names.hpp"
@@ -34,7 +35,9 @@ class Client {
         names_(names_of(plan, pool_)),
         visits_(std::make_unique<Visit[]>(records)),
         records_(records),
-        http_(plan.response, plan.verify, plan.response.empty()),
+        fates_(plan, stats, records),
+        http_(plan.response, plan.verify && plan.payload == PayloadKind::http, plan.response.empty(),
+              plan.targets.size()),
         catch_up_(4ULL * plan.in_progress),
         stalled_(plan.keeps()),
         way_(plan, stats) {}
@@ -92,6 +95,8 @@ class Client {
       if (v.phase == Phase::free) continue;
       stats_.load.add(Load::unfinished);
       if (v.phase == Phase::connecting) stats_.connect.record(age(v, now));
+      if (v.phase == Phase::connecting && now - v.since > Duration::seconds(1))
+        fates_.failed(i, Load::connect_timeout);
       if (v.phase == Phase::asking) stats_.response.record(age(v, now));
       v.phase = Phase::free;
       --live_;
@@ -100,6 +105,7 @@ class Client {
     stats_.load.add(Load::not_compared, http_.not_compared());
     const double withheld = way_.withheld().as_seconds() * offered_rate();
     stats_.load.add(Load::withheld, static_cast<std::uint64_t>(std::max(withheld, 0.0)));
+    fates_.end(http_);
   }
   [[nodiscard]] const HttpReader& http() const { return http_; }
 
@@ -114,6 +120,7 @@ class Client {
     stats_.load.add(Load::established);
     stats_.connect.record(age(v, now));
     v.set(Visit::connected);
+    fates_.stands(c.index());
     --opening_;
     if (plan_.rps > 0) return stand_in_line(c.index(), v, now);
     if (plan_.keeps() || plan_.concurrency == 0) return ask(c, v, now);
@@ -133,7 +140,8 @@ class Client {
       stats_.first_byte.record(age(v, now));
     }
     const std::uint32_t before = p.size();
-    const bool whole = plan_.payload == PayloadKind::tcp ? read_plain(plan_, v, p) : read_http(c, v, p);
+    const bool whole =
+        plan_.payload == PayloadKind::tcp ? read_plain(plan_, stats_, v, p) : read_http(c, v, p);
     stats_.load.add(Load::response_bytes, before - p.size());
     if (whole) answered(c, v, now);
   }
@@ -146,7 +154,7 @@ class Client {
   void on_peer_closed(Connection c) {
     Visit& v = visits_[c.index()];
     if (v.phase == Phase::asking && plan_.payload == PayloadKind::http && HttpReader::ends_here(v)) {
-      (void)http_.finish(v);
+      (void)http_.finish(v, fates_.target(c.index()));
       answered(c, v, core_->now());
     }
     c.close();
@@ -158,7 +166,7 @@ class Client {
       return end_bad(c.index(), v);
     if (v.phase == Phase::waiting) line_.leave(visits_.get(), c.index());
     if (v.phase == Phase::connecting) --opening_;
-    if (plan_.payload == PayloadKind::http) http_.forget(v);
+    if (plan_.payload == PayloadKind::http) http_.forget(v, fates_.target(c.index()));
     --live_;
     const bool done =
         why == CloseReason::Done || (why == CloseReason::Aborted && plan_.closer == Closer::reset);
@@ -167,7 +175,9 @@ class Client {
       stats_.load.add(Load::completed);
       stats_.close.record(age(v, active_at_));
     } else {
-      stats_.load.add(cause(v, why));
+      const Load failed = cause(v, why);
+      stats_.load.add(failed);
+      fates_.failed(c.index(), failed);
       // Who waited in vain enters at his age; a refusal or a reset is no quick answer.
       const bool waited = why == CloseReason::TimedOut || (why == CloseReason::Aborted && !v.has(Visit::bad));
       if (waited && v.phase == Phase::connecting) stats_.connect.record(age(v, core_->now()));
@@ -338,6 +348,7 @@ class Client {
       if (made.error != ConnectError::none) break;
       ++acts_;
       visits_[made.connection.index()] = Visit{};
+      fates_.begins(made.connection.index(), next->target);
       return made.connection.index();
     }
     return nobody;
@@ -503,7 +514,7 @@ class Client {
   // True when the response is whole.
   bool read_http(Connection c, Visit& v, Payload& p) {
     const bool headless = !v.has(Visit::http_body);
-    const HttpReader::Step step = http_.read(v, p);
+    const HttpReader::Step step = http_.read(v, p, fates_.target(c.index()));
     if (headless && v.has(Visit::http_body) && http_.status() >= 400) stats_.load.add(Load::bad_status);
     if (step == HttpReader::Step::broken) {
       stats_.load.add(Load::not_http);
@@ -549,6 +560,7 @@ class Client {
   Either names_;
   std::unique_ptr<Visit[]> visits_; // by the connection's index
   std::uint32_t records_;
+  Fates fates_;
   Line line_; // open and not asking: held, or thinking
   HttpReader http_;
   TheCore* core_ = nullptr;

@@ -81,20 +81,26 @@ HttpParse parse_head(std::string_view text, HttpHead& head) {
   return HttpParse::whole;
 }
 
-HttpReader::HttpReader(std::string_view body, bool verify, bool learn)
+HttpReader::HttpReader(std::string_view body, bool verify, bool learn, std::size_t targets)
     : body_(body),
-      length_(static_cast<std::uint32_t>(body.size())),
+      lessons_(learn && verify ? std::max<std::size_t>(targets, 1) : 1),
+      unknown_(learn ? lessons_.size() : 0),
+      kept_(std::min(most_learned, most_kept / lessons_.size())),
       verify_(verify),
-      known_(!learn),
       scratch_(std::make_unique<char[]>(most_head)) {
-  if (learn && verify) learned_.reserve(most_learned);
+  for (Lesson& l : lessons_) {
+    if (learn && verify) l.learned.reserve(kept_);
+    l.length = static_cast<std::uint32_t>(body.size());
+    l.known = !learn;
+  }
 }
 
-HttpReader::Step HttpReader::read(Visit& v, Payload& p) {
+HttpReader::Step HttpReader::read(Visit& v, Payload& p, std::size_t target) {
+  Lesson& l = lesson(target);
   if (!v.has(Visit::http_body)) {
-    if (const Step s = read_head(v, p); s != Step::whole) return s;
+    if (const Step s = read_head(v, p, l); s != Step::whole) return s;
   }
-  return v.has(Visit::http_chunked) ? read_chunks(v, p) : read_body(v, p);
+  return v.has(Visit::http_chunked) ? read_chunks(v, p, l) : read_body(v, p, l);
 }
 
 // What the payload begins with: in place where it lies in one piece, else a copy.
@@ -108,7 +114,7 @@ std::string_view HttpReader::look(Payload& p, std::size_t most) {
 }
 
 // `whole`: the head is behind us.
-HttpReader::Step HttpReader::read_head(Visit& v, Payload& p) {
+HttpReader::Step HttpReader::read_head(Visit& v, Payload& p, Lesson& l) {
   HttpHead h;
   switch (parse_head(look(p, most_head), h)) {
     case HttpParse::more:
@@ -131,31 +137,31 @@ HttpReader::Step HttpReader::read_head(Visit& v, Payload& p) {
     v.set(Visit::http_to_end | Visit::http_last);
   // An error is no answer, whatever its body, and teaches none.
   if (verify_ && h.status >= 400) v.set(Visit::bad);
-  if (learns() && h.status < 400) {
-    if (teacher_ == nullptr)
-      teacher_ = &v;
+  if (verify_ && !l.known && h.status < 400) {
+    if (l.teacher == nullptr)
+      l.teacher = &v;
     else
       ++not_compared_;
   }
   return Step::whole;
 }
 
-HttpReader::Step HttpReader::read_body(Visit& v, Payload& p) {
+HttpReader::Step HttpReader::read_body(Visit& v, Payload& p, Lesson& l) {
   if (v.has(Visit::http_to_end)) {
-    take(v, p, p.size());
+    take(v, p, p.size(), l);
     return Step::more;
   }
   const std::uint32_t n = std::min(v.expect, p.size());
-  take(v, p, n);
+  take(v, p, n, l);
   v.expect -= n;
-  return v.expect == 0 ? finish(v) : Step::more;
+  return v.expect == 0 ? finish(v, l) : Step::more;
 }
 
-HttpReader::Step HttpReader::read_chunks(Visit& v, Payload& p) {
+HttpReader::Step HttpReader::read_chunks(Visit& v, Payload& p, Lesson& l) {
   while (!p.empty()) {
     if (v.expect < at_first_size_line) {
       const std::uint32_t n = std::min(v.expect, p.size());
-      take(v, p, n);
+      take(v, p, n, l);
       v.expect -= n;
       if (v.expect == 0) v.expect = at_size_line;
       continue;
@@ -179,53 +185,64 @@ HttpReader::Step HttpReader::read_chunks(Visit& v, Payload& p) {
     if (text.size() < eol + 4) return Step::more;
     if (text.substr(eol + 2, 2) != "\r\n") return Step::broken;
     p.drop(static_cast<std::uint32_t>(eol + 4));
-    return finish(v);
+    return finish(v, l);
   }
   return Step::more;
 }
 
-void HttpReader::take(Visit& v, Payload& p, std::uint32_t n) {
+void HttpReader::take(Visit& v, Payload& p, std::uint32_t n, Lesson& l) {
   while (n != 0) {
     const auto piece = p.front();
     const auto k = static_cast<std::uint32_t>(std::min<std::size_t>(piece.size(), n));
-    if (verify_) compare(v, piece.first(k));
+    if (verify_) compare(v, piece.first(k), l);
     v.got += k;
     n -= k;
     p.drop(k);
   }
 }
 
-void HttpReader::compare(Visit& v, std::span<const std::byte> piece) {
+void HttpReader::compare(Visit& v, std::span<const std::byte> piece, Lesson& l) {
   const auto* text = reinterpret_cast<const char*>(piece.data());
-  const std::size_t limit = body_.empty() ? most_learned : body_.size();
+  const std::size_t limit = body_.empty() ? kept_ : body_.size();
   const std::size_t n = v.got < limit ? std::min(piece.size(), limit - v.got) : 0;
   if (body_.empty()) v.digest() = crc32c(v.digest(), piece.subspan(n));
-  if (&v == teacher_) {
-    learned_.insert(learned_.end(), text, text + n); // within what was reserved: no allocation
+  if (&v == l.teacher) {
+    l.learned.insert(l.learned.end(), text, text + n); // within what was reserved: no allocation
     return;
   }
-  if (!known_) return;
-  const std::string_view kept = body_.empty() ? std::string_view{learned_.data(), learned_.size()} : body_;
+  if (!l.known) return;
+  const std::string_view kept = body_.empty() ? std::string_view{l.learned.data(), l.learned.size()} : body_;
   const std::size_t k = v.got < kept.size() ? std::min(n, kept.size() - v.got) : 0;
-  if (k < n || std::memcmp(text, kept.data() + v.got, k) != 0) v.set(Visit::bad);
+  if (k < n || std::memcmp(text, kept.data() + v.got, k) != 0) differs(v, l);
 }
 
-HttpReader::Step HttpReader::finish(Visit& v) {
-  if (&v == teacher_) {
-    known_ = true;
-    teacher_ = nullptr;
-    length_ = v.got;
-    digest_ = v.digest();
-  } else if (verify_ && known_) {
-    if (v.got != length_ || v.digest() != digest_) v.set(Visit::bad);
+void HttpReader::differs(Visit& v, Lesson& l) const {
+  if (!v.has(Visit::bad) && body_.empty()) ++l.differed;
+  v.set(Visit::bad);
+}
+
+HttpReader::Step HttpReader::finish(Visit& v, std::size_t target) {
+  return finish(v, lesson(target));
+}
+HttpReader::Step HttpReader::finish(Visit& v, Lesson& l) {
+  if (&v == l.teacher) {
+    l.known = true;
+    l.teacher = nullptr;
+    l.length = v.got;
+    l.digest = v.digest();
+    --unknown_;
+  } else if (verify_ && l.known) {
+    if (v.got != l.length || v.digest() != l.digest) differs(v, l);
   }
   return Step::whole;
 }
 
-void HttpReader::forget(const Visit& v) {
-  if (&v != teacher_) return;
-  teacher_ = nullptr; // half a lesson is none
-  learned_.clear();
+void HttpReader::forget(const Visit& v, std::size_t target) {
+  if (unknown_ == 0) return;
+  Lesson& l = lesson(target);
+  if (&v != l.teacher) return;
+  l.teacher = nullptr; // half a lesson is none
+  l.learned.clear();
 }
 
 } // namespace tern::app

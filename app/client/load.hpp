@@ -39,7 +39,17 @@ enum class Load : std::uint8_t {
   not_compared, // HTTP responses that began before the first was known, under --verify
   never_closed, // whole responses whose server did not close in time: counted as response_timeout too
   cut_short, // connections that the server ended, in order, before all their requests were asked: completed
+  http_text, // responses that began as HTTP's do, and not as they should with --payload tcp
   count_
+};
+
+// What became of connections to one of the targets. Read once its client stands still.
+struct TargetFate {
+  Endpoint target;
+  bool stood = false; // one was established
+  std::uint64_t unanswered = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t differed = 0; // responses that were not what the first of this target was (--verify, HTTP)
 };
 
 // The bad clients of `tern bench --attack`: counted apart from the load.
@@ -73,6 +83,8 @@ struct LoadStats {
   std::atomic<std::uint64_t> live{0};
   std::atomic<std::uint64_t> live_peak{0};
   std::atomic<bool> starved{false}; // as a tick sees it: the next open waits for a port or a record
+  std::vector<TargetFate> targets;
+  double pairs = 0; // of endpoints that its connections can have
   // Of the way to the target (way.hpp).
   std::atomic<bool> finding{true};
   std::atomic<std::int64_t> found_ns{0}; // since the client began

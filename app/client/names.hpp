@@ -18,7 +18,8 @@ class Names {
  public:
   struct Name {
     Key key;
-    bool drawn = false; // a port was found for it
+    bool drawn = false;       // a port was found for it
+    std::uint16_t target = 0; // its place among them
     FlowHash hash;
   };
   static constexpr std::uint32_t ahead = 16; // opens
@@ -46,6 +47,7 @@ class Names {
     const std::optional<PortDraw> draw = pool_.next(cursors_[t], sources_);
     Name& n = line_[place];
     n.drawn = draw.has_value();
+    n.target = static_cast<std::uint16_t>(t);
     if (!draw) return;
     const Endpoint& to = targets_[t];
     const Endpoint from = draw->local();

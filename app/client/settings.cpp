@@ -60,7 +60,10 @@ void declare(settings::Schema& s, LoadSettings& l, std::vector<OfPort<Prefix>>* 
   s.add("source_ports", l.source_ports, "client ports");
   s.add("timeout", l.timeout, "a connection that makes no step for so long has failed",
         Range{Duration::ms(1), Duration::seconds(3600)});
-  s.add("verify", l.verify, "compare every byte of every response");
+  s.add("verify", l.verify,
+        "compare every byte of every response: with --payload http with the first of its target, with tcp "
+        "with what "
+        "tern server --mode respond answers");
   s.add("seed", l.seed, "of the order of ports, and of the link's harm");
 }
 
@@ -338,7 +341,7 @@ std::string sources_line(const LoadSettings& l, const tcp::Settings& t, std::uin
   const Pairs pairs = pairs_of(l, targets);
   if (!l.cps.is_max() || l.requests != 1 || rest * most_closes < static_cast<double>(pairs.all())) return {};
   return fmt::format(
-      "sources: {}, and each pair rests {} s in TIME-WAIT: {} connections a second at most; a "
+      "sources: {}, and each pair rests {:.4g} s in TIME-WAIT: {} connections a second at most; a "
       "larger --sources prefix{} lifts that",
       pairs.text(), rest, observe::short_count(static_cast<double>(pairs.all()) / rest),
       t.timestamps ? ", or --close server," : ", or a shorter --time-wait,");

@@ -19,13 +19,15 @@ wire::Toeplitz toeplitz() {
 // Answers each connection's first text with `ok`, or a page of HTTP, the first another than all that follow, or one that says
 // that it is the last; or resets, or says nothing.
 struct Answers {
-  enum class Way : std::uint8_t { answer, page, last, reset, hang };
+  enum class Way : std::uint8_t { answer, page, of_port, last, reset, hang };
   void on_data(Connection c, Payload& p) {
     p.drop_all();
     if (way == Way::reset) return c.abort();
     if (way == Way::hang) return;
     if (way == Way::last)
       c.send(StaticBytes{"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 4\r\n\r\npage"});
+    else if (way == Way::of_port)
+      c.send(StaticBytes{c.local().port == Port{80} ? other : another});
     else if (way == Way::page)
       c.send(StaticBytes{answered++ == 0 ? std::string_view{first} : other});
     else
@@ -36,6 +38,7 @@ struct Answers {
   Way way = Way::answer;
   unsigned answered = 0;
   static constexpr std::string_view other = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npage";
+  static constexpr std::string_view another = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother";
   const std::string first =
       "HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n" + std::string(60'000, 'p'); // it takes a few turns
 };
@@ -210,6 +213,52 @@ TEST(Client, OfManyTargetsEachIsTried) {
   EXPECT_LE(r.count(Load::attempted), 18U);
   for (int s = 0; s < 28 && r.count(Load::established) == 0; ++s) r.play(Duration::seconds(1));
   EXPECT_GT(r.count(Load::established), 0U);
+}
+
+// One of the two is no host's, the other one's server hears only one of its ports.
+TEST(Client, WhatBecameOfEachTargetIsKnown) {
+  LoadPlan p = plan();
+  p.targets.push_back({Ip{Ip4{10, 0, 0, 2}}, Port{81}});
+  p.targets.push_back({Ip{Ip4{10, 0, 0, 9}}, Port{80}});
+  p.connections = 30;
+  p.timeout = Duration::ms(300);
+  Rig r(p);
+  r.introduce();
+  r.play(Duration::seconds(3));
+  ASSERT_EQ(r.stats.targets.size(), 3U);
+  const TargetFate& good = r.stats.targets[0];
+  EXPECT_TRUE(good.stood);
+  EXPECT_EQ(good.refused + good.unanswered, 0U);
+  EXPECT_FALSE(r.stats.targets[1].stood);
+  EXPECT_EQ(r.stats.targets[1].refused, 10U);
+  EXPECT_FALSE(r.stats.targets[2].stood);
+  EXPECT_EQ(r.stats.targets[2].unanswered, 10U);
+}
+
+// Each with a page of its own.
+TEST(Client, OfTwoTargetsEachTeachesItsOwnPage) {
+  LoadPlan p = plan();
+  p.targets.push_back({Ip{Ip4{10, 0, 0, 2}}, Port{81}});
+  p.payload = PayloadKind::http;
+  p.response = {};
+  p.verify = true;
+  p.connections = 40;
+  Rig r(p);
+  EXPECT_TRUE(r.server.shard.listeners.add({.ip = Ip{}, .first = Port{81}, .last = Port{81}}));
+  r.introduce();
+  r.answers.way = Answers::Way::of_port;
+  r.play(Duration::seconds(3));
+  EXPECT_EQ(r.count(Load::completed), 40U);
+  EXPECT_EQ(r.count(Load::bad_byte), 0U);
+}
+TEST(Client, WhoIsAnsweredInHttpIsKnown) {
+  LoadPlan p = plan();
+  p.connections = 5;
+  Rig r(p);
+  r.answers.way = Answers::Way::last;
+  r.play(Duration::seconds(1));
+  EXPECT_EQ(r.count(Load::bad_byte), 5U);
+  EXPECT_EQ(r.count(Load::http_text), 5U);
 }
 
 // Four ports, and servers that hang: whoever comes next waits, for as many turns as it takes.

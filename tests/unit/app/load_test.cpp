@@ -413,12 +413,12 @@ TEST(HttpHead, NonsenseIsRefusedAndHalvesWait) {
 
 // Reads `text` in two pieces, cut at `cut`, as Core hands them over: what is left unread comes again.
 HttpReader::Step read_cut(HttpReader& reader, Visit& v, const std::string& text, std::size_t cut,
-                          const PacketPool& pool) {
+                          const PacketPool& pool, std::size_t target = 0) {
   Packet all = pool.alloc();
   EXPECT_TRUE(all.append_copy(std::as_bytes(std::span{text}).first(cut), pool));
   GivenPayload first{std::move(all)};
   HttpReader::Step step = HttpReader::Step::more;
-  if (cut != 0) step = reader.read(v, first);
+  if (cut != 0) step = reader.read(v, first, target);
   if (step != HttpReader::Step::more || cut == text.size()) return step;
   Packet rest = pool.alloc();
   EXPECT_TRUE(rest.append_copy(std::as_bytes(std::span{text}).subspan(cut), pool));
@@ -427,7 +427,7 @@ HttpReader::Step read_cut(HttpReader& reader, Visit& v, const std::string& text,
     EXPECT_TRUE(joined.chain(std::move(rest)));
   }
   Payload second{std::move(joined)};
-  step = reader.read(v, second);
+  step = reader.read(v, second, target);
   EXPECT_TRUE(step != HttpReader::Step::whole || second.empty());
   return step;
 }
@@ -466,6 +466,30 @@ TEST(HttpReader, WithoutAnExpectedBodyTheFirstOneIs) {
   EXPECT_FALSE(read("fIrst"));
   EXPECT_FALSE(read("firs"));
   EXPECT_FALSE(read("first!"));
+}
+// Another server may have another page; the same one should not.
+TEST(HttpReader, EachTargetIsComparedWithItsOwnFirstBody) {
+  const test::TestPool pool;
+  HttpReader reader("", true, true, 2);
+  const auto read = [&](const std::string& body, std::size_t target) {
+    static Visit v;
+    v = Visit{};
+    const std::string text =
+        "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+    EXPECT_EQ(read_cut(reader, v, text, text.size(), pool.pool(), target), HttpReader::Step::whole);
+    return !v.has(Visit::bad);
+  };
+  EXPECT_TRUE(read("good day", 0));
+  EXPECT_TRUE(reader.learns());
+  EXPECT_TRUE(read("hello", 1));
+  EXPECT_FALSE(reader.learns());
+  for (int n = 0; n < 3; ++n) {
+    EXPECT_TRUE(read("good day", 0));
+    EXPECT_TRUE(read("hello", 1));
+  }
+  EXPECT_FALSE(read("hello", 0));
+  EXPECT_EQ(reader.differed(0), 1U);
+  EXPECT_EQ(reader.differed(1), 0U);
 }
 TEST(HttpReader, AnErrorIsNoAnswerWhateverItsBody) {
   const test::TestPool pool;

@@ -1,0 +1,69 @@
+#include "app/client/fates.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+namespace tern::app {
+namespace {
+
+// All clients' together, in the order in which the targets were named.
+std::vector<TargetFate> merged(std::span<const std::span<const TargetFate>> fates) {
+  std::vector<TargetFate> all;
+  std::map<std::string, std::size_t> places;
+  for (const auto& of_client : fates)
+    for (const TargetFate& f : of_client) {
+      const auto [place, fresh] = places.emplace(f.target.to_string(), all.size());
+      if (fresh) {
+        all.push_back(f);
+        continue;
+      }
+      TargetFate& sum = all[place->second];
+      sum.stood |= f.stood;
+      sum.unanswered += f.unanswered;
+      sum.refused += f.refused;
+      sum.differed += f.differed;
+    }
+  return all;
+}
+
+std::string cause(const TargetFate& f, const Unreached& seen) {
+  if (f.refused != 0) return "they were refused: nothing listens there, or a firewall says no";
+  if (seen.routeless != 0) return "it is on no network of --ip; name a --gateway";
+  if (seen.unresolved != 0) return "nobody answers ARP or neighbour discovery on the way to it";
+  return "it does not answer";
+}
+
+// The first few lines, and how many more there would be.
+void shorten(std::vector<std::string>& lines, const char* more) {
+  constexpr std::size_t most = 3;
+  if (lines.size() <= most) return;
+  const std::size_t others = lines.size() - most;
+  lines.resize(most);
+  lines.push_back(fmt::format("so it is with {} more {}", others, more));
+}
+
+} // namespace
+
+std::vector<std::string> notes_of(std::span<const std::span<const TargetFate>> fates, const Unreached& seen) {
+  const std::vector<TargetFate> all = merged(fates);
+  std::vector<std::string> dead;
+  if (std::any_of(all.begin(), all.end(), [](const TargetFate& f) { return f.stood; }))
+    for (const TargetFate& f : all)
+      if (const std::uint64_t n = f.unanswered + f.refused; !f.stood && n != 0)
+        dead.push_back(fmt::format("{}: no connection was established, {} failed: {}", f.target.to_string(),
+                                   n, cause(f, seen)));
+  std::vector<std::string> unlike;
+  for (const TargetFate& f : all)
+    if (f.differed != 0)
+      unlike.push_back(
+          fmt::format("{} responses were not what the first response of {} was, and were compared with it",
+                      f.differed, f.target.to_string()));
+  shorten(dead, "targets");
+  shorten(unlike, "targets");
+  dead.insert(dead.end(), unlike.begin(), unlike.end());
+  return dead;
+}
+
+} // namespace tern::app
