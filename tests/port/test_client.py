@@ -100,8 +100,11 @@ def cannot(far):
     some = [w for t in (f"{KERNEL}:81", "10.99.9.77:80", f"{KERNEL}:80") for w in ("--target", t)] # closed, nobody, nginx
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         far.run(*client(*port, *some, "--payload", "http", "--connections", "9", "--timeout", "2s", "--json", report.name), timeout=40)
-        c = json.load(open(report.name))["summary"]["connections"]
+        s = json.load(open(report.name))["summary"]
+        c = s["connections"]
     lib.check((c["completed"], c["failed"]["refused"], c["failed"]["connect_timeout"]) == (3, 3, 3), f"{c}")
+    lib.check(any(n.startswith(f"{KERNEL}:81: no connection was established, 3 failed: they were refused") for n in s["notes"]), f"{s['notes']}")
+    lib.check(any(n.startswith("10.99.9.77:80: no connection was established, 3 failed: ") for n in s["notes"]), f"{s['notes']}")
     few = ("--target", f"{KERNEL}:80", "--source-ports", "1024-1033")
     lib.check("1 sources x 10 ports" in refused(client(*port, *few)), "sources")
     lib.check("TIME-WAIT" in refused(client(*port, "--target", f"{KERNEL}:80", "--cps", "100k")), "time wait")

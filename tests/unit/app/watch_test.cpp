@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "app/client/fates.hpp"
 #include "app/client/load.hpp"
 #include "support/eal.hpp"
 
@@ -44,14 +45,14 @@ std::int64_t monotonic_ns() {
 // A run of 400 ms of ramp and 400 ms of warm-up, in which `at(milliseconds)` says what ends it; its drain lasts to 1,200 ms, and
 // counts.
 template <class At>
-observe::Result run(StillClient& client, At&& at, std::uint64_t connections = 0, std::uint32_t held = 0) {
+observe::Result run(StillClient& client, At&& at, std::uint64_t connections = 0, std::uint32_t held = 0,
+                    Duration ramp = Duration::ms(400)) {
   LoadSettings load;
   load.connections = connections;
   load.concurrency = held;
   load.requests = held == 0 ? 1 : 0;
   load.cps = settings::Rate{1000};
-  load.ramp = Duration::ms(400);
-  load.warmup = Duration::ms(400);
+  load.ramp = load.warmup = ramp;
   OutputSettings out;
   out.quiet = true;
   out.interval = Duration::ms(10); // it looks as often
@@ -89,6 +90,15 @@ TEST(Watch, WhoIsStoppedInTheRampMeasuresNothingThoughTheDrainIsLong) {
       run(client, [](auto ms) { return ms < 20 ? std::string{} : std::string{"enough"}; });
   EXPECT_EQ(r.summary.interrupted_reason, "enough");
   expect_nothing_measured(r.summary);
+}
+
+// What was not asked for is not blamed.
+TEST(Watch, WhoIsStoppedAtOnceMeasuresNothingForThat) {
+  StillClient client;
+  const observe::Result r = run(
+      client, [](auto) { return std::string{"enough"}; }, 0, 0, Duration{});
+  expect_nothing_measured(r.summary);
+  EXPECT_EQ(r.summary.notes[0], "nothing was measured: it was stopped before it began");
 }
 
 TEST(Watch, WhoHasOpenedItsLastBeforeTheWarmupEndsMeasuresNothing) {
@@ -193,6 +203,7 @@ TEST(Watch, NothingIsOfferedWhereAllStand) {
 TEST(Watch, AWayThatTookLongIsTold) {
   for (const bool found : {false, true}) {
     StillClient client;
+    client.waits = !found; // none is established
     int looks = 0;
     const observe::Result r = run(client, [&](auto ms) {
       client.stats.withheld_ns = 900'000'000;
@@ -207,6 +218,18 @@ TEST(Watch, AWayThatTookLongIsTold) {
     EXPECT_EQ(r.summary.notes[0], fmt::format("the way to the target {} 900 opens of the rate were withheld",
                                               found ? "stood after 1.10 s: until then" : "never stood:"));
   }
+}
+TEST(Watch, AWayThatStoodOnlyInTheDrainIsNotSaidNeverToHaveStood) {
+  StillClient client;
+  client.stats.withheld_ns = 900'000'000;
+  int looks = 0;
+  const observe::Result r = run(client, [&](auto ms) {
+    if (ms >= 1200 && ++looks == 2) client.station.stopped_ns = monotonic_ns();
+    return std::string{};
+  });
+  ASSERT_EQ(r.summary.notes.size(), 1U);
+  EXPECT_EQ(r.summary.notes[0].find("the way to the target did not stand before the load was over: "), 0U)
+      << r.summary.notes[0];
 }
 TEST(Watch, WhoHoldsFewerForWantOfARateIsToldTheCure) {
   for (const bool interrupted : {false, true}) {
@@ -226,6 +249,107 @@ TEST(Watch, WhoHoldsFewerForWantOfARateIsToldTheCure) {
     EXPECT_NE(r.summary.notes[0].find("30 were open at most: --cps 1k brings no more"), std::string::npos)
         << r.summary.notes[0];
   }
+}
+
+// The notes of a run in which `counts` had been counted, and nothing else but one connection a look.
+template <class Counts>
+std::vector<std::string> notes_of_run(Counts&& counts) {
+  StillClient client;
+  client.waits = true;
+  counts(client.stats);
+  int looks = 0;
+  return run(client,
+             [&](auto ms) {
+               if (ms >= 1200 && ++looks == 2) client.station.stopped_ns = monotonic_ns();
+               return std::string{};
+             })
+      .summary.notes;
+}
+TEST(Watch, WhereTheEndsDoNotMeanTheSameItIsSaid) {
+  const auto http = notes_of_run([](LoadStats& s) {
+    s.load.add(Load::attempted, 9);
+    s.load.add(Load::established, 9);
+    s.load.add(Load::bad_byte, 9);
+    s.load.add(Load::http_text, 9);
+  });
+  ASSERT_EQ(http.size(), 1U);
+  EXPECT_NE(http[0].find("try --payload http"), std::string::npos) << http[0];
+  const auto silent = [](std::uint64_t bytes) {
+    return notes_of_run([bytes](LoadStats& s) {
+      s.load.add(Load::attempted, 9);
+      s.load.add(Load::established, 8);
+      s.load.add(Load::connect_timeout, 1);
+      s.load.add(Load::response_timeout, 8);
+      s.load.add(Load::response_bytes, bytes);
+    });
+  };
+  ASSERT_EQ(silent(0).size(), 1U);
+  EXPECT_EQ(silent(0)[0].find("the server accepted and said nothing: "), 0U) << silent(0)[0];
+  EXPECT_TRUE(silent(1).empty());
+}
+TEST(Watch, PairsThatAreMetAgainWhileTheServerRemembersThemAreTold) {
+  for (const double pairs : {1.0, 1000.0}) {
+    StillClient client;
+    client.waits = true;
+    client.stats.pairs = pairs;
+    client.stats.load.add(Load::attempted, 372);
+    client.stats.load.add(Load::established, 372);
+    client.stats.load.add(Load::completed, 372);
+    int looks = 0;
+    const observe::Result r = run(client, [&](auto ms) {
+      if (ms < 1200 || ++looks != 2) return std::string{};
+      client.shard.tcp_counters.add(tcp::Counter::retransmit_syn, 179);
+      client.station.stopped_ns = monotonic_ns();
+      return std::string{};
+    });
+    ASSERT_EQ(r.summary.notes.size(), pairs == 1 ? 1U : 0U);
+    if (pairs != 1) continue;
+    EXPECT_EQ(
+        r.summary.notes[0].find("179 SYNs were sent again, and each pair of endpoints was used 372 times: "),
+        0U)
+        << r.summary.notes[0];
+  }
+}
+TEST(Watch, OnlyAServerThatClosesNoneIsSaidNotToClose) {
+  for (const std::uint64_t completed : {0U, 100U}) {
+    const auto notes = notes_of_run([completed](LoadStats& s) {
+      s.load.add(Load::attempted, 105);
+      s.load.add(Load::established, 105);
+      s.load.add(Load::response_bytes, 105);
+      s.load.add(Load::completed, completed);
+      s.load.add(Load::never_closed, 5);
+    });
+    ASSERT_EQ(notes.size(), 1U);
+    EXPECT_EQ(notes[0].find("did not close: see --close") != std::string::npos, completed == 0) << notes[0];
+  }
+}
+TEST(Watch, ATargetThatNeverAnsweredIsNamedWhereOthersDid) {
+  const TargetFate good{.target = *Endpoint::parse("10.0.0.1:80"), .stood = true, .unanswered = 3};
+  const TargetFate dead{.target = *Endpoint::parse("10.0.0.9:80"), .unanswered = 150};
+  const TargetFate shut{.target = *Endpoint::parse("10.0.0.1:81"), .refused = 7};
+  const TargetFate unlike{.target = *Endpoint::parse("10.0.0.1:82"), .stood = true, .differed = 2};
+  const auto notes = [](std::vector<TargetFate> fates, std::uint64_t unresolved = 0) {
+    const std::span<const TargetFate> one[] = {fates, fates};
+    return notes_of(one, {.unresolved = unresolved});
+  };
+  EXPECT_TRUE(notes({good}).empty());
+  EXPECT_TRUE(notes({dead, shut}).empty()) << "the run's end says it";
+  EXPECT_EQ(
+      notes({good, dead, shut}, 5),
+      (std::vector<std::string>{
+          "10.0.0.9:80: no connection was established, 300 failed: nobody answers ARP or neighbour discovery "
+          "on the way to it",
+          "10.0.0.1:81: no connection was established, 14 failed: they were refused: nothing listens there, "
+          "or "
+          "a firewall says no"}));
+  EXPECT_NE(notes({good, dead})[0].find("300 failed: it does not answer"), std::string::npos);
+  EXPECT_EQ(notes({unlike}), (std::vector<std::string>{"4 responses were not what the first response of "
+                                                       "10.0.0.1:82 was, and were compared with it"}));
+  TargetFate more = dead;
+  std::vector<TargetFate> all{good};
+  for (std::uint16_t port = 1; port <= 5; ++port) all.push_back((more.target.port = Port{port}, more));
+  ASSERT_EQ(notes(all).size(), 4U);
+  EXPECT_EQ(notes(all)[3], "so it is with 2 more targets");
 }
 
 TEST(Watch, WhatWasDueAndNeverAskedIsTold) {
