@@ -280,8 +280,10 @@ std::string Crew::no_way(const Road& road) const {
         "what comes back has wrong TCP checksums ({} segments): the other end leaves them to hardware "
         "that is not there; on its device: ethtool -K DEVICE tx off tso off gso off",
         wrong_sum);
-  if (unresolved != 0 &&
-      (targets == 1 || (attempted >= all && unresolved + pushed_out >= attempted) || too_long))
+  // Who is impatient ends before a neighbour is given up: those that were pushed out tell of it.
+  const bool unheard =
+      unresolved != 0 && (targets == 1 || (attempted >= all && unresolved + pushed_out >= attempted));
+  if (unheard || (too_long && unresolved + pushed_out != 0))
     return fmt::format(
         "nobody answers ARP or neighbour discovery on the way to {}; check the address, the "
         "link, --gateway and --vlan",
