@@ -11,6 +11,7 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 
 import lib
 import server
@@ -41,6 +42,28 @@ def errors(far):
         f = summary(far, *bad, *more, "--find-max", "--find-from", "50", "--find-step", "300ms")["search"]
         lib.check(f["found_cps"] == 0 and f["steps"][0]["reason"].endswith("% failed"), f"a search over errors: {f}")
     ok("a rate at which a server answers with errors is not held")
+
+
+def dies(far, near):
+    """The peer's device no longer takes what comes, in the middle of a search."""
+    words = ("--target", f"{KERNEL}:80", "--payload", "http", "--find-max", "--find-step", "500ms", "--find-from", "20", "--find-to", "20k")
+    def fall_silent():
+        lib.wait_until(lambda: near.run("ss", "-Htan", "dst", TERN), "the first connection", 30)
+        time.sleep(2)
+        near.run("ip", "route", "add", "blackhole", f"{TERN}/32")
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        silence = threading.Thread(target=fall_silent)
+        silence.start()
+        p = far.run(*client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--quiet", "--json", report.name, *words),
+                    timeout=60, ok=False)
+        silence.join()
+        near.run("ip", "route", "del", "blackhole", f"{TERN}/32")
+        lib.check(p.returncode == 1, f"exit {p.returncode}: {p.stdout}")
+        s = json.load(open(report.name))["summary"]
+    f = s["search"]
+    lib.check(f["stopped"] == "the target stopped answering" and f["found_cps"] > 0 and s["interrupted"], f"{f}")
+    lib.check(any("the target stopped answering" in n for n in s["notes"]) and not s["client_limited"], f"{s['notes']}")
+    ok("a target that dies ends the search, with what it held before")
 
 
 def early_ends(far, near):
@@ -123,10 +146,11 @@ def test():
     with lib.namespace("judt") as far, lib.namespace("judk") as near, \
          lib.veth(far, near, kernel_addresses=[f"{KERNEL}/24"]), nginx(near):
         errors(far)
+        dies(far, near)
         early_ends(far, near)
         straggler(far, near)
         sources(far)
 
 
 if __name__ == "__main__":
-    lib.main(test, limit=110)
+    lib.main(test, limit=150)
