@@ -180,7 +180,8 @@ class Pair {
                                        ? clients_.records
                                        : servers_.records;
     if (b_.load.closer != Closer::reset)
-      fmt::print("{}\n", time_wait_line(b_.load, resting.tcp.time_wait, resting.time_wait_records * cores_));
+      fmt::print("{}\n", time_wait_line(sized(b_.search, b_.load), resting.tcp.time_wait,
+                                        resting.time_wait_records * cores_));
     if (const std::string line = sources_line(b_.load, b_.node.tcp, whole_.targets.size()); !line.empty())
       fmt::print("{}\n", line);
     std::fflush(stdout);

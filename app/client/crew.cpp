@@ -213,7 +213,7 @@ void Crew::start_table() const {
   print_ready(ports);
   const tcp::Settings& tcp = settings_.ports.common.tcp;
   if (settings_.load.closer == Closer::client)
-    fmt::print("{}\n", time_wait_line(settings_.load, tcp.time_wait, records));
+    fmt::print("{}\n", time_wait_line(sized(settings_.search, settings_.load), tcp.time_wait, records));
   for (const auto& r : roads_)
     if (const std::string line = sources_line(r->share.load, tcp, r->share.targets.size()); !line.empty())
       fmt::print("{}{}\n", which_port(r->share.node), line);

@@ -64,10 +64,10 @@ void tell_fates(std::span<const LoadStation* const> clients, std::vector<std::st
   for (std::string& line : notes_of(fates, seen)) notes.push_back(std::move(line));
 }
 
-// A server that closed first may remember a pair, and answers its next SYN late.
+// A server that closed first may remember a pair, and then answers its next SYN late.
 std::string met_again(const observe::Summary& s, const LoadSettings& l,
                       std::span<const LoadStation* const> clients) {
-  if (l.closer == Closer::client) return {}; // then it remembers none
+  if (l.closer != Closer::server) return {}; // then it remembers none
   double pairs = 0;
   for (const LoadStation* c : clients) pairs += c->load->pairs;
   const std::uint64_t again = s.packets.retransmitted.syn;
@@ -76,8 +76,8 @@ std::string met_again(const observe::Summary& s, const LoadSettings& l,
   if (again <= std::max(few, s.connections.attempted / 100) || pairs <= 0 || attempted < 2 * pairs) return {};
   return fmt::format(
       "{} SYNs were sent again, and each pair of endpoints was used {:.0f} times: a server that still "
-      "remembers one (in "
-      "TIME-WAIT) answers late; more --sources or --source-ports help",
+      "remembers one (in TIME-WAIT) answers late, which may be why; more --sources or --source-ports help "
+      "then",
       again, attempted / pairs);
 }
 

@@ -74,11 +74,13 @@ std::uint32_t spare_connections(const SearchSettings& search, const LoadSettings
 // The first that were opened at this rate are over once as many are as had been opened at all before it. Half as long again,
 // for others live longer.
 bool Search::settled(const Sight& now) {
-  if (now.finding) { // what was opened so far is no rate
+  const bool patient = now.t - began_ < most_finding_seconds;
+  if ((now.finding || now.partly) && patient) { // what was opened so far is no rate
     since_ = now.t;
     opened_before_ = now.attempted;
-    return now.t - began_ >= most_finding_seconds;
+    return false;
   }
+  if (now.finding) return true;
   const double seconds = now.t - since_;
   if (lifetime_ == 0 && now.completed + now.failed > opened_before_) lifetime_ = seconds;
   if (lifetime_ == 0) return seconds >= most_settle_seconds;
@@ -140,7 +142,7 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
   step.held = step.reason.empty();
   // Of one or two it is not known yet.
   answered_ = now.completed != begin_.completed || now.attempted - begin_.attempted < 3;
-  if (!step.held) tester_limit_ = step.reason.starts_with(tester) ? step.reason : "";
+  if (!step.held && !asks_again_) tester_limit_ = step.reason.starts_with(tester) ? step.reason : "";
   found_.steps.push_back(step);
 }
 
@@ -152,8 +154,11 @@ std::optional<double> Search::end(std::string why) {
 }
 
 std::optional<double> Search::advance(const Sight& now) {
-  if (now.finding) failed_ = offered_; // no other rate finds it
-  if (now.finding) return end(found_.steps.back().reason);
+  if (now.finding) { // no other rate finds it
+    failed_ = offered_;
+    silent_ = true;
+    return end(found_.steps.back().reason);
+  }
   if (!answered_ && asks_again_) {
     gone_ = true;
     tester_limit_.clear();

@@ -49,6 +49,7 @@ struct Sight {
   bool starved = false; // an open waits for a port or a record
   std::uint64_t live = 0;
   bool finding = false;   // no client has found the way to the target: opens are withheld
+  bool partly = false;    // some have not: their share is
   double client_busy = 0; // 0 … 1, of the busiest client's core, lately
 };
 
@@ -107,6 +108,8 @@ class Search {
   [[nodiscard]] const std::string& tester_limit() const { return tester_limit_; }
   // The target answered at first, and then no more: what was held before is what was found.
   [[nodiscard]] bool target_gone() const { return gone_; }
+  // It never did.
+  [[nodiscard]] bool target_silent() const { return silent_; }
   // It ended before it came to an end of its own.
   void interrupted(const std::string& why) {
     if (!over()) {
@@ -121,7 +124,7 @@ class Search {
   static constexpr double settle_seconds = 0.3;     // at least
   static constexpr double most_settle_seconds = 30; // where none is over in that time
   static constexpr double drain_seconds = 10;
-  static constexpr double most_finding_seconds = 15; // who knows the cause better has ended the run by then
+  static constexpr double most_finding_seconds = 15; // who knows the cause better mostly ends the run before
   static constexpr double resolution = 0.02;         // of the rate
   static constexpr double least_a_step = 10;         // connections
   static constexpr std::uint64_t drained_ = 16;
@@ -158,6 +161,7 @@ class Search {
   bool answered_ = false;   // some were completed at the last rate
   bool asks_again_ = false; // whether the target still answers at a rate that it held
   bool gone_ = false;
+  bool silent_ = false;
   double since_ = 0;
   double began_ = 0;
   std::uint64_t opened_before_ = 0; // at other rates

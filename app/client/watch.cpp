@@ -261,13 +261,15 @@ void Watch::run(const std::function<std::string()>& fault) {
       sight.finding = std::all_of(clients_.begin(), clients_.end(), [](const LoadStation* c) {
         return c->load->finding.load(std::memory_order_relaxed);
       });
+      sight.partly = finding();
       sight.starved = std::any_of(clients_.begin(), clients_.end(),
                                   [](const LoadStation* c) { return c->load->starved.load(); });
       if (const auto rate = search_.look(sight, p99)) offer(*rate);
       if (search_.over()) stop();
-      if (search_.target_gone()) {
+      if (search_.target_gone() || search_.target_silent()) {
         result_.summary.interrupted = true;
-        result_.summary.interrupted_reason = "since the target stopped answering";
+        result_.summary.interrupted_reason =
+            search_.target_gone() ? "since the target stopped answering" : "since nobody answered";
       }
     }
     if (now() >= end_at()) stop();

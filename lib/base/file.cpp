@@ -1,12 +1,13 @@
 #include "base/file.hpp"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <memory>
 #include <system_error>
 
 namespace tern {
@@ -65,9 +66,27 @@ std::string name_beside(const std::string& path) {
   return (slash == std::string::npos ? "" : path.substr(0, slash + 1)) + ".tern-XXXXXX";
 }
 
-// The folder takes no new file, but what is there already may be writable.
-bool folder_refuses() {
-  return errno == EACCES || errno == EPERM || errno == EROFS;
+// The folder takes no new file or no new name, or the file is a mount of its own, as containers have them: but what is there
+// already may be writable.
+bool folder_refuses(int why) {
+  return why == EACCES || why == EPERM || why == EROFS || why == EBUSY;
+}
+
+// Where a link leads, if that is a file like any other. What the kernel shows of open files is theirs who opened them.
+std::string behind_links(const std::string& path, const struct stat& at) {
+  struct stat to {};
+  if (!S_ISLNK(at.st_mode) || path.starts_with("/dev/") || path.starts_with("/proc/")) return path;
+  if (::stat(path.c_str(), &to) != 0 || !S_ISREG(to.st_mode)) return path;
+  const std::unique_ptr<char, void (*)(void*)> whole(::realpath(path.c_str(), nullptr), std::free);
+  return whole ? std::string(whole.get()) : path;
+}
+
+// As the file that it takes the place of, but for what would let others run it as its owner.
+bool made_alike(int fd, const struct stat& at) {
+  struct stat ours {};
+  if (at.st_nlink > 1 || ::fstat(fd, &ours) != 0) return false;
+  const bool owned = at.st_uid == ours.st_uid && at.st_gid == ours.st_gid;
+  return (owned || ::fchown(fd, at.st_uid, at.st_gid) == 0) && ::fchmod(fd, at.st_mode & 0777) == 0;
 }
 
 // The program's own output: what it has printed must come before, and must stay.
@@ -78,13 +97,14 @@ bool is_stdout(const std::string& path) {
          at.st_ino == out.st_ino;
 }
 
-void write_in_place(const std::string& path, std::string_view text) {
+void write_in_place(const std::string& path, std::string_view text, Kind kind) {
   if (is_stdout(path)) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
       fail(path);
     return;
   }
-  File to(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  const int made = kind == Kind::regular ? 0 : O_CREAT; // sticky folders let nobody "make" what is another's
+  File to(::open(path.c_str(), O_WRONLY | made | O_TRUNC | O_CLOEXEC, 0666));
   if (to.fd() < 0 || !put(to.fd(), text) || !to.close()) fail(path);
 }
 
@@ -110,25 +130,31 @@ std::string read_file(const std::string& path) {
   }
 }
 
-void write_file(const std::string& path, std::string_view text) {
+void write_file(const std::string& name, std::string_view text) {
   struct stat at {};
-  const Kind kind = kind_of(path, at);
-  if (kind == Kind::other || (kind == Kind::regular && is_stdout(path))) return write_in_place(path, text);
+  Kind kind = kind_of(name, at);
+  const std::string path = kind == Kind::other ? behind_links(name, at) : name;
+  if (path != name) kind = kind_of(path, at);
+  if (kind == Kind::other || (kind == Kind::regular && is_stdout(path)))
+    return write_in_place(path, text, kind);
   std::string beside = name_beside(path);
   File to(::mkstemp(beside.data()));
   if (to.fd() < 0) {
-    if (kind == Kind::regular && folder_refuses()) return write_in_place(path, text);
+    if (kind == Kind::regular && folder_refuses(errno)) return write_in_place(path, text, kind);
     fail(path);
   }
-  const mode_t mode = kind == Kind::regular ? at.st_mode & 07777 : usual_mode();
-  if (::fchmod(to.fd(), mode) == 0 && put(to.fd(), text) && to.close() &&
-      ::rename(beside.c_str(), path.c_str()) == 0)
-    return;
+  const bool alike = kind == Kind::regular ? made_alike(to.fd(), at) : ::fchmod(to.fd(), usual_mode()) == 0;
+  if (alike && put(to.fd(), text) && to.close() && ::rename(beside.c_str(), path.c_str()) == 0) return;
   const int why = errno;
   ::unlink(beside.c_str());
-  if (why == EBUSY) return write_in_place(path, text); // a mount of its own, as containers have them
+  if (kind == Kind::regular && (!alike || folder_refuses(why))) return write_in_place(path, text, kind);
   errno = why;
   fail(path);
+}
+
+void say(std::string_view text) {
+  (void)std::fwrite(text.data(), 1, text.size(), stdout);
+  (void)std::fflush(stdout);
 }
 
 void check_writable(const std::string& path) {

@@ -8,10 +8,14 @@ namespace tern {
 
 [[nodiscard]] std::string read_file(const std::string& path);
 
-// All of the text or nothing: it is written beside the file and then takes its place, so that neither a full disk nor a
-// kill leaves half of it. What is no file of its own (a device, a pipe, a link such as /dev/stdout) is written where it is.
+// All of the text or nothing: it is written beside the file and then takes its place, owner and rights, so that neither a full
+// disk nor a kill leaves half of it (a kill may leave .tern-XXXXXX beside it). What is no file of its own (a device, a pipe,
+// /dev/stdout, one of several names of a file) is written where it is, and so is what cannot be replaced.
 void write_file(const std::string& path, std::string_view text);
 // What write_file() would say, as far as can be known before; leaves nothing behind.
 void check_writable(const std::string& path);
+
+// On standard output, whether anybody reads it or not: a terminal that is gone ends no run.
+void say(std::string_view text);
 
 } // namespace tern

@@ -18,6 +18,7 @@ void declare_serve_options(settings::Schema& s, ServeSettings& v) {
 
 void check_listen(const settings::Schema& s, const ServeSettings& v) {
   using Text = settings::Value<settings::PortRange>;
+  if (v.listen.empty()) s.fail("listen", "nothing is listened to; name a port, such as 80");
   for (const settings::PortRange& r : v.listen)
     if (r.first.raw() == 0) s.fail("listen", "0 is no port; name one that clients can ask, such as 80");
   for (std::size_t i = 0; i < v.listen.size(); ++i)

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/file.hpp"
 #include "runtime/ask.hpp"
 #include "runtime/node_port.hpp"
 #include "runtime/node_settings.hpp"
@@ -257,7 +258,7 @@ template <class Handler, class Beside = NothingBeside>
   node.stop(v.drain);
   print_counters(node.reports());
   const unsigned leaked = node.close();
-  fmt::print("packets not given back: {}\n", leaked);
+  say(fmt::format("packets not given back: {}\n", leaked));
   return leaked == 0 ? 0 : 1;
 }
 

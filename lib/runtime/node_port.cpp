@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "base/file.hpp"
 #include "runtime/key_file.hpp"
 #include "runtime/worker.hpp"
 
@@ -168,7 +169,7 @@ unsigned NodePort::close() {
   port_.reset();
   const unsigned used = rte_mempool_in_use_count(pool_);
   const unsigned kept = std::min(used, may_keep_);
-  if (kept != 0) fmt::print("packets that the driver keeps: {}\n", kept);
+  if (kept != 0) say(fmt::format("packets that the driver keeps: {}\n", kept));
   return used - kept;
 }
 
@@ -235,9 +236,8 @@ void LinkWatch::look(Instant now) {
   gone_ = node_.port().gone();
   if (const bool up = node_.port().link_up(); up != up_) {
     up_ = up;
-    fmt::print("link{} {}\n", node_.number() == 0 ? "" : fmt::format(" of port {}", node_.number()),
-               up ? "up" : "down");
-    std::fflush(stdout);
+    say(fmt::format("link{} {}\n", node_.number() == 0 ? "" : fmt::format(" of port {}", node_.number()),
+                    up ? "up" : "down"));
   }
 }
 

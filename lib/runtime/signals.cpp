@@ -14,6 +14,12 @@ void on_signal(int) {
   stops.fetch_add(1, std::memory_order_relaxed);
 }
 
+// A terminal that goes may say so twice, by its shell and by the kernel: that is one wish.
+void on_hang_up(int) {
+  int none = 0;
+  stops.compare_exchange_strong(none, 1, std::memory_order_relaxed);
+}
+
 void on_reload(int) {
   reloads.fetch_add(1, std::memory_order_relaxed);
 }
@@ -37,8 +43,10 @@ void catch_stop_signals() {
   sigaction(SIGTERM, &action, nullptr);
   struct sigaction hang_up {};
   sigaction(SIGHUP, nullptr, &hang_up);
-  if (hang_up.sa_handler != SIG_IGN)
-    sigaction(SIGHUP, &action, nullptr); // else it is to outlive its terminal: nohup
+  if (hang_up.sa_handler != SIG_IGN) { // else it is to outlive its terminal: nohup
+    action.sa_handler = on_hang_up;
+    sigaction(SIGHUP, &action, nullptr);
+  }
   action.sa_handler = SIG_IGN;
   sigaction(SIGPIPE, &action, nullptr);
 }

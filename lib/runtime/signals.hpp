@@ -1,4 +1,5 @@
-// Signals as counts. SIGINT, SIGTERM and SIGHUP (its terminal is gone): the first asks for an orderly end, the second for one at once.
+// Signals as counts. SIGINT, SIGTERM and SIGHUP (its terminal is gone): the first asks for an orderly end, the second for one at
+// once. SIGHUP is never the second: terminals send several.
 #pragma once
 
 namespace tern {

@@ -233,7 +233,7 @@ def drained(duration, *signals):
         lib.check(used < 0.15 * waited, f"{used:.2f} s of CPU to wait for {waited:.2f} s")
         p.process.wait(20)
         figures(p.output())
-    ok(f"waiting for the last{' after Ctrl-C' if signals else ''} takes {used:.2f} s of CPU in {waited:.2f} s")
+    ok(f"waiting for the last{' after a signal' if signals else ''} takes {used:.2f} s of CPU in {waited:.2f} s")
 
 
 def mistakes():
@@ -255,6 +255,7 @@ def test():
     either_end()
     drained("1s")
     drained("60s", signal.SIGINT)
+    drained("60s", signal.SIGHUP, signal.SIGHUP)  # a terminal that goes says so twice
     interrupted(signal.SIGINT, "Ctrl-C")
     interrupted(signal.SIGHUP, "a terminal that hangs up")
 

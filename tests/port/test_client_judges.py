@@ -49,7 +49,7 @@ def dies(far, near):
     words = ("--target", f"{KERNEL}:80", "--payload", "http", "--find-max", "--find-step", "500ms", "--find-from", "20", "--find-to", "20k")
     def fall_silent():
         lib.wait_until(lambda: near.run("ss", "-Htan", "dst", TERN), "the first connection", 30)
-        time.sleep(2)
+        time.sleep(4)
         near.run("ip", "route", "add", "blackhole", f"{TERN}/32")
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
         silence = threading.Thread(target=fall_silent)

@@ -136,7 +136,8 @@ std::vector<std::string> words_of(int argc, const char* const* argv) {
   for (int i = 1; i < argc; ++i) {
     std::string word = argv[i];
     options = options && word != "--";
-    const bool empty_value = options && word.starts_with("--") && word.find('=') == word.size() - 1;
+    const bool empty_value =
+        options && word.starts_with("--") && word.size() > 3 && word.find('=') == word.size() - 1;
     if (empty_value) word.pop_back();
     words.push_back(std::move(word));
     if (empty_value) words.emplace_back();

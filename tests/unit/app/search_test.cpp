@@ -217,8 +217,7 @@ TEST(Search, ATargetThatARateSilencesIsAskedAgainAndLives) {
 
 // Until the way stands opens are withheld: no rate's fault, and not the tester's.
 TEST(Search, NoRateIsJudgedBeforeTheWayStands) {
-  for (const double stands : {0.0, 4.0, 1e9}) {
-    std::string limit;
+  for (const auto& [stands, for_all] : {std::pair{0.0, true}, {4.0, true}, {4.0, false}, {1e9, true}}) {
     double begun = 0;
     Search search({.on = true, .first = {100}, .most = {200}, .step = Duration::ms(200)});
     double t = 0;
@@ -229,12 +228,14 @@ TEST(Search, NoRateIsJudgedBeforeTheWayStands) {
                       .attempted = n,
                       .completed = t < stands ? 0 : n,
                       .failed = t < stands ? n : 0,
-                      .finding = t < stands};
+                      .finding = for_all && t < stands,
+                      .partly = t < stands};
       if (const auto rate = search.look(now, [](bool) { return slowest(0, 10); }); rate && *rate > 100)
         search.interrupted("enough");
     }
     ASSERT_TRUE(search.over());
     EXPECT_EQ(search.tester_limit(), "");
+    EXPECT_EQ(search.target_silent(), stands == 1e9);
     const observe::Search found = search.result();
     ASSERT_EQ(found.steps.size(), 1U);
     EXPECT_EQ(found.steps[0].held, stands < 1e9) << found.steps[0].reason;

@@ -66,6 +66,35 @@ TEST(File, KeepsItsModeAndTheUsualOneAtFirst) {
   EXPECT_EQ(at.st_mode & 0777, 0600U);
 }
 
+TEST(File, KeepsItsOwnerAndNoRightToRunAsHe) {
+  const uid_t other = ::geteuid() == 0 ? 65534 : ::geteuid(); // only root may give files away
+  const gid_t group = ::geteuid() == 0 ? 65534 : ::getegid();
+  const Folder f;
+  write_file(f.at("a"), "a");
+  ASSERT_EQ(::chown(f.at("a").c_str(), other, group), 0);
+  ::chmod(f.at("a").c_str(), 04777);
+  write_file(f.at("a"), "b");
+  struct stat at {};
+  ::stat(f.at("a").c_str(), &at);
+  EXPECT_EQ(at.st_uid, other);
+  EXPECT_EQ(at.st_gid, group);
+  EXPECT_EQ(at.st_mode & 07777, 0777U);
+}
+
+TEST(File, OfSeveralNamesIsTheSameByAll) {
+  const Folder f;
+  write_file(f.at("a"), "a");
+  fs::create_hard_link(f.at("a"), f.at("b"));
+  fs::create_symlink("b", f.at("c"));
+  write_file(f.at("c"), "new");
+  EXPECT_EQ(read_file(f.at("a")), "new");
+  fs::remove(f.at("a"));
+  write_file(f.at("c"), "newer");
+  EXPECT_TRUE(fs::is_symlink(f.at("c")));
+  EXPECT_EQ(read_file(f.at("b")), "newer");
+  EXPECT_EQ(f.files(), 2);
+}
+
 // As a full disk, but with a limit of our own.
 TEST(File, WhatFindsNoRoomLeavesTheOldOne) {
   const Folder f;
