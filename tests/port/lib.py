@@ -184,6 +184,7 @@ class Program:
 
 
 def _die_with_us():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs us under nohup means us
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nothing of ours outlives us
 
 

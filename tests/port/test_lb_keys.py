@@ -167,7 +167,7 @@ def restarts(b, ctl):
     other = {"control": '"/nowhere"', "backend_source": '["10.99.9.4"]', "gateway": '["10.99.9.99"]', "vlan": "9", "service_vlan": "10",
              "route": '[{to = "10.8.0.0/16", via = "10.99.9.254"}]', "mac": '"02:00:00:00:00:77"', "cores": "[1]", "memory": '"1G"',
              "packet_memory": '"64M"', "huge_pages": '"off"', "idle": '"busy"', "checksum": '"software"', "syn_cookies": '"never"',
-             "cookie_key_file": '"/nowhere"', "cc": '"newreno"', "tso": '"software"', "vlan_tag": '"software"'}  # a key whose values are words needs one here
+             "cookie_key_file": '"/nowhere"', "cc": '"newreno"', "tso": '"software"', "metrics": '"127.0.0.1:9"', "vlan_tag": '"software"'}  # a key whose values are words needs one here
     fixed = {"port", "ip", "drain", "control"}  # the test gives them on the command line, which goes over the file
     names, changed = set(), ""
     for line in head.splitlines():
