@@ -119,7 +119,7 @@ TEST(Core, SynToTimeWaitIsReusedWithTimestamps) {
     p.run(Duration::ms(3));
     EXPECT_EQ(p.client_handler.closed, i + 1);
     // Once a life, and by who began it, not by who would have liked to.
-    EXPECT_EQ(p.server.shard.tcp_counters.get(tcp::Counter::handshake_done), i + 1U);
+    EXPECT_EQ(p.server.shard.tcp_counters.get(tcp::Counter::handshake_done), std::uint64_t(i) + 1);
     EXPECT_EQ(p.server.shard.tcp_counters.get(tcp::Counter::time_wait_reused), std::uint64_t(i));
   }
 }
