@@ -240,7 +240,7 @@ template <class Key>
 void Core<Port, Handler>::send_syn_ack(const tcp::SynRecord& r, const Key& key, std::uint16_t& hop) {
   const std::uint16_t mss = shard_.template mtu_mss<Key>();
   if constexpr (std::is_same_v<Key, FlowKey4>) {
-    if (tcp::full(r) && send_whole(key, hop, wire::FullSyn::length(), {}, [&] {
+    if (tcp::full(r) && send_whole(key, hop, wire::FullSyn::length(r.timestamps != 0), {}, [&] {
           return tcp::full_syn_ack(shard_.env.settings, r, mss, shard_.now);
         }))
       return;

@@ -374,8 +374,8 @@ template <class Key>
 void Core<Port, Handler>::reply(const wire::Tcp& h, const Key& key, std::uint16_t& hop) {
   if constexpr (std::is_same_v<Key, FlowKey4>) {
     // A SYN-ACK with a cookie: under a flood there is little else.
-    if (wire::is_full_syn(h) &&
-        send_whole(key, hop, wire::FullSyn::length(), {}, [&] { return wire::full_syn(h); }))
+    if (wire::is_full_syn(h) && send_whole(key, hop, wire::FullSyn::length(h.options.has_timestamps()), {},
+                                           [&] { return wire::full_syn(h); }))
       return;
   }
   wire::SummedFront front;

@@ -135,7 +135,7 @@ inline bool Core<Port, Handler>::send_predicted(R& r) {
   if (p.what == What::unusual || r.has(R::v6)) [[unlikely]]
     return false;
   if (p.what == What::syn)
-    return send_whole(r.key, r.hop, wire::FullSyn::length(), {},
+    return send_whole(r.key, r.hop, wire::FullSyn::length(shard_.env.settings.timestamps), {},
                       [&] { return tcp::leave_syn(shard_.env, r.tcb, shard_.now); });
   return send_whole(r.key, r.hop, tcp::lean_length(r.tcb, p.text), {p.run, p.text},
                     [&] { return tcp::leave(shard_.env, r.tcb, p, shard_.now); });

@@ -276,7 +276,8 @@ bool send_probe(const Env& env, Tcb& t, Instant now, TxBurst& burst) {
 // The segment that was predicted, in a packet of its own. False: there is none to be had, and nothing was done.
 bool push_predicted(const Env& env, Tcb& t, const Prediction& p, Instant now, TxBurst& burst) {
   const bool syn = p.what == Prediction::What::syn;
-  Packet packet = env.packets.alloc(syn ? wire::FullSyn::length() : lean_length(t, p.text));
+  Packet packet =
+      env.packets.alloc(syn ? wire::FullSyn::length(env.settings.timestamps) : lean_length(t, p.text));
   if (!packet) [[unlikely]]
     return false;
   std::byte* const at = packet.data();

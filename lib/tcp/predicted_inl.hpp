@@ -83,15 +83,16 @@ namespace detail {
 }
 
 // ---- In, where nobody is known by its name: the SYN that a listener keeps a record of. It offers all options that we
-// have too, there is nothing else on it, there is room, and its client holds no cookie of ours, whose number it would get.
+// have too, timestamps aside (Windows has none), there is nothing else on it, there is room, and its client holds no cookie
+// of ours, whose number it would get.
 [[nodiscard, gnu::always_inline]] inline bool predicts_record(const Env& env, const SynGate& gate,
                                                               CookieMode mode, const ListenRoom& room,
                                                               const wire::FullSyn& h, std::uint32_t text,
                                                               Instant now) {
   const Settings& s = env.settings;
   const std::uint32_t differs = (h.flags ^ std::uint32_t{wire::tcp_flag::syn}) | text;
-  return differs == 0 && h.mss >= least_mss && s.sack && s.timestamps && s.window_scale && room.accept &&
-         room.record && mode != CookieMode::Always && !gate.cookies_held() && gate.syn_rate.has(now);
+  return differs == 0 && h.mss >= least_mss && s.sack && s.window_scale && room.accept && room.record &&
+         mode != CookieMode::Always && !gate.cookies_held() && gate.syn_rate.has(now);
 }
 // What listen_arrives() comes to for it.
 template <std::size_t N>
@@ -104,27 +105,30 @@ template <std::size_t N>
   SynRecord r;
   r.iss = origins.iss;
   r.irs = h.seq;
-  r.ts_recent = h.stamp.val;
+  r.timestamps = h.stamped && env.settings.timestamps;
+  if (r.timestamps != 0) r.ts_recent = h.stamp.val;
   r.ts_offset = origins.ts_offset;
   r.sent_at_us = now.us32();
   r.peer_mss = h.mss;
   r.syn_window = h.window;
   r.snd_scale = std::min<std::uint8_t>(h.wscale, 14) & 15; // RFC 7323 §2.3
-  r.scaled = r.sack = r.timestamps = 1;
+  r.scaled = r.sack = 1;
   return r;
 }
 
 // ---- In, and it ends a handshake: the segment that proves the SYN-ACK of a record, with the first request or without.
-// The SYN-ACK has left once, and the peer has all options that we have; in sequence, inside the first window, nothing on
+// The SYN-ACK has left once, and the peer has all options that we have, and timestamps if they were agreed; in sequence, inside the first window, nothing on
 // it but ACK, PSH and FIN. All that syn_received_arrives() asks is then answered, but for the listener's room.
 [[nodiscard, gnu::always_inline]] inline bool predicts_proof(const Env& env, const SynRecord& r,
                                                              const wire::LeanHeader& h, std::uint32_t text) {
   namespace flag = wire::tcp_flag;
   const std::uint32_t differs = (h.seq.raw() ^ (r.irs + 1).raw()) | (h.ack.raw() ^ (r.iss + 1).raw()) |
                                 ((h.flags & ~std::uint32_t{flag::psh | flag::fin}) ^ flag::ack) |
-                                static_cast<std::uint32_t>(!full(r)) | r.resent;
+                                static_cast<std::uint32_t>(!full(r)) | r.resent |
+                                (static_cast<std::uint32_t>(h.stamped) ^ r.timestamps);
   const std::uint32_t taken = text + (h.flags & flag::fin); // the FIN takes one: its flag's value
-  const std::uint32_t signs = (first_window(env.settings) - taken) | (h.stamp.val - r.ts_recent);
+  std::uint32_t signs = first_window(env.settings) - taken;
+  if (h.stamped) signs |= h.stamp.val - r.ts_recent;
   return differs == 0 && static_cast<std::int32_t>(signs) >= 0;
 }
 // What open_passive() and segment_arrives() come to for it; its text as arrive_as_predicted() has it.
@@ -132,7 +136,8 @@ template <std::size_t N>
                                                std::uint32_t text, std::uint16_t mtu_mss, Instant now,
                                                Outcome& out) {
   Handshake hs = handshake_of(env.settings, r);
-  hs.scaled = hs.sack = hs.timestamps = hs.timed = true; // as was found: here for the compiler to see
+  hs.scaled = hs.sack = hs.timed = true; // as was found: here for the compiler to see
+  hs.timestamps = h.stamped;
   hs.ecn = false;
   hs.resent = 0;
   h.seq = hs.irs + 1;
@@ -145,7 +150,7 @@ template <std::size_t N>
 }
 
 // ---- In, and it ends our side's handshake: the SYN-ACK that was predicted. Our SYN went unanswered no longer than it
-// should, both sides have all options, and there is nothing else on it.
+// should, both sides have all options, timestamps perhaps not, and there is nothing else on it.
 [[nodiscard, gnu::always_inline]] inline bool predicts_syn_ack(const Env& env, const Tcb& t,
                                                                const wire::FullSyn& h, std::uint32_t text) {
   namespace flag = wire::tcp_flag;
@@ -153,8 +158,8 @@ template <std::size_t N>
   const Settings& s = env.settings;
   const std::uint32_t differs =
       (h.ack.raw() ^ (t.iss + 1).raw()) | (h.flags ^ (flag::syn | flag::ack)) | (t.flags & unusual) | text;
-  return differs == 0 && t.state == State::SynSent && h.mss >= least_mss && s.sack && s.timestamps &&
-         s.window_scale;
+  return differs == 0 && t.state == State::SynSent && h.mss >= least_mss && s.sack && s.window_scale &&
+         (s.timestamps || !h.stamped);
 }
 // What syn_sent_arrives() comes to for it.
 [[gnu::always_inline]] inline void open_answered(const Env& env, Tcb& t, const wire::FullSyn& h, Instant now,
@@ -163,14 +168,14 @@ template <std::size_t N>
   syn.seq = h.seq;
   syn.flags = wire::tcp_flag::syn | wire::tcp_flag::ack;
   syn.window = h.window;
-  syn.options.has = wire::detail::syn_bits;
+  syn.options.has = h.stamped ? wire::detail::syn_bits : wire::detail::bare_syn_bits;
   syn.options.wscale = h.wscale;
   syn.options.mss = h.mss;
   syn.options.ts_val = h.stamp.val;
   detail::take_syn(env, t, syn, now);
   t.snd_wl2 = h.ack;
   detail::start_sending(env, t, now);
-  detail::acknowledge_usual(env, t, h.ack, true, {true, h.stamp.ecr}, now, out);
+  detail::acknowledge_usual(env, t, h.ack, true, {h.stamped, h.stamp.ecr}, now, out);
   t.state = detail::established(t);
   out.events |= event_established;
   detail::ack_now(t, out);
@@ -191,7 +196,7 @@ struct Prediction {
   constexpr std::uint32_t unusual = flag_timing | flag_backed_off | flag_abort_due;
   const Settings& s = env.settings;
   return t.state == State::SynSent && t.has(flag_syn_due) && !t.has(unusual) && t.rtx_at_ms == 0 && s.sack &&
-         s.timestamps && s.window_scale && !s.ecn;
+         s.window_scale && !s.ecn;
 }
 
 [[nodiscard, gnu::always_inline]] inline Prediction predict_output(const Env& env, const Tcb& t) {
@@ -258,6 +263,7 @@ struct Prediction {
   return {.seq = t.iss,
           .flags = wire::tcp_flag::syn,
           .wscale = own_scale(env.settings),
+          .stamped = env.settings.timestamps,
           .window = detail::syn_window(t),
           .mss = t.path_mss,
           .stamp = {now.ms32() + t.ts_offset, 0}};

@@ -61,7 +61,7 @@ static_assert(12 + 8 + 4 + sizeof(SynRecord) <= 64, "key, hook, deadline and fac
 [[nodiscard]] wire::Tcp syn_ack(const Settings&, const SynRecord&, std::uint16_t mtu_mss, Instant now);
 // The same in registers, of a record that full() is.
 [[nodiscard]] inline bool full(const SynRecord& r) {
-  return r.scaled != 0 && r.sack != 0 && r.timestamps != 0 && r.ecn == 0;
+  return r.scaled != 0 && r.sack != 0 && r.ecn == 0;
 }
 [[nodiscard]] inline wire::FullSyn full_syn_ack(const Settings& settings, const SynRecord& r,
                                                 std::uint16_t mtu_mss, Instant now) {
@@ -69,6 +69,7 @@ static_assert(12 + 8 + 4 + sizeof(SynRecord) <= 64, "key, hook, deadline and fac
           .ack = r.irs + 1,
           .flags = wire::tcp_flag::syn | wire::tcp_flag::ack,
           .wscale = own_scale(settings),
+          .stamped = r.timestamps != 0,
           .window = first_window(settings),
           .mss = mtu_mss,
           .stamp = {now.ms32() + r.ts_offset, r.ts_recent}};

@@ -1,5 +1,5 @@
-// TCP parse and emit, inline for the two layouts that nearly every segment has: no options, and NOP NOP
-// TIMESTAMP.
+// TCP parse and emit, inline for the layouts that nearly every segment has: no options, and NOP NOP TIMESTAMP; and for what
+// nearly every SYN has, with a timestamp and without.
 #pragma once
 
 #include <cstddef>
@@ -24,15 +24,26 @@ std::size_t emit_tcp_options(const TcpOptions& options, std::byte* to);
 [[nodiscard]] std::size_t tcp_options_length(const TcpOptions& options);
 
 inline constexpr std::uint32_t nop_nop_timestamp = 0x0101080a;
-// What Linux, and we, put on a SYN: MSS; SACK-permitted and timestamp; NOP and window scale.
+// What Linux, and we, put on a SYN: MSS; SACK-permitted and timestamp, or without one; NOP and window scale.
 inline constexpr std::uint32_t mss_option = 0x02040000, sack_timestamp = 0x0402080a, nop_wscale = 0x01030300;
-inline constexpr std::uint8_t syn_bits = TcpOptions::mss_bit | TcpOptions::sack_permitted_bit |
-                                         TcpOptions::timestamps_bit | TcpOptions::wscale_bit;
+inline constexpr std::uint32_t nop_nop_sack = 0x01010402;
+inline constexpr std::uint8_t bare_syn_bits =
+    TcpOptions::mss_bit | TcpOptions::sack_permitted_bit | TcpOptions::wscale_bit;
+inline constexpr std::uint8_t syn_bits = bare_syn_bits | TcpOptions::timestamps_bit;
 // Whether that, and nothing else, stands behind these 20 bytes of a header of 40.
 [[nodiscard, gnu::always_inline]] inline bool full_syn_options(const std::byte* p) {
   return ((load_be<std::uint32_t>(p + 20) ^ mss_option) >> 16 |
           (load_be<std::uint32_t>(p + 36) ^ nop_wscale) >> 8 |
           (load_be<std::uint32_t>(p + 24) ^ sack_timestamp)) == 0;
+}
+// Without a timestamp the header has 32, and Windows has the last two words the other way round. Where the window's scale
+// is; 0: something else stands there.
+[[nodiscard, gnu::always_inline]] inline std::size_t bare_syn_scale(const std::byte* p) {
+  const auto word = [&](std::size_t at) { return load_be<std::uint32_t>(p + at); };
+  if ((word(20) ^ mss_option) >> 16 != 0) return 0;
+  if (word(24) == nop_nop_sack && (word(28) ^ nop_wscale) >> 8 == 0) return 31;
+  if (word(28) == nop_nop_sack && (word(24) ^ nop_wscale) >> 8 == 0) return 27;
+  return 0;
 }
 } // namespace detail
 
@@ -167,58 +178,68 @@ struct LeanHeader {
   return {sum, length};
 }
 
-// And back: false if the segment is of another layout than NOP NOP TIMESTAMP.
+// And back: false if the segment is of another layout than NOP NOP TIMESTAMP or none.
 [[nodiscard, gnu::always_inline]] inline bool read(std::span<const std::byte> segment, LeanHeader& out) {
   const std::byte* const p = segment.data();
-  if (segment.size() < stamped_header ||
-      (std::to_integer<unsigned>(p[12]) & 0xf0) != stamped_header / 4 << 4 ||
-      load_be<std::uint32_t>(p + 20) != detail::nop_nop_timestamp) [[unlikely]]
+  if (segment.size() < tcp_min_header) [[unlikely]]
     return false;
+  const unsigned words = std::to_integer<unsigned>(p[12]) >> 4;
+  if (words == stamped_header / 4 && segment.size() >= stamped_header &&
+      load_be<std::uint32_t>(p + 20) == detail::nop_nop_timestamp) [[likely]] {
+    out.stamped = true;
+    out.stamp = {load_be<std::uint32_t>(p + 24), load_be<std::uint32_t>(p + 28)};
+  } else if (words == tcp_min_header / 4) {
+    out.stamped = false;
+  } else {
+    return false;
+  }
   out.seq = Seq{load_be<std::uint32_t>(p + 4)};
   out.ack = Seq{load_be<std::uint32_t>(p + 8)};
   out.flags = std::to_integer<std::uint8_t>(p[13]);
-  out.stamped = true;
   out.window = load_be<std::uint16_t>(p + 14);
-  out.stamp = {load_be<std::uint32_t>(p + 24), load_be<std::uint32_t>(p + 28)};
   return true;
 }
 
 // What a connection asks of a segment: all but ports, checksum and urgent pointer, which keep what they had. In
-// line for the layout above.
+// line for the layouts above.
 [[nodiscard, gnu::always_inline]] inline Verdict parse_lean(std::span<const std::byte> segment, Tcp& out) {
   LeanHeader h;
   if (!read(segment, h)) return parse_tcp(segment, out);
   out.seq = h.seq;
   out.ack = h.ack;
   out.flags = h.flags;
-  out.header_length = stamped_header;
+  out.header_length = static_cast<std::uint8_t>(h.length());
   out.window = h.window;
   TcpOptions& o = out.options;
-  o.has = TcpOptions::timestamps_bit;
+  o.has = 0;
+  if (h.stamped) o.has = TcpOptions::timestamps_bit;
   o.sack_count = 0;
   o.ts_val = h.stamp.val;
   o.ts_ecr = h.stamp.ecr;
   return Verdict::ok;
 }
 
-// The same of a SYN, or its answer, that offers all that Linux, and we, do.
+// The same of a SYN, or its answer, that offers all that Linux, and we, do, with a timestamp or without.
 struct FullSyn {
   Seq seq;
   Seq ack;
   std::uint8_t flags = 0;
   std::uint8_t wscale = 0;
+  bool stamped = false;
   std::uint16_t window = 0;
   std::uint16_t mss = 0;
   Stamp stamp;
 
-  [[nodiscard]] static constexpr std::uint32_t length() { return 40; }
+  [[nodiscard]] static constexpr std::uint32_t length(bool stamped) { return stamped ? 40 : 32; }
+  [[nodiscard]] constexpr std::uint32_t length() const { return length(stamped); }
 };
 [[nodiscard]] inline bool is_full_syn(const Tcp& t) {
-  return t.options.has == detail::syn_bits && t.options.sack_count == 0 && t.urgent == 0;
+  const std::uint32_t has = t.options.has & ~std::uint32_t{TcpOptions::timestamps_bit};
+  return has == detail::bare_syn_bits && t.options.sack_count == 0 && t.urgent == 0;
 }
 [[nodiscard]] inline FullSyn full_syn(const Tcp& t) { // of one that is
   const TcpOptions& o = t.options;
-  return {t.seq, t.ack, t.flags, o.wscale, t.window, o.mss, {o.ts_val, o.ts_ecr}};
+  return {t.seq, t.ack, t.flags, o.wscale, o.has_timestamps(), t.window, o.mss, {o.ts_val, o.ts_ecr}};
 }
 [[gnu::always_inline]] inline SummedFront emit(const FullSyn& h, std::uint32_t ports, std::byte* to) {
   std::uint64_t sum = 0;
@@ -229,30 +250,43 @@ struct FullSyn {
   put(0, ports);
   put(4, byteswap(h.seq.raw()));
   put(8, byteswap(h.ack.raw()));
-  put(12, FullSyn::length() / 4 << 4 | std::uint32_t{h.flags} << 8 | std::uint32_t{byteswap(h.window)} << 16);
+  put(12, h.length() / 4 << 4 | std::uint32_t{h.flags} << 8 | std::uint32_t{byteswap(h.window)} << 16);
   put(16, 0);
   put(20, byteswap(detail::mss_option | h.mss));
-  put(24, byteswap(detail::sack_timestamp));
-  put(28, byteswap(h.stamp.val));
-  put(32, byteswap(h.stamp.ecr));
-  put(36, byteswap(detail::nop_wscale | h.wscale));
-  return {sum, FullSyn::length()};
+  if (h.stamped) {
+    put(24, byteswap(detail::sack_timestamp));
+    put(28, byteswap(h.stamp.val));
+    put(32, byteswap(h.stamp.ecr));
+    put(36, byteswap(detail::nop_wscale | h.wscale));
+  } else {
+    put(24, byteswap(detail::nop_nop_sack));
+    put(28, byteswap(detail::nop_wscale | h.wscale));
+  }
+  return {sum, h.length()};
 }
 
 // And back: false if the segment is of another layout.
 [[nodiscard, gnu::always_inline]] inline bool read(std::span<const std::byte> segment, FullSyn& out) {
   const std::byte* const p = segment.data();
-  if (segment.size() < FullSyn::length() ||
-      (std::to_integer<unsigned>(p[12]) & 0xf0) != FullSyn::length() / 4 << 4 || !detail::full_syn_options(p))
-      [[unlikely]]
+  if (segment.size() < FullSyn::length(false)) [[unlikely]]
     return false;
+  const unsigned bytes = (std::to_integer<unsigned>(p[12]) >> 4) * 4;
+  std::size_t scale_at = 0;
+  if (bytes == FullSyn::length(true) && segment.size() >= bytes && detail::full_syn_options(p)) [[likely]] {
+    out.stamped = true;
+    out.stamp = {load_be<std::uint32_t>(p + 28), load_be<std::uint32_t>(p + 32)};
+    scale_at = 39;
+  } else if (bytes == FullSyn::length(false) && (scale_at = detail::bare_syn_scale(p)) != 0) {
+    out.stamped = false;
+  } else {
+    return false;
+  }
   out.seq = Seq{load_be<std::uint32_t>(p + 4)};
   out.ack = Seq{load_be<std::uint32_t>(p + 8)};
   out.flags = std::to_integer<std::uint8_t>(p[13]);
-  out.wscale = std::to_integer<std::uint8_t>(p[39]);
+  out.wscale = std::to_integer<std::uint8_t>(p[scale_at]);
   out.window = load_be<std::uint16_t>(p + 14);
   out.mss = load_be<std::uint16_t>(p + 22);
-  out.stamp = {load_be<std::uint32_t>(p + 28), load_be<std::uint32_t>(p + 32)};
   return true;
 }
 

@@ -295,6 +295,7 @@ class Proof {
     if (random_.chance(0.1)) syn.flags |= flag::ece | flag::cwr;
     using O = wire::TcpOptions;
     syn.options.has = O::mss_bit | O::sack_permitted_bit | O::wscale_bit | O::timestamps_bit;
+    if (random_.chance(0.2)) syn.options.has ^= O::timestamps_bit;
     if (random_.chance(0.05)) syn.options.has ^= static_cast<std::uint8_t>(1U << random_.below(4));
     syn.options.mss = static_cast<std::uint16_t>(random_.chance(0.5) ? 1460 : random_.below(2000));
     syn.options.wscale = static_cast<std::uint8_t>(random_.below(16));
@@ -304,6 +305,7 @@ class Proof {
     make_segment();
   }
   // Nothing was predicted, or both ways come to the same. `predicted`: which.
+  [[nodiscard]] bool stamped() const { return lean_.stamped; }
   [[nodiscard]] std::string difference(bool& predicted) {
     Rig fast{settings_};
     Rig slow{settings_};
@@ -312,7 +314,7 @@ class Proof {
     predicted = tcp::predicts_proof(fast.env(), record_, lean_, text_);
     if (!predicted) return "";
     wire::Tcp h = header(lean_.flags, lean_.seq, lean_.ack, lean_.window);
-    h.options.has = wire::TcpOptions::timestamps_bit;
+    if (lean_.stamped) h.options.has = wire::TcpOptions::timestamps_bit;
     h.options.ts_val = lean_.stamp.val;
     h.options.ts_ecr = lean_.stamp.ecr;
     tcp::SynRecord half_open = record_;
@@ -342,7 +344,7 @@ class Proof {
     lean_.flags = static_cast<std::uint8_t>(flag::ack | (random_.chance(0.5) ? flag::psh : 0));
     if (random_.chance(0.2)) lean_.flags |= flag::fin;
     if (spoilt()) lean_.flags ^= static_cast<std::uint8_t>(1U << random_.below(8));
-    lean_.stamped = true;
+    lean_.stamped = (record_.timestamps != 0) != spoilt();
     lean_.window = static_cast<std::uint16_t>(random_.skewed(16));
     lean_.stamp = {ts_ + few(3) - (spoilt() ? 2 : 0), now_.ms32() + 7};
     text_ = random_.chance(0.5) ? static_cast<std::uint32_t>(random_.below(1449)) : 0;
@@ -361,14 +363,17 @@ class Proof {
 
 TEST(Prediction, ProofOfAHandshakeAndStepsAreTheSameFunction) {
   int predicted = 0;
+  int bare = 0; // of them, without timestamps
   for (std::uint64_t seed = 0; seed < 5000; ++seed) {
     Proof proof{seed};
     bool is = false;
     const std::string d = proof.difference(is);
     ASSERT_TRUE(d.empty()) << "seed " << seed << ": " << d << " differs";
     predicted += is;
+    bare += is && !proof.stamped();
   }
   EXPECT_GT(predicted, 1000);
+  EXPECT_GT(bare, 250);
   EXPECT_LT(predicted, 4500);
 }
 
@@ -396,6 +401,7 @@ std::string answer_difference(std::uint64_t seed, bool& predicted) {
                   .ack = our_iss + (spoilt() ? static_cast<std::uint32_t>(random.below(3)) : 1),
                   .flags = flag::syn | flag::ack,
                   .wscale = static_cast<std::uint8_t>(random.below(16)),
+                  .stamped = settings.timestamps && random.chance(0.8),
                   .window = static_cast<std::uint16_t>(random.skewed(16)),
                   .mss = static_cast<std::uint16_t>(random.chance(0.5) ? 1460 : random.skewed(16)),
                   .stamp = {1'000'000, fast.now.ms32() + 7}};
@@ -403,8 +409,9 @@ std::string answer_difference(std::uint64_t seed, bool& predicted) {
   predicted = tcp::predicts_syn_ack(fast.env(), fast.tcb, h, 0);
   if (!predicted) return "";
   fast.user([&] { tcp::open_answered(fast.env(), fast.tcb, h, fast.now, fast.outcome); });
-  std::array<std::byte, wire::FullSyn::length()> on_the_wire;
-  (void)wire::emit(h, 0, on_the_wire.data());
+  std::array<std::byte, wire::FullSyn::length(true)> room;
+  (void)wire::emit(h, 0, room.data());
+  const std::span on_the_wire{room.data(), h.length()};
   wire::FullSyn again;
   EXPECT_TRUE(wire::read(on_the_wire, again));
   wire::Tcp parsed;
@@ -413,6 +420,7 @@ std::string answer_difference(std::uint64_t seed, bool& predicted) {
       std::tie(again.seq, again.ack, again.flags, again.wscale, again.window, again.mss, again.stamp.val),
       std::tie(parsed.seq, parsed.ack, parsed.flags, parsed.options.wscale, parsed.window, parsed.options.mss,
                parsed.options.ts_val));
+  EXPECT_EQ(again.stamped, parsed.options.has_timestamps());
   slow.arrives(parsed, 0);
   return difference(fast, slow);
 }

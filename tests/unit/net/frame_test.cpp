@@ -24,7 +24,8 @@ wire::Tcp parsed(const wire::LeanHeader& h) {
 wire::Tcp parsed(const wire::FullSyn& h) {
   wire::Tcp t;
   t.seq = h.seq, t.ack = h.ack, t.flags = h.flags, t.window = h.window;
-  t.options.has = O::mss_bit | O::wscale_bit | O::sack_permitted_bit | O::timestamps_bit;
+  t.options.has = O::mss_bit | O::wscale_bit | O::sack_permitted_bit;
+  if (h.stamped) t.options.has |= O::timestamps_bit;
   t.options.mss = h.mss, t.options.wscale = h.wscale;
   t.options.ts_val = h.stamp.val, t.options.ts_ecr = h.stamp.ecr;
   return t;
@@ -76,16 +77,18 @@ TEST_F(Frames, SegmentAtOneGoIsWhatTheStepsMakeOfIt) {
 
 TEST_F(Frames, SynAtOneGoIsWhatTheStepsMakeOfIt) {
   for (const TxOffloads& offloads : who_sums)
-    for (const std::uint8_t flags : {flag::syn, static_cast<std::uint8_t>(flag::syn | flag::ack)}) {
-      const wire::FullSyn h{.seq = Seq{0xffff'ffff},
-                            .ack = Seq{flags == flag::syn ? 0U : 77U},
-                            .flags = flags,
-                            .wscale = 7,
-                            .window = 65'535,
-                            .mss = 1460,
-                            .stamp = {1, 0xffff'ffff}};
-      expect_same(h, {}, offloads);
-    }
+    for (const bool stamped : {false, true})
+      for (const std::uint8_t flags : {flag::syn, static_cast<std::uint8_t>(flag::syn | flag::ack)}) {
+        const wire::FullSyn h{.seq = Seq{0xffff'ffff},
+                              .ack = Seq{flags == flag::syn ? 0U : 77U},
+                              .flags = flags,
+                              .wscale = 7,
+                              .stamped = stamped,
+                              .window = 65'535,
+                              .mss = 1460,
+                              .stamp = {1, 0xffff'ffff}};
+        expect_same(h, {}, offloads);
+      }
 }
 
 TEST_F(Frames, OnlyAnUntaggedNeighbourTakesThem) {

@@ -424,6 +424,7 @@ TEST_F(Listen, ReuseCountsWhatIsOddAboutItsSyn) {
 TEST_F(Listen, WhatIsPredictedIsWhatTheStepsComeTo) {
   std::mt19937 random{7};
   unsigned predicted = 0;
+  unsigned bare = 0; // of them, without timestamps
   for (unsigned i = 0; i < 20'000; ++i) {
     const auto one_in = [&](unsigned n) { return random() % n == 0; };
     wire::Tcp syn = full_syn(Seq{static_cast<std::uint32_t>(random())}, static_cast<std::uint32_t>(random()));
@@ -431,6 +432,7 @@ TEST_F(Listen, WhatIsPredictedIsWhatTheStepsComeTo) {
     syn.options.mss = static_cast<std::uint16_t>(one_in(4) ? random() % 100 : random());
     syn.options.wscale = static_cast<std::uint8_t>(one_in(4) ? random() : random() % 15);
     if (one_in(8)) syn.flags = static_cast<std::uint8_t>(random());
+    if (one_in(4)) syn.options.has ^= wire::TcpOptions::timestamps_bit;
     if (one_in(8)) syn.options.has = static_cast<std::uint8_t>(syn.options.has & random());
     const std::uint32_t text = one_in(8) ? static_cast<std::uint32_t>(random() % 3) : 0;
     settings = Settings{};
@@ -456,6 +458,7 @@ TEST_F(Listen, WhatIsPredictedIsWhatTheStepsComeTo) {
     wire::FullSyn h;
     if (!wire::read({bytes, length}, h) || !predicts_record(env, gate, how, room, h, text, now)) continue;
     ++predicted;
+    if (!h.stamped) ++bare;
     const std::uint64_t before = count(Counter::syn_in);
     const SynRecord r = record_predicted(env, gate, tuple4(), h, now);
     EXPECT_EQ(count(Counter::syn_in), before + 1);
@@ -471,6 +474,7 @@ TEST_F(Listen, WhatIsPredictedIsWhatTheStepsComeTo) {
     EXPECT_EQ(gate.syn_rate.has(now), other.syn_rate.has(now));
   }
   EXPECT_GT(predicted, 2'000U);
+  EXPECT_GT(bare, 500U);
 }
 
 } // namespace listen_test

@@ -75,6 +75,49 @@ TEST(TcpParse, LeanParseSaysWhatTheWholeOneSays) {
   }
 }
 
+// In registers: a header without options, or with a timestamp alone; and a SYN as Linux has it, with a timestamp and
+// without, and as Windows has it.
+TEST(TcpParse, WhatIsReadInRegistersIsWhatTheWholeParseSays) {
+  const Bytes stamp = bytes({1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8});
+  for (const Bytes& b : {header_with({}), header_with(stamp)}) {
+    Tcp whole;
+    LeanHeader lean;
+    ASSERT_EQ(parse_tcp(b, whole), Verdict::ok);
+    ASSERT_TRUE(read(b, lean));
+    EXPECT_EQ(lean.length(), b.size());
+    EXPECT_EQ(lean.stamped, whole.options.has_timestamps());
+    EXPECT_EQ(std::tie(lean.seq, lean.ack, lean.flags, lean.window),
+              std::tie(whole.seq, whole.ack, whole.flags, whole.window));
+    EXPECT_FALSE(read(std::span{b}.first(b.size() - 1), lean));
+  }
+  LeanHeader lean;
+  EXPECT_FALSE(read(header_with(bytes({1, 1, 1, 1})), lean));
+  EXPECT_FALSE(read(header_with(bytes({8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1})), lean));
+
+  const Bytes bare_linux = bytes({2, 4, 5, 0xb4, 1, 1, 4, 2, 1, 3, 3, 7});
+  const Bytes windows = bytes({2, 4, 5, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2});
+  for (const Bytes& b : {linux_syn, header_with(bare_linux), header_with(windows)}) {
+    Tcp whole;
+    FullSyn syn;
+    ASSERT_EQ(parse_tcp(b, whole), Verdict::ok);
+    ASSERT_TRUE(is_full_syn(whole) || whole.urgent != 0);
+    ASSERT_TRUE(read(b, syn));
+    EXPECT_EQ(syn.length(), b.size());
+    EXPECT_EQ(syn.stamped, whole.options.has_timestamps());
+    EXPECT_EQ(
+        std::tie(syn.seq, syn.ack, syn.flags, syn.window, syn.mss, syn.wscale),
+        std::tie(whole.seq, whole.ack, whole.flags, whole.window, whole.options.mss, whole.options.wscale));
+    EXPECT_FALSE(read(std::span{b}.first(b.size() - 1), syn));
+    for (std::size_t at :
+         {std::size_t{20}, std::size_t{21}, std::size_t{24}, std::size_t{26}, std::size_t{28}}) {
+      Bytes other = b;
+      other[at] ^= std::byte{0x40};
+      if (at == 28 && b.size() == 40) continue; // there it is the timestamp
+      EXPECT_FALSE(read(other, syn)) << at;
+    }
+  }
+}
+
 TEST(TcpParse, StaleOptionsOfAnEarlierParseAreForgotten) {
   Tcp t;
   ASSERT_EQ(parse_tcp(linux_syn, t), Verdict::ok);
