@@ -100,6 +100,8 @@ void take_records(const settings::Schema& s, BenchSettings& b) {
 BenchSettings completed(const settings::Schema& s, const BenchSettings& given) {
   BenchSettings b = given;
   refuse_foreign(s, b);
+  // The pair is memory: of a port that says it makes and verifies them, nobody would.
+  if (b.node.checksums == io::Offload::automatic) b.node.checksums = io::Offload::never;
   if (b.load.sources.empty()) b.load.sources = default_sources(b);
   take_attacks(s, b);
   b.load.bounded = s.given("duration");
