@@ -5,22 +5,13 @@ import importlib.util
 import json
 import os
 import pathlib
-import subprocess
-import sys
 import tempfile
+
+from lib import case, finish, run
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts/bench"
 KEYS = ("flow_lookup_ratio_1m flow_lookup_ratio_10m flow_churn_ratio timer_ratio timer_ns timer_burst_us cookie_cycles "
         "syn_flood_mpps life_cycles_1k life_cycles_1m life_instructions bytes_per_connection").split()
-failed = False
-
-
-def case(name, good, seen):
-    global failed
-    print(f"{'ok' if good else 'not ok'} - {name}")
-    if not good:
-        print(seen)
-        failed = True
 
 
 def program(folder, name, benchmarks):
@@ -56,7 +47,7 @@ def main():
                      ("tern::FlowTable::insert(tern::FlowHash)", "flow table: insert, replace, erase"),
                      ("qsort", "the rest: libc, DPDK")):
         case(f"a function's stage: {of}", stage(name) == of, stage(name))
-    help_ = subprocess.run([SCRIPT, "--help"], capture_output=True, text=True)
+    help_ = run(SCRIPT, "--help")
     case("--help names every key", help_.returncode == 0 and all(k in help_.stdout for k in KEYS), help_)
 
     with tempfile.TemporaryDirectory() as d:
@@ -66,7 +57,7 @@ def main():
                 rows("timer_burst/1024/iterations:1", "timer_burst_us", [80, 20, 90]) + [bad] +
                 [dict(r, lateness_ms=7) for r in rows("timer_burst/200/iterations:1", "timer_burst_us", [60])])
         program(d, "tcp", rows("cookie_cycles<Tuple4>/0", "cycles", [84.123456]) + rows("cookie_cycles<Tuple6>/0", "cycles", [124]))
-        ran = subprocess.run([SCRIPT, "--build-dir", d, "--out", d], capture_output=True, text=True)
+        ran = run(SCRIPT, "--build-dir", d, "--out", d)
         written = json.loads((pathlib.Path(d) / "bench.json").read_text())
         case("bench.json has these keys and no others, flat", list(written) == KEYS, written)
         case("a figure is the median, aggregates aside", written["flow_lookup_ratio_1m"] == 2.5, written)
@@ -79,9 +70,9 @@ def main():
         case("lateness and time to drain are told", "lateness_ms 7 (timer_burst/200/iterations:1)" in ran.stdout, ran.stdout)
         case("what was not measured ends with 1", ran.returncode == 1, ran)
         case("raw output lies beside it", (pathlib.Path(d) / "bench-raw/flow.json").exists(), os.listdir(d))
-        none = subprocess.run([SCRIPT, "--build-dir", d + "/nothing", "--out", d], capture_output=True, text=True)
+        none = run(SCRIPT, "--build-dir", d + "/nothing", "--out", d)
         case("no benchmarks: one line and a cure", none.returncode == 1 and "cure:" in none.stderr, none)
-    sys.exit(1 if failed else 0)
+    finish()
 
 
 main()

@@ -6,39 +6,28 @@ usage: test_cli.py <path of tern>
 import json
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
 
-failed = False
+from lib import case, finish, run
 
-
-def run(*arguments):
-    return subprocess.run([sys.argv[1], *arguments], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
-
-
-def case(name, good, seen):
-    global failed
-    print(f"{'ok' if good else 'not ok'} - {name}")
-    if not good:
-        print(seen)
-        failed = True
+TERN = sys.argv[1]
 
 
 def mistake(name, arguments, line):
-    r = run(*arguments)
+    r = run(TERN, *arguments)
     case(name, (r.returncode, r.stdout) == (2, "") and re.fullmatch(line + "\n", r.stderr), r)
 
 
-r = run("--version")
+r = run(TERN, "--version")
 case("version", r.returncode == 0 and re.fullmatch(r"tern \d+\.\d+\.\d+\n", r.stdout), r)
-r = run("--help")
+r = run(TERN, "--help")
 case("help lists the commands", r.returncode == 0 and "doctor" in r.stdout, r)
-r = run("doctor", "--help")
+r = run(TERN, "doctor", "--help")
 case("a command has help", r.returncode == 0 and "--json" in r.stdout, r)
-r = run("doctor")
+r = run(TERN, "doctor")
 case("doctor finds DPDK", r.returncode == 0 and re.search(r"^ok +DPDK +DPDK \d", r.stdout, re.M), r)
-r = run("doctor", "--json")
+r = run(TERN, "doctor", "--json")
 case("doctor speaks JSON", r.returncode == 0 and json.loads(r.stdout)["findings"], r)
 mistake("no command", [], r"tern: a command is missing; 'tern --help' lists them")
 mistake("mistyped command", ["docter"], r"docter: no such command; did you mean 'doctor'\?; 'tern --help' lists them")
@@ -49,7 +38,7 @@ mistake("report of nothing", ["report"], r"tern report: no file given; name one 
 mistake("report of too many", ["report", *["r.json"] * 9], r"tern report: 9 files; 8 at most fit side by side")
 mistake("ctl of nothing", ["ctl"], r"tern ctl: no command given; 'tern ctl --help' lists them")
 
-r = run("bench", "--help")
+r = run(TERN, "bench", "--help")
 case("bench's help tells no default that the load decides", r"--max-connections N " in r.stdout and r.stdout.count("(default: what the load wants)") == 2 and
      "CPUs: the first half the clients'" in r.stdout, r)
 
@@ -58,11 +47,11 @@ lb = str(pathlib.Path(__file__).resolve().parents[2] / "config/lb.toml")
 for command, words, set_there in (("bench", ["--cps", "5k"], {"cps"}), ("client", ["--target", "10.0.0.2:80-81"], {"target"}),
                                   ("server", ["--mode", "echo", "--listen", "7"], {"mode", "listen"}), ("connect", ["--mtu", "1400"], {"mtu"}),
                                   ("lb", ["--config", lb], None)):
-    first = run(command, *words, "--print-config")
+    first = run(TERN, command, *words, "--print-config")
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as printed:
         printed.write(first.stdout)
         printed.flush()
-        again = run(command, "--config", printed.name, "--print-config")
+        again = run(TERN, command, "--config", printed.name, "--print-config")
     case(f"{command} reads back what --print-config prints", first.returncode == again.returncode == 0 and again.stdout == first.stdout,
          (first, again))
     live = set(re.findall(r"^(\w+) = ", first.stdout, re.M))
@@ -71,12 +60,12 @@ for command, words, set_there in (("bench", ["--cps", "5k"], {"cps"}), ("client"
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as printed:
         printed.write(every)
         printed.flush()
-        all_set = run(command, "--config", printed.name, "--print-config")
+        all_set = run(TERN, command, "--config", printed.name, "--print-config")
     case(f"{command} --print-config: its comments are settings, too", (all_set.returncode, re.sub(r"^#.*\n", "", all_set.stdout, flags=re.M)) ==
          (0, re.sub(r"^#.*\n", "", every, flags=re.M)), all_set)
 
 config = str(pathlib.Path(__file__).resolve().parents[2] / "config/lb.toml")
-r = run("lb", "--check", "--config", config)
+r = run(TERN, "lb", "--check", "--config", config)
 case("lb --check takes config/lb.toml", (r.returncode, r.stdout) == (0, "ok: 1 service, 3 backends\n"), r)
 with tempfile.NamedTemporaryFile("w", suffix=".toml") as bad:
     bad.write(pathlib.Path(config).read_text().replace("[[service.backend]]\naddress", "[[service.backend]]\naddres", 1))
@@ -85,4 +74,4 @@ with tempfile.NamedTemporaryFile("w", suffix=".toml") as bad:
     mistake("lb --check names line and column", ["lb", "--check", "--config", bad.name],
             rf"{bad.name}:{line}:1: 'addres' is not known here; did you mean 'address'\?; known are: .*")
 mistake("lb without services", ["lb", "--check"], r"--config: no service; write \[\[service\]\] .*")
-sys.exit(1 if failed else 0)
+finish()

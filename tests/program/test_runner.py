@@ -9,16 +9,9 @@ import sys
 import tempfile
 import time
 
+from lib import case, finish
+
 RUNNER = pathlib.Path(__file__).resolve().parent.parent.parent / "scripts/runner.py"
-failed = False
-
-
-def case(name, good, seen):
-    global failed
-    print(f"{'ok' if good else 'not ok'} - {name}")
-    if not good:
-        print(seen)
-        failed = True
 
 
 def tree(folder, tests):
@@ -79,4 +72,4 @@ with tempfile.TemporaryDirectory() as folder:
     said, _ = process.communicate(timeout=30)
     gone = not pathlib.Path(f"/proc/{pid}").exists()
     case("Ctrl-C ends the test that runs, and exits 130", process.returncode == 130 and gone, (process.returncode, said))
-sys.exit(1 if failed else 0)
+finish()

@@ -6,27 +6,15 @@ usage: test_service.py <path of tern>
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
+
+from lib import case, finish, run
 
 TERN = str(pathlib.Path(sys.argv[1]).resolve())
 UNIT = pathlib.Path(__file__).resolve().parents[2] / "config/tern-lb.service"
 LEAST = '[lb]\ncontrol = "{0}/socket"\n[ports]\nport = "net_null0"\nip = ["10.0.0.2/24"]\n[[service]]\nname = "web"\n' \
         'listen = ["*:80"]\n[[service.backend]]\naddress = "10.0.0.11:80"\n'
-failed = False
-
-
-def case(name, good, seen):
-    global failed
-    print(f"{'ok' if good else 'not ok'} - {name}")
-    if not good:
-        print(seen)
-        failed = True
-
-
-def run(*words):
-    return subprocess.run([str(w) for w in words], capture_output=True, text=True, timeout=30)
 
 
 def sections(text):
@@ -81,4 +69,4 @@ case("a stop is SIGTERM, and has more time than the drain", of["KillSignal"] == 
 unit = {key: value for section, key, value in settings if section == "Unit"}
 case("memory may be locked; what is not there yet may come: it is tried for ever", of["LimitMEMLOCK"] == "infinity" and
      of["Restart"] == "on-failure" and unit["StartLimitIntervalSec"] == "0", (unit, of))
-sys.exit(failed)
+finish()
