@@ -26,7 +26,7 @@ std::optional<Slot> Planner::take_slot(std::uint16_t service, const BackendConfi
     if (backends_.size() == most_backends) return std::nullopt;
     at = backends_.emplace(backends_.end());
   }
-  *at = {.config = b, .service = service, .since = now};
+  *at = {.config = b, .service = service, .since = now, .serial = next_serial_++};
   return static_cast<Slot>(at - backends_.begin());
 }
 
@@ -261,7 +261,7 @@ std::shared_ptr<const Plan> Planner::make(Instant now) const {
   auto plan = std::make_shared<Plan>();
   for (std::size_t i = 0; i < services_.size(); ++i)
     plan->services.push_back(plan_service(services_[i], now));
-  for (const Backend& b : backends_) plan->backends.push_back({b.config, b.service, b.gone});
+  for (const Backend& b : backends_) plan->backends.push_back({b.config, b.service, b.serial, b.gone});
   for (const Listener& l : listeners_) {
     const bool used = l.service != Plan::none;
     ListenerSettings at{.ip = l.at.ip, .first = l.at.first, .last = l.at.last};

@@ -50,6 +50,7 @@ class Planner {
     bool up = true;
     bool gone = false; // removed; its connections go on
     Instant since{};   // up or down, or gone
+    std::uint32_t serial = 0;
   };
   struct Service {
     ServiceConfig config;
@@ -90,7 +91,7 @@ class Planner {
   void take_in(std::uint16_t number, const ServiceConfig& to, Instant now, std::vector<std::string>& told);
   [[nodiscard]] Plan::Service plan_service(const Service& s, Instant now) const;
 
-  std::uint32_t next_serial_ = 0;
+  std::uint32_t next_serial_ = 0; // of services and backends
   std::vector<Service> services_;
   std::vector<Backend> backends_;
   std::vector<Listener> listeners_;

@@ -4,14 +4,13 @@
 
 namespace tern::app::lb {
 
-bool Dials::point(Slot slot, const Endpoint& to) {
+void Dials::point(Slot slot, const Endpoint& to) {
   if (of_.size() <= slot) of_.resize(slot + std::size_t{1}, nowhere);
-  if (of_[slot] != nowhere && all_[of_[slot]].remote == to) return false;
+  if (of_[slot] != nowhere && all_[of_[slot]].remote == to) return;
   if (all_.size() >= 2 * most_backends) forget_unused();
   const auto [at, fresh] = by_address_.try_emplace(to, static_cast<std::uint32_t>(all_.size()));
   if (fresh) all_.emplace_back().remote = to;
   of_[slot] = at->second;
-  return true;
 }
 
 Connecting Dials::connect(CoreHandle& core, Slot slot, std::uint64_t word) {

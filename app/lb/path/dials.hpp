@@ -22,8 +22,8 @@ struct HashEndpoint {
 
 class Dials {
  public:
-  // The slot leads there; true if it led elsewhere.
-  bool point(Slot slot, const Endpoint& to);
+  // The slot leads there.
+  void point(Slot slot, const Endpoint& to);
   // Like CoreHandle::connect, but patient: a run of ports that connections have held for long is passed at once.
   [[nodiscard]] Connecting connect(CoreHandle& core, Slot slot, std::uint64_t word);
 

@@ -13,7 +13,7 @@ Plan::Service make_service(const ServiceConfig& config, std::uint16_t number,
   std::vector<Member> backup;
   for (const BackendConfig& b : config.backends) {
     const auto slot = static_cast<Slot>(all.size());
-    all.push_back({b, number});
+    all.push_back({.config = b, .service = number, .serial = slot});
     s.slots.push_back(slot);
     (b.backup ? backup : primary)
         .push_back({member_id(b.name), weight_for(config.balance, b.weight) * full_share, slot});

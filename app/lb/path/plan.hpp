@@ -19,7 +19,8 @@ struct Plan {
   struct Backend {
     BackendConfig config;
     std::uint16_t service = 0;
-    bool gone = false; // removed: its connections go on, and nothing looks after it
+    std::uint32_t serial = 0; // no other backend of the process has it, though one may get its slot
+    bool gone = false;        // removed: its connections go on, and nothing looks after it
   };
   struct Service {
     ServiceConfig config;

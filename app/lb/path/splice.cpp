@@ -72,8 +72,11 @@ void Splice::publish(std::shared_ptr<const Plan> plan) {
   }
   slot_counts_.resize(std::max(slot_counts_.size(), plan_->backends.size()));
   others_.resize(slot_counts_.size());
-  for (std::size_t i = 0; i < plan_->backends.size(); ++i)
-    if (dials_.point(static_cast<Slot>(i), plan_->backends[i].config.address)) slot_counts_[i] = {};
+  for (std::size_t i = 0; i < plan_->backends.size(); ++i) {
+    const Plan::Backend& b = plan_->backends[i];
+    dials_.point(static_cast<Slot>(i), b.config.address);
+    if (slot_counts_[i].serial != b.serial) slot_counts_[i] = {.serial = b.serial};
+  }
   if (prober_) prober_->publish(plan_);
 }
 

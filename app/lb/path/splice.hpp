@@ -87,8 +87,9 @@ class Splice {
   }
   // Resets one pair, as kill() does many.
   void kill(Pair& p);
-  // What a slot has seen on this core.
+  // What the backend that has a slot has seen on this core.
   struct SlotCounts {
+    std::uint32_t serial = 0xffff'ffff; // which backend that is
     std::uint64_t tried = 0;
     std::uint64_t connected = 0;
     std::uint64_t failed = 0;

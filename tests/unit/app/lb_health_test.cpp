@@ -352,5 +352,22 @@ TEST(Health, ABackendThatNothingLeadsToIsDown) {
   EXPECT_EQ(r.shared.backends.because(0), Because::unreachable);
 }
 
+// Slot and address may come again: it is another backend all the same, and what was counted was not its own.
+TEST(Health, ABackendThatGetsTheSlotOfAnotherBeginsAtNought) {
+  const ServiceConfig v = checked(CheckKind::none);
+  LbRig r(v);
+  r.open();
+  ASSERT_EQ(r.splice.slot_counts(0).tried, 1U);
+  ASSERT_EQ(r.splice.slot_counts(0).connected, 1U);
+  const auto plan = std::make_shared<Plan>(make_plan({.services = {v}}));
+  r.splice.publish(plan); // the same
+  EXPECT_EQ(r.splice.slot_counts(0).tried, 1U);
+  const auto with_another = std::make_shared<Plan>(*plan);
+  with_another->backends[0].serial = 7;
+  r.splice.publish(with_another);
+  EXPECT_EQ(r.splice.slot_counts(0).tried, 0U);
+  EXPECT_EQ(r.splice.slot_counts(0).connected, 0U);
+}
+
 } // namespace lb_health_test
 } // namespace tern::app::lb

@@ -95,13 +95,15 @@ TEST(Planner, ReloadKeepsTheNumbersOfWhatStays) {
 
 TEST(Planner, SlotIsGivenAgainOnlyOnceItIsFree) {
   Planner p(two, start);
+  const std::uint32_t serial = p.make(start)->backends[0].serial;
   (void)p.reload(config({service("web", 80, {backend("b", 12)})}), start);
   ASSERT_FALSE(p.add("web", backend("c", 13), start));
   EXPECT_EQ(p.find("web", "c"), Slot{2});
   p.free_slot(0);
   ASSERT_FALSE(p.add("web", backend("d", 14), start));
   EXPECT_EQ(p.find("web", "d"), Slot{0});
-  p.free_slot(0); // of one that is in use: nothing happens
+  EXPECT_NE(p.make(start)->backends[0].serial, serial); // it is another's, whatever its address
+  p.free_slot(0);                                       // of one that is in use: nothing happens
   EXPECT_EQ(p.find("web", "d"), Slot{0});
 }
 
