@@ -62,7 +62,7 @@ ControlSocket::ControlSocket(const std::string& path, std::chrono::milliseconds 
 }
 
 ControlSocket::~ControlSocket() {
-  unlink(path_.c_str());
+  if (!path_.empty()) unlink(path_.c_str());
 }
 
 void ControlSocket::wait(int milliseconds, const Answers& answer) {

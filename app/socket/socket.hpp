@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "app/socket/callers.hpp"
 
@@ -21,14 +22,15 @@ class ControlSocket {
   explicit ControlSocket(const std::string& path,
                          std::chrono::milliseconds patience = std::chrono::seconds(1));
   ~ControlSocket(); // the path goes too
-  ControlSocket(const ControlSocket&) = delete;
-  ControlSocket& operator=(const ControlSocket&) = delete;
+  ControlSocket(ControlSocket&& o) noexcept
+      : path_(std::exchange(o.path_, {})), callers_(std::move(o.callers_)) {}
+  ControlSocket& operator=(ControlSocket&&) = delete;
 
   // As Callers::wait: who sends no whole line within `patience`, or takes nothing of the answer for so long, is hung up on.
   void wait(int milliseconds, const Answers& answer);
 
  private:
-  std::string path_;
+  std::string path_; // empty: another has taken over
   std::optional<Callers> callers_;
 };
 

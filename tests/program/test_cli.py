@@ -73,5 +73,9 @@ with tempfile.NamedTemporaryFile("w", suffix=".toml") as bad:
     line = next(n for n, l in enumerate(open(bad.name), 1) if l.startswith("addres "))
     mistake("lb --check names line and column", ["lb", "--check", "--config", bad.name],
             rf"{bad.name}:{line}:1: 'addres' is not known here; did you mean 'address'\?; known are: .*")
+# By a port that there is not, it is seen that nobody looked for it before.
+for why, path in (("is too long for a socket's path", "/tmp/" + "x" * 200), ("No such file or directory", "/nowhere/socket")):
+    mistake(f"lb: a control path that is of no use is told before DPDK starts: {why}",
+            ["lb", "--config", config, "--port", "net_nothing0", "--huge-pages", "off", "--control", path], rf".*{path}: {why}; .*")
 mistake("lb without services", ["lb", "--check"], r"--config: no service; write \[\[service\]\] .*")
 finish()

@@ -28,15 +28,16 @@ void sync_listeners(Listeners& listeners, const Plan& plan) {
 }
 
 Director::Director(Settings settings, Planner planner, Shared& shared, std::vector<Directed> cores,
-                   Console& console, std::optional<MetricsSocket> metrics)
+                   Console& console, std::optional<ControlSocket> socket,
+                   std::optional<MetricsSocket> metrics)
     : settings_(std::move(settings)),
       planner_(std::move(planner)),
       shared_(shared),
       cores_(std::move(cores)),
       console_(console),
+      socket_(std::move(socket)),
       metrics_(std::move(metrics)),
       hangups_(reload_signals()) {
-  if (!settings_.lb.lb.control.empty()) socket_.emplace(settings_.lb.lb.control);
   set_limits();
 }
 

@@ -39,9 +39,9 @@ class Director {
     LbSettings lb;
     Figures figures{}; // what the cores show of themselves
   };
-  // `planner` has made the plan that the cores were started with. Throws ConfigError for the control socket.
+  // `planner` has made the plan that the cores were started with.
   Director(Settings settings, Planner planner, Shared& shared, std::vector<Directed> cores, Console& console,
-           std::optional<MetricsSocket> metrics = {});
+           std::optional<ControlSocket> socket, std::optional<MetricsSocket> metrics);
   ~Director(); // ends the thread
   Director(const Director&) = delete;
   Director& operator=(const Director&) = delete;

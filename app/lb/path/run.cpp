@@ -78,7 +78,10 @@ std::vector<Directed> directed(Node<Splice>& node) {
 int run(const settings::Binding& binding, const settings::Schema& schema, const LbSettings& v) {
   catch_stop_signals();
   catch_reload_signal();
-  std::optional<MetricsSocket> metrics; // first: who cannot listen there need not reserve memory
+  // First: who cannot listen there need not reserve memory.
+  std::optional<ControlSocket> control;
+  if (!v.lb.control.empty()) control.emplace(v.lb.control);
+  std::optional<MetricsSocket> metrics;
   if (v.lb.metrics.end) metrics.emplace(*v.lb.metrics.end);
   const NodeSettings n = node_of(v);
   const std::uint32_t cores = cores_of(n);
@@ -107,7 +110,7 @@ int run(const settings::Binding& binding, const settings::Schema& schema, const 
     add(figures, *node);
     figures.memory["clients' limits"] = shared.sources.bytes();
     Director director({&binding, &schema, v, std::move(figures)}, std::move(planner), shared, directed(*node),
-                      console, std::move(metrics));
+                      console, std::move(control), std::move(metrics));
     serve(*node, director, v, n, console);
   }
   unsigned leaked = 0;
