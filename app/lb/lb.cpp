@@ -11,6 +11,7 @@
 #include "app/command.hpp"
 #include "app/lb/config/schema.hpp"
 #include "app/lb/path/run.hpp"
+#include "base/file.hpp"
 #include "flow/arena.hpp"
 #include "runtime/settings/cli.hpp"
 
@@ -31,13 +32,12 @@ Run declare_lb(CLI::App& app) {
   return [state] {
     if (!state->binding->resolve()) return 0;
     lb::complete(state->schema, state->settings);
-    std::vector<std::string> notes = lb::doubts(state->settings);
-    if (state->check)
+    if (state->check) {
+      std::vector<std::string> notes = lb::doubts(state->settings);
       for (std::string& line : lb::check_start(state->schema, state->settings))
         notes.push_back(std::move(line));
-    for (const std::string& line : notes) fmt::print("note: {}\n", line);
-    if (state->check) {
-      fmt::print("ok: {}\n", lb::summary(state->settings.lb));
+      for (const std::string& line : notes) say(fmt::format("note: {}\n", line));
+      say(fmt::format("ok: {}\n", lb::summary(state->settings.lb)));
       return 0;
     }
     try {

@@ -172,7 +172,8 @@ def unread(full):
          lib.namespace("unreadk") as near, lib.veth(far, near, kernel_addresses=[f"{lb.CLIENT}/24"]):
         control, path = f"{folder}/control", f"{folder}/lb.toml"
         with open(path, "w") as f:
-            f.write(lb.config([f"{lb.CLIENT}:8080"]))
+            # Of who cannot be reached it says so at the start: more than any buffer holds.
+            f.write(lb.config([f"{lb.CLIENT}:8080", *(f"192.0.2.{i}:80" for i in range(200 if full else 0))]))
         read, write = os.pipe()
         fcntl.fcntl(read, fcntl.F_SETPIPE_SZ, 4096)  # while it is empty: what lies in it may not fit
         command = far.command(sys.argv[1], "lb", "--config", path, "--port", "net_af_packet0,iface=tern0", "--ip", f"{lb.TERN}/24",

@@ -13,6 +13,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/file.hpp"
+
 namespace tern::app::lb {
 
 namespace {
@@ -99,17 +101,25 @@ std::string printed_by(const std::function<void()>& f) {
     f(); // as ever
     return {};
   }
-  f();
-  std::fflush(stdout);
-  dup2(real, STDOUT_FILENO);
-  close(real);
-  std::string text;
-  char piece[4096];
-  off_t at = 0;
-  for (ssize_t n = 0; (n = pread(file, piece, sizeof piece, at)) > 0; at += n)
-    text.append(piece, static_cast<std::size_t>(n));
-  close(file);
-  return text;
+  const auto held = [&] {
+    std::fflush(stdout);
+    dup2(real, STDOUT_FILENO);
+    close(real);
+    std::string text;
+    char piece[4096];
+    off_t at = 0;
+    for (ssize_t n = 0; (n = pread(file, piece, sizeof piece, at)) > 0; at += n)
+      text.append(piece, static_cast<std::size_t>(n));
+    close(file);
+    return text;
+  };
+  try {
+    f();
+  } catch (...) {
+    tern::say(held());
+    throw;
+  }
+  return held();
 }
 
 } // namespace tern::app::lb

@@ -41,7 +41,7 @@ class Console {
 };
 
 // What f() prints to standard output by whatever means, as a string; what was printed before, and not written yet, comes
-// first. While it runs nobody else may print.
+// first. While it runs nobody else may print. Where f() throws, what it printed goes to standard output as ever.
 [[nodiscard]] std::string printed_by(const std::function<void()>& f);
 
 } // namespace tern::app::lb

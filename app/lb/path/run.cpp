@@ -78,6 +78,8 @@ std::vector<Directed> directed(Node<Splice>& node) {
 int run(const settings::Binding& binding, const settings::Schema& schema, const LbSettings& v) {
   catch_stop_signals();
   catch_reload_signal();
+  Console console; // from the first line on: who does not read it holds up no start
+  for (const std::string& line : doubts(v)) console.say(fmt::format("note: {}\n", line));
   // First: who cannot listen there need not reserve memory.
   std::optional<ControlSocket> control;
   if (!v.lb.control.empty()) control.emplace(v.lb.control);
@@ -99,12 +101,11 @@ int run(const settings::Binding& binding, const settings::Schema& schema, const 
   };
   std::optional<Node<Splice>> node;
   try {
-    node.emplace(schema, n, make, DialSettings{.sources = v.lb.sources});
+    console.say(printed_by([&] { node.emplace(schema, n, make, DialSettings{.sources = v.lb.sources}); }));
   } catch (const std::invalid_argument& e) {
     schema.fail("backend_source", e.what());
   }
   for (const Plan::Listener& l : plan->listeners) TERN_CHECK(node->listen(l.settings));
-  Console console;
   {
     Figures figures;
     add(figures, *node);

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <stdexcept>
+
 namespace tern::app::lb {
 namespace lb_console_test {
 
@@ -68,6 +70,18 @@ TEST(LbConsole, WhatIsPrintedIsHeld) {
   EXPECT_EQ(printed_by([] {
               fmt::print("one\n");
               std::fputs("two\n", stdout);
+            }),
+            "one\ntwo\n");
+}
+
+TEST(LbConsole, WhatWasPrintedBeforeAnErrorIsPrinted) {
+  EXPECT_EQ(printed_by([] {
+              const auto fails = [] {
+                fmt::print("one\n");
+                throw std::runtime_error("no more");
+              };
+              EXPECT_THROW((void)printed_by(fails), std::runtime_error);
+              fmt::print("two\n");
             }),
             "one\ntwo\n");
 }
