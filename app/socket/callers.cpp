@@ -19,14 +19,15 @@ void Callers::wait(int milliseconds, const Answers& answer) {
 void Callers::look(Clock::time_point until, const Answers& answer) {
   polled_.assign(1, {listener_.get(), POLLIN, 0});
   for (const Caller& c : callers_) {
-    polled_.push_back({c.fd.get(), static_cast<short>(c.unsent() ? POLLOUT : POLLIN), 0});
+    const int awaited = c.unsent() ? POLLOUT : c.over && !c.answered ? 0 : POLLIN;
+    polled_.push_back({c.fd.get(), static_cast<short>(awaited), 0});
     until = std::min(until, c.deadline);
   }
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now()).count();
   if (poll(polled_.data(), polled_.size(), static_cast<int>(std::max<std::int64_t>(left, 0))) < 0) return;
   std::size_t i = 0;
   std::erase_if(callers_, [&](Caller& c) {
-    return polled_[++i].revents != 0 ? !serve(c, answer) : Clock::now() >= c.deadline;
+    return polled_[++i].revents != 0 || c.waits() ? !serve(c, answer) : Clock::now() >= c.deadline;
   });
   if (polled_[0].revents != 0) take_new(answer);
 }
@@ -69,20 +70,25 @@ bool Callers::serve(Caller& c, const Answers& answer) {
 
 // False: it left, or there will be no question of it.
 bool Callers::read_some(Caller& c, const Answers& answer) {
-  while (true) {
+  while (!told(c, answer)) {
+    if (c.over) return Clock::now() < c.deadline;
     char piece[512];
     const ssize_t n = recv(c.fd.get(), piece, sizeof piece, MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return (errno == EAGAIN || errno == EWOULDBLOCK) && Clock::now() < c.deadline;
     c.text.append(piece, static_cast<std::size_t>(n));
-    const bool over = n == 0 || c.text.size() > manners_.longest;
-    std::optional<std::string> told = answer({.text = c.text, .over = over, .busy = busy()});
-    if (!told && !over) continue;
-    c.text = std::move(told).value_or(std::string());
-    c.answered = true;
-    c.deadline = Clock::now() + manners_.patience;
-    return true;
+    c.over = n == 0 || c.text.size() > manners_.longest;
   }
+  return true;
+}
+
+bool Callers::told(Caller& c, const Answers& answer) const {
+  std::optional<std::string> known = answer({.text = c.text, .over = c.over, .busy = busy()});
+  if (!known) return false;
+  c.text = std::move(*known);
+  c.answered = true;
+  c.deadline = Clock::now() + manners_.patience;
+  return true;
 }
 
 // Until it closes its end, or its time is over; some at a time, whatever it says. False: it is done with.

@@ -52,7 +52,8 @@ class Callers {
     bool over = false;     // there will be no more of it: an end, or it is too long
     bool busy = false;     // others are still reading long answers
   };
-  // None: there is more to come of the question. Empty: there is nothing to say.
+  // None: there is more to come of the question, or the answer is not known yet; asked again at each wait. Empty: there is
+  // nothing to say.
   using Answers = std::function<std::optional<std::string>(const Question&)>;
 
   // `listener` listens, and does not block.
@@ -68,14 +69,17 @@ class Callers {
     Fd fd{};
     Clock::time_point deadline{}; // the patience after it last moved
     std::string text{};           // what it said so far; then what it is told
+    bool over = false;            // it says no more of it
     std::size_t sent = 0;
     bool answered = false;
     [[nodiscard]] bool unsent() const { return answered && sent < text.size(); }
+    [[nodiscard]] bool waits() const { return !answered && !text.empty(); }
   };
   void look(Clock::time_point until, const Answers& answer);
   void take_new(const Answers& answer);
   [[nodiscard]] bool serve(Caller& c, const Answers& answer);
   [[nodiscard]] bool read_some(Caller& c, const Answers& answer);
+  [[nodiscard]] bool told(Caller& c, const Answers& answer) const;
   [[nodiscard]] bool hear_out(Caller& c) const;
   [[nodiscard]] bool busy() const;
 

@@ -52,14 +52,16 @@ Fd listening(const Endpoint& at) {
                                          : "give another port"));
 }
 
-std::string answer_to(const HttpRequest& r, bool busy, const MetricsSocket::Page& page) {
+std::optional<std::string> answer_to(const HttpRequest& r, bool busy, const MetricsSocket::Page& page) {
   const bool body = r.method != "HEAD";
   if (r.refused != 0) return http_answer(r.refused, "this is HTTP/1.1, for GET /metrics\n", body);
   if (r.path != "/metrics") return http_answer(404, "the figures are at /metrics\n", body);
   if (body && r.method != "GET")
     return http_answer(405, "only GET and HEAD\n", true, "text/plain; charset=utf-8", "Allow: GET, HEAD\r\n");
   if (busy) return http_answer(503, "others are still reading; ask again in a moment\n", body);
-  return http_answer(200, page(), body, "text/plain; version=0.0.4; charset=utf-8");
+  const auto text = page();
+  if (!text) return std::nullopt;
+  return http_answer(200, *text, body, "text/plain; version=0.0.4; charset=utf-8");
 }
 
 } // namespace
@@ -73,13 +75,14 @@ std::string MetricsSocket::obstacle(const Endpoint& at) {
 }
 
 void MetricsSocket::wait(int milliseconds, const Page& page) {
+  bool asked = false;
   std::optional<std::string> made;
   const Page once = [&] {
-    if (!made) made = page();
-    return *made;
+    if (!std::exchange(asked, true)) made = page();
+    return made;
   };
   callers_.wait(milliseconds, [&](const Callers::Question& q) -> std::optional<std::string> {
-    if (q.text.empty() && q.over) return std::nullopt; // came and went
+    if (q.text.empty() && q.over) return std::string(); // came and went
     const auto r = read_request(q.text, q.over);
     if (!r) return std::nullopt;
     return answer_to(*r, q.busy, once);

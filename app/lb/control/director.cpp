@@ -53,13 +53,14 @@ void Director::start() {
       now_ = clock.now();
       return answer_line(*this, line);
     };
+    Scrape scrape;
     while (!stop_.load(std::memory_order_relaxed)) {
       if (socket_)
         socket_->wait(turn_ms, answer);
       else
         std::this_thread::sleep_for(std::chrono::milliseconds(turn_ms));
       turn(clock.now());
-      if (metrics_) metrics_->wait(0, [this] { return metrics_page(*this); });
+      if (metrics_) metrics_->wait(0, [&] { return scrape.page(*this, clock.now()); });
     }
   });
 }

@@ -5,11 +5,14 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "app/lb/config/schema.hpp"
@@ -23,6 +26,35 @@
 #include "runtime/core_handle.hpp"
 
 namespace tern::app::lb {
+
+// What a core was asked, and answers when it comes to it. The question is the message's too: should the core answer late, it
+// answers into memory that is still there.
+template <class T>
+class Asked {
+ public:
+  // f(CoreHandle&, Splice&), on the core's thread.
+  template <class F>
+  Asked(CoreHandle& core, Splice& splice, F f) : answer_(std::make_shared<Answer>()) {
+    const auto run = [answer = answer_, call = std::make_shared<F>(std::move(f)), &splice](CoreHandle& h) {
+      answer->value = (*call)(h, splice);
+      answer->there.store(true, std::memory_order_release);
+    };
+    if (!core.post(run)) answer_.reset();
+  }
+  // Nothing is to be waited for: it is there, or it will never be.
+  [[nodiscard]] bool over() const { return !answer_ || answer_->there.load(std::memory_order_acquire); }
+  // None if it is not there.
+  [[nodiscard]] std::optional<T> take() {
+    return over() && answer_ ? std::move(answer_->value) : std::nullopt;
+  }
+
+ private:
+  struct Answer {
+    std::optional<T> value{};
+    std::atomic<bool> there{false};
+  };
+  std::shared_ptr<Answer> answer_; // none: the core has ended, or its mailbox is full
+};
 
 // A core, as far as it is directed.
 struct Directed {
@@ -69,9 +101,16 @@ class Director {
   [[nodiscard]] bool serves(Slot slot) const {
     return shared_.backends.takes_new(slot) && planner_.backends()[slot].config.weight != 0;
   }
-  // Runs f(CoreHandle&, Splice&) on a core; its result, or none if the core does not answer within two
-  // seconds: it may have ended, and whoever asks what is wrong must not be stuck as well (as with
-  // runtime/ask.hpp, which waits without bound).
+  // Until over(), but no longer than `patience`: a core may be stuck, and whoever asks what is wrong must not be as well (as
+  // with runtime/ask.hpp, which waits without bound).
+  static constexpr Duration patience = Duration::seconds(2);
+  template <class Over>
+  static void wait(Over&& over) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::nanoseconds(patience.as_ns());
+    while (!over() && std::chrono::steady_clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+  }
+  // Runs f(CoreHandle&, Splice&) on a core, and waits; its result, or none.
   template <class F>
   [[nodiscard]] auto ask(const Directed& core, F f)
       -> std::optional<std::invoke_result_t<F&, CoreHandle&, Splice&>>;
@@ -119,25 +158,9 @@ void sync_listeners(Listeners& listeners, const Plan& plan); // on the core's th
 template <class F>
 auto Director::ask(const Directed& core, F f)
     -> std::optional<std::invoke_result_t<F&, CoreHandle&, Splice&>> {
-  struct Call {
-    explicit Call(F g) : f(std::move(g)) {}
-    F f;
-    std::optional<std::invoke_result_t<F&, CoreHandle&, Splice&>> result{};
-    std::atomic<bool> done{false};
-  };
-  const auto call = std::make_shared<Call>(std::move(f));
-  Splice* const splice = core.splice;
-  // The call is the message's too: should the core answer late, it answers into memory that is still there.
-  if (!core.handle->post([call, splice](CoreHandle& handle) {
-        call->result = call->f(handle, *splice);
-        call->done.store(true, std::memory_order_release);
-      }))
-    return std::nullopt;
-  for (int i = 0; i < 20'000; ++i) {
-    if (call->done.load(std::memory_order_acquire)) return std::move(call->result);
-    std::this_thread::sleep_for(std::chrono::microseconds(100));
-  }
-  return std::nullopt;
+  Asked<std::invoke_result_t<F&, CoreHandle&, Splice&>> asked(*core.handle, *core.splice, std::move(f));
+  wait([&] { return asked.over(); });
+  return asked.take();
 }
 
 } // namespace tern::app::lb

@@ -94,22 +94,34 @@ void add_backends(MetricsPage& page, Director& d, const std::optional<Sums>& sum
   family([&](Slot slot, const B&) { return sums->slots[slot].failed; });
 }
 
-} // namespace
-
-std::string metrics_page(Director& d) {
+std::string page_of(Director& d, const std::optional<Sums>& all) {
   MetricsPage page;
   const Figures& figures = d.settings().figures;
   add(page, figures);
   add_counters<Count>(
       page, "lb", "the balancer", [](Count c) { return name_of(c); }, figures,
       [&](std::size_t k) -> const LbCounters& { return d.cores()[k].splice->counters(); });
-  const auto all = sums(d);
   page.gauge("tern_cores_answer",
              "1; 0: a core does not answer, and what is missing here is what it was asked for");
   page.sample(std::uint64_t{all.has_value()});
   add_services(page, d, all);
   add_backends(page, d, all);
   return page.text();
+}
+
+} // namespace
+
+std::optional<std::string> Scrape::page(Director& d, Instant now) {
+  // Answers that nobody fetched in time are those of a scrape that was given up.
+  const bool stale = asked_ && now >= until_ && asked_->over();
+  if (!asked_ || stale || !asked_->about(d.planner())) {
+    asked_.emplace(d);
+    until_ = now + Director::patience;
+  }
+  if (!asked_->over() && now < until_) return std::nullopt;
+  const auto all = asked_->take();
+  asked_.reset();
+  return page_of(d, all);
 }
 
 } // namespace tern::app::lb

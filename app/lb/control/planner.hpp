@@ -72,6 +72,8 @@ class Planner {
       std::string_view name) const; // not one that is gone
   [[nodiscard]] std::optional<Slot> find(std::string_view service, std::string_view backend) const;
   [[nodiscard]] std::string name_of(Slot slot) const; // "web/one"
+  // How often a service or a backend was given a number: while this stays, each number means what it meant.
+  [[nodiscard]] std::uint32_t numbers_given() const { return next_serial_; }
 
   // Nobody has a connection there any more: the slot may serve another.
   void free_slot(Slot slot);

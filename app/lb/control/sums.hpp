@@ -17,7 +17,25 @@ struct Sums {
   std::vector<std::uint64_t> accepted;
 };
 
-// None: a core does not answer.
+// All cores are asked at once, and nobody waits for them.
+class AskedSums {
+ public:
+  explicit AskedSums(Director&);
+  // Nothing is to be waited for any more.
+  [[nodiscard]] bool over() const;
+  // The services and backends that were asked about are those that there are.
+  [[nodiscard]] bool about(const Planner& p) const { return numbers_ == p.numbers_given(); }
+  // None: a core did not answer.
+  [[nodiscard]] std::optional<Sums> take();
+
+ private:
+  std::uint32_t numbers_;
+  std::size_t slots_;
+  std::size_t services_;
+  std::vector<Asked<Sums>> of_; // by core
+};
+
+// The same, waited for.
 [[nodiscard]] std::optional<Sums> sums(Director&);
 
 // As the operator is told it: up, down, drain, maintain or removed.

@@ -202,6 +202,38 @@ TEST(Metrics, ThePageIsMadeOnceForAllWhoAskTogether) {
   EXPECT_LE(pages, 3);
 }
 
+// Whoever asked waits for it, also if he has said that he will say no more.
+TEST(Metrics, APageThatIsNotKnownYetComesLater) {
+  const Endpoint at = somewhere();
+  MetricsSocket socket(at);
+  const auto ask = [&] {
+    Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
+    sockaddr_in a{};
+    a.sin_family = AF_INET;
+    a.sin_port = htons(at.port.raw());
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
+    say(fd, scrape);
+    return fd;
+  };
+  const Fd open = ask();
+  const Fd half = ask();
+  shutdown(half.get(), SHUT_WR);
+  int asked = 0;
+  for (int i = 0; i < 20; ++i)
+    socket.wait(1, [&]() -> std::optional<std::string> {
+      ++asked;
+      return std::nullopt;
+    });
+  EXPECT_GE(asked, 19); // once a call
+  EXPECT_LE(asked, 20);
+  for (int i = 0; i < 3; ++i) socket.wait(1, [] { return "x\n"; });
+  for (const Fd* fd : {&open, &half}) {
+    const std::string told = rest_of(*fd);
+    EXPECT_TRUE(told.starts_with("HTTP/1.1 200 ") && told.ends_with("\r\n\r\nx\n")) << told;
+  }
+}
+
 TEST(Metrics, WhereNobodyCanListenIsSaidWithTheCure) {
   const Endpoint at = somewhere();
   const auto refused = [](const Endpoint& e) -> std::string {
