@@ -90,7 +90,8 @@ void add(MetricsPage& page, const Figures& all) {
       io::PortCounter{});
   page.counter("tern_port_rx_missed",
                "packets that the port's device lost: its ring was full, or no packet free");
-  each_port(page, all, [](const PortFigures& f) { return f.missed(); });
+  for (const PortFigures& f : all.ports)
+    if (const auto n = f.missed()) page.sample(*n, {{"port", std::to_string(f.number)}});
   if (all.cores.empty() || all.cores.front().answered == nullptr) return;
   page.counter("tern_server_requests", "requests answered");
   each_core(page, all, [](const CoreFigures& f) { return f.answered == nullptr ? 0 : read(*f.answered); });

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +37,7 @@ struct CoreFigures {
 struct PortFigures {
   unsigned number = 1;
   PacketPool packets;
-  std::function<std::uint64_t()> missed{}; // what the device itself lost
+  std::function<std::optional<std::uint64_t>()> missed{}; // what the device itself lost, if it says
 };
 struct Figures {
   std::vector<CoreFigures> cores;

@@ -86,7 +86,7 @@ observe::Packets packets_of(const Station& s) {
   }
   if (const auto n = s.port->get(io::PortCounter::tx_dropped)) p.drops["tx_ring_full"] += n;
   if (const auto n = s.port->get(io::PortCounter::tx_unsendable)) p.drops["tx_unsendable"] += n;
-  if (const auto n = s.missed ? s.missed() : 0) p.drops["rx_missed"] += n;
+  if (const auto n = s.missed ? s.missed().value_or(0) : 0) p.drops["rx_missed"] += n;
   if (const auto n = s.steered == nullptr ? 0 : s.steered->get(io::SteerCounter::steer_ring_full))
     p.drops["steer_ring_full"] += n;
   using I = io::ImpairCounter;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -49,7 +50,8 @@ struct Station {
   const io::PortCounters* port = nullptr;
   const io::SteerCounters* steered = nullptr;        // where several cores share a port
   const Counters<io::ImpairCounter>* link = nullptr; // where it is a bad one
-  std::function<std::uint64_t()> missed{}; // what the port's device itself lost; of one of its cores
+  // What the port's device itself lost, if it says; of one of its cores.
+  std::function<std::optional<std::uint64_t>()> missed{};
   const std::atomic<std::uint64_t>* answered = nullptr; // requests, where the server knows what one is
 
   [[nodiscard]] virtual Tally tally() const;

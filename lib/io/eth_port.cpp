@@ -362,9 +362,10 @@ bool EthPort::gone() const {
   return rte_eth_dev_is_removed(id_) == 1;
 }
 
-std::uint64_t EthPort::missed() const {
+std::optional<std::uint64_t> EthPort::missed() const {
   rte_eth_stats s{};
-  return rte_eth_stats_get(id_, &s) == 0 ? s.imissed + s.rx_nombuf : 0;
+  if (rte_eth_stats_get(id_, &s) != 0) return std::nullopt;
+  return s.imissed + s.rx_nombuf;
 }
 
 } // namespace tern::io

@@ -4,6 +4,7 @@
 #include <rte_ethdev.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,8 +60,8 @@ class EthPort {
   [[nodiscard]] std::string describe() const { return io::describe(id_, capabilities_.driver, plan_); }
   [[nodiscard]] bool link_up() const;
   [[nodiscard]] bool gone() const; // the device was taken away
-  // Packets that the device itself lost for want of a descriptor or a buffer.
-  [[nodiscard]] std::uint64_t missed() const;
+  // Packets that the device itself lost for want of a descriptor or a buffer; none: it does not say.
+  [[nodiscard]] std::optional<std::uint64_t> missed() const;
 
   // ---- For who sleeps (PortRequest::wakes). Between arm() and disarm() the descriptor tells of what comes;
   // where arm() is true, only of what comes after it: look at the queue once more before the sleep.

@@ -64,6 +64,17 @@ TEST_F(LbScrape, AnswersThatNobodyFetchedAreForNobody) {
   EXPECT_TRUE(has(page(), "tern_cores_answer 1\n"));
 }
 
+TEST_F(LbScrape, WhatADeviceDoesNotSayIsLeftOut) {
+  Figures figures;
+  figures.ports = {{.number = 1, .packets = r.pool.pool(), .missed = [] { return 7; }},
+                   {.number = 2, .packets = r.pool.pool(), .missed = [] { return std::nullopt; }}};
+  Director of_ports({.figures = figures}, Planner(config(), r.now), r.shared, {}, console, std::nullopt,
+                    std::nullopt);
+  const auto known = scrape.page(of_ports, r.now); // there is no core to wait for
+  EXPECT_TRUE(has(known, "tern_port_rx_missed_total{port=\"1\"} 7\n"));
+  EXPECT_FALSE(has(known, "tern_port_rx_missed_total{port=\"2\"}"));
+}
+
 TEST_F(LbScrape, WhatComesMeanwhileIsAskedAbout) {
   EXPECT_FALSE(page());
   ASSERT_FALSE(

@@ -198,6 +198,8 @@ TEST(Station, WhatThePortLosesIsADropByName) {
   EXPECT_EQ(t.packets.drops.at("tx_ring_full"), 2U);
   EXPECT_EQ(t.packets.drops.at("rx_missed"), 40U);
   EXPECT_EQ(between(Totals{}, t, {}).drops, 45U);
+  core.station.missed = [] { return std::nullopt; };
+  EXPECT_FALSE(totals_of(all).packets.drops.contains("rx_missed"));
 }
 
 TEST(Station, OfTwoEndsOneIsCounted) {
