@@ -39,6 +39,11 @@ std::string argument(const std::string& name, std::string_view key) {
   return name.substr(from, name.find(',', from) - from);
 }
 
+bool is_memif_server(const std::string& name) {
+  const std::string role = argument(name, "role=");
+  return role == "server" || role == "master";
+}
+
 // net_af_packet says that it carries usual frames, whatever its ring holds, and DPDK believes it; but nothing
 // on the packet path asks. What it carries is what a ring's frame holds beside the kernel's own header and two
 // tags, and what the interface allows.
@@ -183,8 +188,7 @@ void EthPort::configure(const PortRequest& request, std::span<rte_mempool* const
   if (f.error < 0) throw Error(fmt::format("{}: {}: {}", request.name, f.what, rte_strerror(-f.error)));
   if (request.wakes) {
     if (capabilities_.driver == "net_memif") {
-      const std::string role = argument(request.name, "role=");
-      const bool server = role == "server" || role == "master";
+      const bool server = is_memif_server(request.name);
       for (QueueId q = 0; q < plan_.queues; ++q)
         memif_wake_.push_back(std::make_unique<MemifWake>(server, q, plan_.queues));
     } else {
@@ -240,7 +244,13 @@ EthPort::Failure EthPort::bring_up(const PortRequest& request, const rte_eth_dev
   if (request.promiscuous) (void)rte_eth_promiscuous_enable(id_);
   // Solicited-node and all-nodes groups must arrive; a port that cannot say so delivers everything anyway.
   (void)rte_eth_allmulticast_enable(id_);
-  return {rte_eth_dev_start(id_), "the port does not start"};
+  error = rte_eth_dev_start(id_);
+  // Whatever keeps it from its peer, net_memif says "not permitted".
+  if (error < 0 && capabilities_.driver == "net_memif" && !is_memif_server(request.name))
+    return {error,
+            "nobody answers at its socket yet: start the end with role=server first, then this one; the "
+            "port does not start"};
+  return {error, "the port does not start"};
 }
 
 bool EthPort::arm(QueueId q) {

@@ -118,7 +118,10 @@ def refused_as_the_driver_would_fail():
             out = lib.run(sys.argv[1], "server", "--port", port("client", folder, **more), "--huge-pages", "off", *options,
                           "--ip", f"{SERVER_IP}/24", "--listen", "7", ok=False)
             lib.check(out.returncode == 2 and f"--port: {why}" in out.stdout, out.stdout)
-    print("ok - zero-copy without huge pages, buffers that hold no frame: one line, exit 2", flush=True)
+        out = lib.run(sys.argv[1], "server", "--port", port("client", folder), "--huge-pages", "off", "--ip", f"{SERVER_IP}/24",
+                      "--listen", "7", ok=False)
+        lib.check(out.returncode == 2 and "nobody answers at its socket yet: start the end with role=server first" in out.stdout, out.stdout)
+    print("ok - zero-copy without huge pages, buffers that hold no frame, a client before its server: one line, exit 2", flush=True)
 
 
 def test():
