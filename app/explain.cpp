@@ -7,6 +7,7 @@
 #include <string>
 
 #include "app/command.hpp"
+#include "base/file.hpp"
 #include "io/eal.hpp"
 #include "runtime/settings/error.hpp"
 #include "sim/story.hpp"
@@ -22,7 +23,7 @@ std::string list() {
 
 int explain(const std::string& name) {
   if (name.empty()) {
-    fmt::print("tern explain STORY, where STORY is one of\n{}or all\n", list());
+    say(fmt::format("tern explain STORY, where STORY is one of\n{}or all\n", list()));
     return 0;
   }
   if (name != "all" && sim::find_story(name) == nullptr) {
@@ -40,7 +41,7 @@ int explain(const std::string& name) {
   bool first = true;
   for (const sim::Story& story : sim::stories()) {
     if (name != "all" && story.name != name) continue;
-    fmt::print("{}{}", first ? "" : "\n", sim::tell(story, PacketPool{pool}));
+    say((first ? "" : "\n") + sim::tell(story, PacketPool{pool}));
     first = false;
   }
   rte_mempool_free(pool);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/command.hpp"
+#include "base/file.hpp"
 #include "runtime/settings/cli.hpp"
 #include "runtime/settings/error.hpp"
 
@@ -31,7 +32,7 @@ bool machine_is_new_enough() {
 
 // A disk that is full is told; a reader that has seen enough (| head) is not.
 bool output_was_written() {
-  const int why = std::fflush(stdout) == 0 ? 0 : errno;
+  const int why = std::fflush(stdout) == 0 ? why_unsaid() : errno;
   const bool whole = why == 0 && std::ferror(stdout) == 0;
   pollfd reader{.fd = STDOUT_FILENO, .events = 0, .revents = 0};
   if (whole || (::poll(&reader, 1, 0) == 1 && (reader.revents & POLLERR) != 0)) return true;

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -64,8 +63,7 @@ int run(const ReportOptions& o) {
     throw settings::ConfigError("--html", "makes a page of one report, not of several");
   if (!one && !o.csv.empty())
     throw settings::ConfigError("--csv", "takes the intervals of one report, not of several");
-  const std::string text = one ? observe::summary_text(results[0].result) : observe::compare_text(results);
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  say(one ? observe::summary_text(results[0].result) : observe::compare_text(results));
   if (!o.html.empty()) write("--html", o.html, observe::to_html(results[0].result));
   if (!o.csv.empty()) write("--csv", o.csv, observe::to_csv(results[0].result));
   return 0;

@@ -3,6 +3,7 @@
 
 #include "app/bench/pair.hpp"
 #include "app/command.hpp"
+#include "base/file.hpp"
 #include "io/packet_memory.hpp"
 #include "observe/text.hpp"
 
@@ -45,7 +46,7 @@ int run(const settings::Schema& schema, const BenchSettings& given) {
   const auto megabytes = static_cast<unsigned>(b.node.packet_memory.n >> 20);
   eal_settings.memory_mb = io::eal_megabytes_for(megabytes);
   const io::Eal eal(eal_settings);
-  if (!eal.note().empty()) fmt::print("{}\n", eal.note());
+  if (!eal.note().empty()) say(eal.note() + "\n");
   rte_mempool* pool = io::make_packet_pool("bench", megabytes, 512);
   // Half of all packets may be on their way, in both directions and all queues together.
   const auto links = static_cast<std::uint32_t>(2 * cores_of(schema, b).clients.size());
@@ -64,7 +65,7 @@ int run(const settings::Schema& schema, const BenchSettings& given) {
   }
   if (const unsigned leaked = rte_mempool_in_use_count(pool); leaked != 0)
     result.summary.notes.push_back(fmt::format("{} packets were not given back: a bug of tern's", leaked));
-  print(summary_text(result));
+  say(summary_text(result));
   return write_reports(b.output, result) && !result.summary.interrupted ? 0 : 1;
 }
 

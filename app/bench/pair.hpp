@@ -19,6 +19,7 @@
 #include "app/measure/station.hpp"
 #include "app/server/handlers.hpp"
 #include "app/server/responder.hpp"
+#include "base/file.hpp"
 #include "io/memory_pair.hpp"
 #include "io/shared_port.hpp"
 #include "observe/machine.hpp"
@@ -175,16 +176,16 @@ class Pair {
   void start_table() const {
     if (b_.output.quiet) return;
     for (const ArenaReservation& r : process_arena().reservations())
-      if (r.bytes >= 1U << 20) fmt::print("{}\n", r.to_string());
+      if (r.bytes >= 1U << 20) say(r.to_string() + "\n");
     const ShardSettings& resting = clients_.records.time_wait_records > servers_.records.time_wait_records
                                        ? clients_.records
                                        : servers_.records;
     if (b_.load.closer != Closer::reset)
-      fmt::print("{}\n", time_wait_line(sized(b_.search, b_.load), resting.tcp.time_wait,
-                                        resting.time_wait_records * cores_));
+      say(time_wait_line(sized(b_.search, b_.load), resting.tcp.time_wait,
+                         resting.time_wait_records * cores_) +
+          "\n");
     if (const std::string line = sources_line(b_.load, b_.node.tcp, whole_.targets.size()); !line.empty())
-      fmt::print("{}\n", line);
-    std::fflush(stdout);
+      say(line + "\n");
   }
 
   template <class Handler>

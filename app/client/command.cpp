@@ -5,6 +5,7 @@
 #include "app/client/in_force.hpp"
 #include "app/command.hpp"
 #include "app/server/responder.hpp"
+#include "base/file.hpp"
 #include "observe/text.hpp"
 #include "runtime/signals.hpp"
 
@@ -41,7 +42,7 @@ int run(const settings::Schema& schema, const ClientSettings& given) {
   if (!crew.unreachable().empty()) schema.fail("target", crew.unreachable());
   if (leaked != 0)
     result.summary.notes.push_back(fmt::format("{} packets were not given back: a bug of tern's", leaked));
-  print(summary_text(result));
+  say(summary_text(result));
   return write_reports(c.output, result) && !result.summary.interrupted ? 0 : 1;
 }
 

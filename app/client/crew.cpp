@@ -8,6 +8,7 @@
 
 #include "app/client/loop.hpp"
 #include "app/client/watch.hpp"
+#include "base/file.hpp"
 #include "observe/machine.hpp"
 #include "runtime/thread.hpp"
 
@@ -213,11 +214,10 @@ void Crew::start_table() const {
   print_ready(ports);
   const tcp::Settings& tcp = settings_.ports.common.tcp;
   if (settings_.load.closer == Closer::client)
-    fmt::print("{}\n", time_wait_line(sized(settings_.search, settings_.load), tcp.time_wait, records));
+    say(time_wait_line(sized(settings_.search, settings_.load), tcp.time_wait, records) + "\n");
   for (const auto& r : roads_)
     if (const std::string line = sources_line(r->share.load, tcp, r->share.targets.size()); !line.empty())
-      fmt::print("{}{}\n", which_port(r->share.node), line);
-  std::fflush(stdout);
+      say(fmt::format("{}{}\n", which_port(r->share.node), line));
 }
 
 void Crew::run(observe::Result& result) {

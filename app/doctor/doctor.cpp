@@ -2,12 +2,12 @@
 #include <rte_build_config.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "app/command.hpp"
 #include "app/doctor/report.hpp"
+#include "base/file.hpp"
 
 namespace tern::app {
 namespace doctor {
@@ -65,7 +65,7 @@ Run declare_doctor(CLI::App& app) {
   app.add_flag("--json", *json, "for programs");
   return [json] {
     const doctor::Report report = doctor::examine();
-    std::fputs((*json ? doctor::as_json(report) : doctor::as_text(report)).c_str(), stdout);
+    say(*json ? doctor::as_json(report) : doctor::as_text(report));
     return 0;
   };
 }

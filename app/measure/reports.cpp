@@ -5,7 +5,6 @@
 #include <rte_version.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <system_error>
 
@@ -84,28 +83,24 @@ void make_room(std::vector<observe::Interval>& all) {
   if (all.size() >= most) all = observe::plots::joined(all, most / 2);
 }
 
-void print(const std::string& text) {
-  (void)std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
 bool write_reports(const OutputSettings& o, const observe::Result& r) {
   const auto write = [](const std::string& file, auto&& text) {
     if (file.empty()) return true;
     try {
       write_file(file, text());
     } catch (const std::system_error& e) {
-      print(fmt::format("could not be written: {} ({}); name a file where there is room, and run it again\n",
-                        file, e.code().message()));
+      say(fmt::format("could not be written: {} ({}); name a file where there is room, and run it again\n",
+                      file, e.code().message()));
       return false;
     }
-    print(fmt::format("written: {}\n", file));
+    say(fmt::format("written: {}\n", file));
     return true;
   };
   bool good = write(o.json, [&] { return to_json(r); });
   good = write(o.csv, [&] { return to_csv(r); }) && good;
   good = write(o.html, [&] { return to_html(r); }) && good;
   for (const std::string& w : contradictions(r)) {
-    print(fmt::format("contradiction: {}\n", w));
+    say(fmt::format("contradiction: {}\n", w));
     good = false;
   }
   return good;

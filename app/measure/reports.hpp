@@ -34,8 +34,6 @@ void describe_run(observe::Result&, const settings::Schema& in_force, const std:
                   std::span<const char* const> unused);
 // Before one more is added: a run may last for months, so old ones are joined, two and two, where there are many.
 void make_room(std::vector<observe::Interval>&);
-// On standard output. Where that fails the run goes on to its reports; main() tells of it.
-void print(const std::string& text);
 // Writes what --json, --csv and --html ask for, says so, and tells whether the report adds up.
 [[nodiscard]] bool write_reports(const OutputSettings&, const observe::Result&);
 

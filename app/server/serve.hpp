@@ -11,6 +11,7 @@
 
 #include "app/server/control.hpp"
 #include "app/server/watch.hpp"
+#include "base/file.hpp"
 #include "observe/text.hpp"
 #include "runtime/node.hpp"
 
@@ -142,10 +143,10 @@ template <class Handler>
   watch.conclude(clock.now(), !died.empty() ? died : early ? by_signal : "");
   print_counters(nodes.reports());
   const unsigned leaked = nodes.close();
-  print(fmt::format("packets not given back: {}\n", leaked));
+  say(fmt::format("packets not given back: {}\n", leaked));
   if (leaked != 0)
     result.summary.notes.push_back(fmt::format("{} packets were not given back: a bug of tern's", leaked));
-  print(summary_text(result));
+  say(summary_text(result));
   return write_reports(out, result) && leaked == 0 && died.empty() ? 0 : 1;
 }
 

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "app/socket/answer.hpp"
+#include "base/file.hpp"
 #include "runtime/settings/error.hpp"
 
 namespace tern::app {
@@ -116,7 +117,10 @@ std::string ask(const std::string& path, const std::string& line, std::chrono::m
 
 int print_answer(const std::string& answer, bool json) {
   const bool failed = answer.starts_with(json ? "{\"ok\":false" : "error: ");
-  std::fwrite(answer.data(), 1, answer.size(), failed && !json ? stderr : stdout);
+  if (failed && !json)
+    std::fputs(answer.c_str(), stderr);
+  else
+    say(answer);
   return failed ? 1 : 0;
 }
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +13,8 @@
 
 namespace tern {
 namespace {
+
+std::atomic<int> unsaid{0};
 
 [[noreturn]] void fail(const std::string& path) {
   throw std::system_error(errno, std::generic_category(), path);
@@ -153,8 +156,14 @@ void write_file(const std::string& name, std::string_view text) {
 }
 
 void say(std::string_view text) {
-  (void)std::fwrite(text.data(), 1, text.size(), stdout);
-  (void)std::fflush(stdout);
+  const bool said = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (std::fflush(stdout) == 0 && said) return;
+  int nothing = 0;
+  unsaid.compare_exchange_strong(nothing, errno, std::memory_order_relaxed);
+}
+
+int why_unsaid() {
+  return unsaid.load(std::memory_order_relaxed);
 }
 
 void check_writable(const std::string& path) {

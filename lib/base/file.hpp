@@ -15,7 +15,10 @@ void write_file(const std::string& path, std::string_view text);
 // What write_file() would say, as far as can be known before; leaves nothing behind.
 void check_writable(const std::string& path);
 
-// On standard output, whether anybody reads it or not: a terminal that is gone ends no run.
+// On standard output, at once, for all that is told there. What cannot be written ends no run, which goes on to its reports:
+// main() tells of it at the end.
 void say(std::string_view text);
+// The cause (errno) of the first of it that could not be written; 0: all was.
+[[nodiscard]] int why_unsaid();
 
 } // namespace tern

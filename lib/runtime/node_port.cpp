@@ -4,7 +4,6 @@
 #include <sys/random.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <iterator>
 
@@ -98,7 +97,7 @@ std::unique_ptr<io::Eal> start_eal(const settings::Schema& schema, std::span<con
   }
   try {
     auto eal = std::make_unique<io::Eal>(e);
-    if (!eal->note().empty()) fmt::print("{}\n", eal->note());
+    if (!eal->note().empty()) say(eal->note() + "\n");
     return eal;
   } catch (const io::HugePagesError& error) {
     schema.fail("huge_pages", error.what());
@@ -216,18 +215,19 @@ net::NetworkSettings network_settings(const io::EthPort& port) {
 }
 
 void print_ready(std::span<const NodePort* const> ports) {
-  for (const ArenaReservation& r : process_arena().reservations()) fmt::print("{}\n", r.to_string());
+  std::string text;
+  for (const ArenaReservation& r : process_arena().reservations()) text += r.to_string() + "\n";
   for (const NodePort* one : ports) {
     const NodePort& node = *one;
     const std::string which = node.number() == 0 ? "" : fmt::format("port {}: ", node.number());
     if (node.cores() > 1)
-      fmt::print("{}{} cores, packets spread by {}\n", which, node.cores(),
-                 node.steering().by_port() ? "the port" : "software, over hand-off rings");
+      text += fmt::format("{}{} cores, packets spread by {}\n", which, node.cores(),
+                          node.steering().by_port() ? "the port" : "software, over hand-off rings");
     // Who waits for the word waits for the last.
-    fmt::print("{}{}: {} on {}\n", which, one == ports.back() ? "ready" : "open", node.port().describe(),
-               node.self().addresses().front().ip.to_string());
+    text += fmt::format("{}{}: {} on {}\n", which, one == ports.back() ? "ready" : "open",
+                        node.port().describe(), node.self().addresses().front().ip.to_string());
   }
-  std::fflush(stdout);
+  say(text);
 }
 
 void LinkWatch::look(Instant now) {
@@ -279,8 +279,7 @@ void print_counters(const std::vector<CoreReport>& cores) {
     for (const Counted& counted : each[c])
       if (counted.n != 0) fmt::format_to(to, "    {:<26} {}\n", counted.name, counted.n);
   }
-  (void)std::fwrite(text.data(), 1, text.size(),
-                    stdout); // a terminal that is gone keeps nobody from its report
+  say(text);
 }
 
 } // namespace tern

@@ -67,6 +67,9 @@ for command, words, set_there in (("bench", ["--cps", "5k"], {"cps"}), ("client"
 config = str(pathlib.Path(__file__).resolve().parents[2] / "config/lb.toml")
 r = run(TERN, "lb", "--check", "--config", config)
 case("lb --check takes config/lb.toml", (r.returncode, r.stdout) == (0, "ok: 1 service, 3 backends\n"), r)
+r = run("sh", "-c", 'exec "$0" "$@" >/dev/full', TERN, "lb", "--check", "--config", config)
+case("what cannot be said is told with its cause", (r.returncode, r.stderr) ==
+     (1, "tern: standard output could not be written: No space left on device\n"), r)
 with tempfile.NamedTemporaryFile("w", suffix=".toml") as bad:
     bad.write(pathlib.Path(config).read_text().replace("[[service.backend]]\naddress", "[[service.backend]]\naddres", 1))
     bad.flush()

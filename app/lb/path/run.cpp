@@ -9,6 +9,7 @@
 
 #include "app/lb/control/director.hpp"
 #include "app/lb/path/splice.hpp"
+#include "base/file.hpp"
 #include "runtime/node.hpp"
 
 namespace tern::app::lb {
@@ -28,24 +29,25 @@ std::uint32_t cores_of(const NodeSettings& n) {
 }
 
 // Of all cores together.
-void print(Node<Splice>& node) {
-  fmt::print("load balancer\n");
+std::string balanced(Node<Splice>& node) {
+  std::string text = "load balancer\n";
   for (std::size_t i = 0; i < LbCounters::size; ++i) {
     std::uint64_t n = 0;
     for (io::CoreId c = 0; c < node.cores(); ++c) n += node.handler(c).counters().get(static_cast<Count>(i));
-    if (n != 0) fmt::print("  {:<28} {}\n", name_of(static_cast<Count>(i)), n);
+    if (n != 0) text += fmt::format("  {:<28} {}\n", name_of(static_cast<Count>(i)), n);
   }
+  return text;
 }
 
 // What the packets carry before they are scarce.
-void print_room(NodePort& port, const NodeSettings& n) {
+std::string room(NodePort& port, const NodeSettings& n) {
   const PacketPool pool = port.packets();
   const unsigned all = pool.used() + pool.free();
   const unsigned some = all - PacketWatch(pool).reserve();
   const unsigned segment = n.mtu - 52U; // text of one, with timestamps
   const unsigned each = (n.tcp.receive_buffer + segment - 1) / segment;
-  fmt::print("{} packets: {} connections whose readers stand still may hold a window each\n", all,
-             some / each);
+  return fmt::format("{} packets: {} connections whose readers stand still may hold a window each\n", all,
+                     some / each);
 }
 
 void serve(Node<Splice>& node, Director& director, const LbSettings& v, const NodeSettings& n,
@@ -53,7 +55,7 @@ void serve(Node<Splice>& node, Director& director, const LbSettings& v, const No
   node.start();
   director.start();
   console.say(printed_by([&] {
-    print_room(node.port(), n);
+    say(room(node.port(), n));
     print_ready(node.port());
   }));
   const TscClock clock;
@@ -61,7 +63,7 @@ void serve(Node<Splice>& node, Director& director, const LbSettings& v, const No
   node.wait([&] { return clock.now() >= end || director.finished(); });
   node.stop(v.drain); // directed to the last
   console.say(printed_by([&] {
-    print(node);
+    say(balanced(node));
     print_counters(node.reports());
   }));
 }
@@ -117,7 +119,7 @@ int run(const settings::Binding& binding, const settings::Schema& schema, const 
   unsigned leaked = 0;
   console.say(printed_by([&] { // closing may say something, too
     leaked = node->close();
-    fmt::print("packets not given back: {}\n", leaked);
+    say(fmt::format("packets not given back: {}\n", leaked));
   }));
   constexpr int patience_ms = 2000; // with whoever reads: the end comes anyhow
   console.finish(patience_ms);

@@ -4,8 +4,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 #include <memory>
+
+#include "base/file.hpp"
 
 namespace tern::settings {
 namespace {
@@ -122,7 +123,7 @@ void Binding::load_into(Schema& schema) const {
 
 bool Binding::resolve() {
   load_into(schema_);
-  if (print_->count() != 0) std::fputs(schema_.to_toml().c_str(), stdout);
+  if (print_->count() != 0) say(schema_.to_toml());
   return print_->count() == 0;
 }
 
