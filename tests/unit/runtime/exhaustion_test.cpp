@@ -354,7 +354,6 @@ TEST(Exhaustion, OfPacketsByHolesInStreamsIsStoppedAtTheReserve) {
   EXPECT_TRUE(answers(c, x.old));
 }
 
-// With nothing at all left: nothing arrives, nothing is sent, nothing breaks; and then it goes on.
 // More gateways than have numbers (Hops) and than the neighbours' table holds: the way is looked up for each
 // segment, who was evicted is asked for again, and every connection goes on.
 TEST(Exhaustion, OfNextHopNumbersCostsALookupNotAConnection) {
@@ -383,6 +382,7 @@ TEST(Exhaustion, OfNextHopNumbersCostsALookupNotAConnection) {
   EXPECT_GE(c.count(CoreCounter::next_hop_unnumbered), 2 * (ways - 1024)); // one or two for each answer
 }
 
+// With nothing at all left: nothing arrives, nothing is sent, nothing breaks; and then it goes on.
 TEST(Exhaustion, OfTheVeryLastPacketIsSurvived) {
   Lone c({}, 511);
   listen(c);

@@ -3,11 +3,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <optional>
 #include <thread>
+#include <type_traits>
+#include <vector>
 
 #include "support/core_pair.hpp"
 #include "support/lone_core.hpp"
@@ -22,15 +25,29 @@ FlowKey4 name_of_life(std::uint32_t n) {
   return {Ip4{Be32{v | 1U << 24}}, Ip4{Be32{~v}}, Be16{static_cast<std::uint16_t>(v >> 16)},
           Be16{static_cast<std::uint16_t>(v)}};
 }
+// Over IPv6 too: all words of the peer's address differ from life to life, and so does which of our addresses it is.
+const std::vector<Ip> ours6{*Ip::parse("fd00::1"), *Ip::parse("fd00::2"), *Ip::parse("fd00::3")};
+FlowKey6 name6_of_life(std::uint32_t n) {
+  const FlowKey4 four = name_of_life(n);
+  Ip::Bytes remote{0xfd};
+  for (std::size_t i = 1; i < remote.size(); ++i)
+    remote[i] = static_cast<std::uint8_t>((n * 0x9e3779b1U >> (i % 4 * 8)) + i);
+  return {Ip{remote}, ours6[n % ours6.size()], four.remote_port, four.local_port};
+}
+template <class Key>
+Key named(std::uint32_t n) {
+  if constexpr (std::is_same_v<Key, FlowKey4>)
+    return name_of_life(n);
+  else
+    return name6_of_life(n);
+}
 bool whole(const FlowKey& k) {
-  const FlowKey4 key = k.v4();
-  const std::uint32_t v = ~key.local.host();
-  return key.remote.host() == (v | 1U << 24) &&
-         key.remote_port.host() == static_cast<std::uint16_t>(v >> 16) &&
-         key.local_port.host() == static_cast<std::uint16_t>(v);
+  const std::uint32_t v = std::uint32_t{k.remote_port.host()} << 16 | k.local_port.host();
+  const std::uint32_t n = v * 0x0e8b2f51U; // undoes the multiplication of name_of_life()
+  return k == (k.is_v4() ? FlowKey{name_of_life(n)} : FlowKey{name6_of_life(n)});
 }
 tcp::State state_of_life(const FlowKey& k) {
-  return (k.v4().remote_port.host() & 1) != 0 ? tcp::State::Established : tcp::State::CloseWait;
+  return (k.remote_port.host() & 1) != 0 ? tcp::State::Established : tcp::State::CloseWait;
 }
 
 TEST(Readers, NeverTakeATornOrReusedRecordForAGoodOne) {
@@ -105,17 +122,22 @@ TEST(Readers, NeverTakeATornOrReusedRecordForAGoodOne) {
 }
 
 #if TERN_CAN_STEP
-// One record, and the lives that it leads.
+// One record, and the lives that it leads: two over IPv4, two over IPv6, so that each family follows upon each.
 struct OneRecord {
   OneRecord() { begin(); }
   ~OneRecord() { shard.connections.give_back(*r); }
   void begin() {
     r = shard.connections.take();
-    shard.name(*r, name_of_life(++life));
+    ++life;
+    if (life % 4 < 2)
+      shard.name(*r, name_of_life(life));
+    else
+      shard.name(*r, name6_of_life(life));
     tcp::open_passive(shard.env, r->tcb, {}, 1460, shard.now);
-    r->tcb.state = state_of_life(FlowKey{name_of_life(life)});
+    r->tcb.state = state_of_life(name(life));
     shard.connections.show(*r);
   }
+  static FlowKey name(std::uint32_t n) { return n % 4 < 2 ? FlowKey{name_of_life(n)} : name6_of_life(n); }
   void change_hands() {
     shard.connections.give_back(*r);
     begin();
@@ -124,12 +146,13 @@ struct OneRecord {
   [[nodiscard]] bool is_whole(const ConnectionSeen& seen, std::uint32_t generation,
                               std::uint32_t its_life) const {
     if (seen.generation - generation > 1) return false;
-    const FlowKey wanted{name_of_life(its_life + (seen.generation - generation))};
+    const FlowKey wanted = name(its_life + (seen.generation - generation));
     return seen.key == wanted && seen.state == state_of_life(wanted);
   }
   static ShardSettings small() {
     ShardSettings s;
     s.connections = s.syn_records = s.long_connections = s.time_wait_records = 4;
+    s.addresses6 = ours6;
     return s;
   }
   std::uint32_t life = 0;
@@ -154,10 +177,13 @@ struct Seen { // how often which
 TEST(Readers, TakeNoMixtureWhereverTheyAreHeldUp) {
   OneRecord one;
   const std::uint32_t index = one.shard.connections.index_of(*one.r);
+  one.change_hands(); // IPv6, of which there is more to read
   const std::uint64_t all =
       test::Stepping::through([&] { EXPECT_TRUE(one.look.at(index)); }, [] { return true; });
   Seen seen;
-  for (std::uint64_t held_up_after = 1; held_up_after < all; held_up_after += 1 + all / 300) {
+  const std::uint64_t leap = 1 + all / 100;
+  for (std::uint64_t at = 4; at / 4 * leap < all; ++at) { // four lives for each
+    const std::uint64_t held_up_after = at / 4 * leap;
     const std::uint32_t generation = one.r->generation;
     const std::uint32_t life = one.life;
     std::optional<ConnectionSeen> got;
@@ -168,7 +194,10 @@ TEST(Readers, TakeNoMixtureWhereverTheyAreHeldUp) {
                               one.change_hands();
                               return false;
                             });
-    if (step < held_up_after) break; // it was through before
+    if (step < held_up_after) { // it was through before: IPv4's are
+      one.change_hands();
+      continue;
+    }
     ASSERT_EQ(one.shard.connections.index_of(*one.r), index);
     seen.count(got, generation);
     ASSERT_TRUE(!got || one.is_whole(*got, generation, life)) << held_up_after;
@@ -180,32 +209,36 @@ TEST(Readers, TakeNoMixtureWhereverTheyAreHeldUp) {
 TEST(Readers, TakeNoMixtureWhereverTheOwnerIsHeldUp) {
   OneRecord one;
   const std::uint32_t index = one.shard.connections.index_of(*one.r);
-  const std::uint32_t generation = one.r->generation;
-  const std::uint32_t life = one.life;
-  Seen seen;
-  unsigned mixtures = 0;
-  test::Stepping::through([&] { one.change_hands(); },
-                          [&] {
-                            const auto got = one.look.at(index);
-                            seen.count(got, generation);
-                            if (got && !one.is_whole(*got, generation, life)) ++mixtures;
-                            return true;
-                          });
-  EXPECT_EQ(mixtures, 0U);
-  seen.expect_all();
+  for (int each = 0; each < 4; ++each) {
+    const std::uint32_t generation = one.r->generation;
+    const std::uint32_t life = one.life;
+    Seen seen;
+    unsigned mixtures = 0;
+    test::Stepping::through([&] { one.change_hands(); },
+                            [&] {
+                              const auto got = one.look.at(index);
+                              seen.count(got, generation);
+                              if (got && !one.is_whole(*got, generation, life)) ++mixtures;
+                              return true;
+                            });
+    EXPECT_EQ(mixtures, 0U) << each;
+    seen.expect_all();
+  }
 }
 #endif
 
 // The life of a flow as Core leads it: SYN-RECEIVED, connection, TIME-WAIT, its time begun anew, gone; each step under
-// the eyes of readers, in records that are used again at once.
+// the eyes of readers, in records that are used again at once; those of connections by both families.
 class Lives {
  public:
   explicit Lives(Shard& s) : s_(s) {}
+  template <class Key>
   void one(std::uint32_t n) {
-    const FlowKey4 key = name_of_life(n);
+    const Key key = named<Key>(n);
+    constexpr FlowKind resting = Shard::time_wait_kind<Key>();
     const FlowHash hash = s_.hasher(key);
     if (s_.flows.find(hash, key, s_)) return;
-    auto* syn = s_.syn4.slots.take();
+    auto* syn = s_.syns<Key>().slots.take();
     if (syn == nullptr) return;
     name_slot(*syn, key);
     ASSERT_TRUE(s_.flows.insert(hash, s_.ref_of(*syn)));
@@ -218,35 +251,40 @@ class Lives {
     r->tcb.state = state_of_life(key);
     s_.connections.show(*r);
     give_back(*syn);
-    auto& streams = s_.time_wait4.streams;
+    auto& streams = s_.time_waits<Key>().streams;
     std::uint32_t index = streams.append(++now_);
     while (index == streams.none) {
       streams.evict_oldest(1, [&](std::uint32_t old, auto& slot) { leave(old, slot); });
       index = streams.append(now_);
     }
     name_slot(streams.at(index), key);
-    ASSERT_TRUE(s_.flows.replace(hash, s_.ref_of(*r), {FlowKind::time_wait, index}));
+    ASSERT_TRUE(s_.flows.replace(hash, s_.ref_of(*r), {resting, index}));
     s_.connections.give_back(*r);
     if (n % 4 != 0) return;
     const std::uint32_t moved = streams.restart(now_, index);
     if (moved == streams.none) return;
-    ASSERT_TRUE(s_.flows.replace(hash, {FlowKind::time_wait, index}, {FlowKind::time_wait, moved}));
+    ASSERT_TRUE(s_.flows.replace(hash, {resting, index}, {resting, moved}));
   }
   void end_all() {
-    s_.time_wait4.streams.evict_oldest(1U << 20, [&](std::uint32_t old, auto& slot) { leave(old, slot); });
+    const auto each = [&](std::uint32_t old, auto& slot) { leave(old, slot); };
+    s_.time_wait4.streams.evict_oldest(1U << 20, each);
+    s_.time_wait6.streams.evict_oldest(1U << 20, each);
   }
 
  private:
-  void leave(std::uint32_t index, const TimeWaitSlot<FlowKey4>& slot) {
-    ASSERT_TRUE(s_.flows.erase(s_.hasher(slot.key), {FlowKind::time_wait, index}));
+  template <class Key>
+  void leave(std::uint32_t index, const TimeWaitSlot<Key>& slot) {
+    ASSERT_TRUE(s_.flows.erase(s_.hasher(slot.key), {Shard::time_wait_kind<Key>(), index}));
   }
-  void end(FlowHash hash, SynSlot<FlowKey4>& syn) {
+  template <class Key>
+  void end(FlowHash hash, SynSlot<Key>& syn) {
     ASSERT_TRUE(s_.flows.erase(hash, s_.ref_of(syn)));
     give_back(syn);
   }
-  void give_back(SynSlot<FlowKey4>& syn) {
-    name_slot(syn, FlowKey4{});
-    s_.syn4.slots.give_back(&syn);
+  template <class Key>
+  void give_back(SynSlot<Key>& syn) {
+    name_slot(syn, Key{});
+    s_.syns<Key>().slots.give_back(&syn);
   }
   Shard& s_;
   Tick now_ = 1000;
@@ -255,16 +293,18 @@ class Lives {
 TEST(Readers, SeeEveryKindOfRecordWhole) {
   ShardSettings s;
   s.connections = s.syn_records = s.long_connections = 16;
-  s.time_wait_records = 128;
+  s.time_wait_records = 256;
+  s.addresses6 = ours6;
   Shard shard(process_arena(), s, PacketPool{}, Instant::at_ns(1'000'000'000));
   std::atomic<bool> done = false;
   std::atomic<std::uint64_t> bad = 0;
-  std::array<std::atomic<std::uint64_t>, 16> seen{};
+  std::array<std::array<std::atomic<std::uint64_t>, 16>, 2> seen{}; // of each family
   const auto reader = [&] {
     const ConnectionReader look(shard);
     while (!done.load(std::memory_order_relaxed))
       look.each_flow([&](const FlowSeen& f) {
-        seen[static_cast<std::size_t>(f.state)].fetch_add(1, std::memory_order_relaxed);
+        seen[f.key.is_v4() ? 0 : 1][static_cast<std::size_t>(f.state)].fetch_add(1,
+                                                                                 std::memory_order_relaxed);
         const bool connection = f.ref.kind() == FlowKind::connection;
         if (!whole(f.key) || (f.generation != 0) != connection ||
             (connection && f.state != state_of_life(f.key)))
@@ -276,13 +316,18 @@ TEST(Readers, SeeEveryKindOfRecordWhole) {
   std::uint32_t n = 0;
   // Until each kind was seen: a reader may get little of a busy machine.
   const auto enough = [&] {
-    return seen[static_cast<std::size_t>(tcp::State::SynReceived)].load() > 0 &&
-           seen[static_cast<std::size_t>(tcp::State::TimeWait)].load() > 1000 &&
-           seen[static_cast<std::size_t>(tcp::State::Established)].load() > 0;
+    return std::ranges::all_of(seen, [](const auto& of) {
+      return of[static_cast<std::size_t>(tcp::State::SynReceived)].load() > 0 &&
+             of[static_cast<std::size_t>(tcp::State::TimeWait)].load() > 1000 &&
+             of[static_cast<std::size_t>(tcp::State::Established)].load() > 0;
+    });
   };
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!enough() && std::chrono::steady_clock::now() < end)
-    for (unsigned i = 0; i < 1000; ++i, n = (n + 1) % 4096) lives.one(n);
+    for (unsigned i = 0; i < 1000; ++i, n = (n + 1) % 4096) {
+      lives.one<FlowKey4>(n);
+      lives.one<FlowKey6>(n);
+    }
   done = true;
   for (std::thread& t : readers) t.join();
   EXPECT_EQ(bad.load(), 0U);
