@@ -51,6 +51,7 @@ class ConnectionSlab {
   }
   // It has its name and its Tcb: from now on handles are good, and other threads see it.
   void show(ConnectionRecord& r) {
+    if (r.has(ConnectionRecord::v6)) r.tcb.set(tcp::flag_ipv6);
     if (++generation_ == 0) generation_ = 1; // 0: never a live one
     publish(r.generation, generation_);
   }

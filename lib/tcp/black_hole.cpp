@@ -4,6 +4,8 @@
 //   whole ──3 time-outs in a row──▶ suspected: 1160, and after 2 more 536 ──something gets through──▶ whole
 //   again, once whole again ──3 time-outs in a row──▶ believed: the size that got through stays
 //
+// Over IPv6 there is one size to look for, 1220: whatever carries it carries that.
+//
 // The second look is what tells a hole from a link that was down for a while: after that, every size gets
 // through.
 #include "tcp/internal.hpp"
@@ -11,15 +13,20 @@
 namespace tern::tcp::detail {
 namespace {
 
-constexpr std::uint16_t safe_mss = 1200 - 40;  // what tunnels leave
-constexpr std::uint16_t surest_mss = 576 - 40; // RFC 1191: what everything carries
+constexpr std::uint16_t safe_mss = 1200 - 40; // what tunnels leave
+
+// What everything carries: RFC 1191 §3, RFC 8200 §5.
+std::uint16_t surest_mss(const Tcb& t) {
+  return t.has(flag_ipv6) ? 1280 - 60 : 576 - 40;
+}
 
 } // namespace
 
 void suspect_black_hole(const Env& env, Tcb& t) {
   constexpr std::uint8_t patience = 3; // time-outs, as Linux's tcp_retries1
   if (t.rtx_count < patience || !synchronized(t.state)) return;
-  const std::uint16_t next = t.rtx_count < patience + 2 ? safe_mss : surest_mss;
+  const std::uint16_t surest = surest_mss(t);
+  const std::uint16_t next = t.rtx_count < patience + 2 ? std::max(safe_mss, surest) : surest;
   // Smaller segments would be no news for text that fits them.
   if (t.path_mss <= next || t.outstanding() <= next) return;
   if (t.hole == BlackHole::None || t.hole == BlackHole::Doubted) {

@@ -63,6 +63,7 @@ enum TcbFlag : std::uint32_t {
   flag_has_reassembly = 1U << 28,
   flag_backed_off = 1U << 29, // rtx_count or rtx_backoff is not 0
   flag_syn_acked = 1U << 30,  // our SYN is out of the way: snd.una is text
+  flag_ipv6 = 1U << 31,       // whoever opened it says so: black_hole.cpp
 };
 
 // What the one retransmission deadline stands for.

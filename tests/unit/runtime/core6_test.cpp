@@ -222,6 +222,40 @@ TEST(Core6, ASimultaneousSynWithoutAnMssIsOneOf1220) {
   EXPECT_EQ(t.mss, 1220);
 }
 
+// ---- RFC 8200 §5: every link carries 1,280 bytes, so nobody who looks for a black hole need go below that.
+struct Talker {
+  void on_accept(Connection c) { mine = c; }
+  void on_connected(Connection c) {
+    mine = c;
+    c.send(StaticBytes{std::string_view{"hello"}});
+  }
+  void on_data(Connection, Payload& p) { p.drop_all(); }
+  Connection mine;
+};
+
+TEST(Core6, NoBlackHoleIsLookedForBelow1280) {
+  const std::string text(8000, 't');
+  for (const auto cookies : {tcp::CookieMode::Never, tcp::CookieMode::Always})
+    for (const bool opens : {true, false}) {
+      test::CorePair<Talker, Talker> p({}, 0, {}, {}, {}, true);
+      ASSERT_TRUE(p.server.shard.listeners.add({.first = Port{80}, .last = Port{80}, .cookies = cookies}));
+      ASSERT_EQ(p.client.core.connect(p.key6(999)).error, ConnectError::none);
+      p.run(Duration::ms(100));
+      // It speaks to nobody from here on, with more on its way than one segment holds.
+      Connection& mine = (opens ? p.client_handler : p.server_handler).mine;
+      ASSERT_EQ(mine.send(StaticBytes{text}), text.size());
+      for (const Instant end = p.now + Duration::seconds(60); p.now < end;) {
+        p.now = p.now + Duration::ms(1);
+        opens ? p.client.core.poll(p.now) : p.server.core.poll(p.now);
+      }
+      Shard& shard = opens ? p.client.shard : p.server.shard;
+      const tcp::Tcb& t = shard.connections.at(mine.index()).tcb;
+      EXPECT_GE(t.rtx_count, 5U);
+      EXPECT_EQ(t.path_mss, 1220U) << opens;
+      EXPECT_EQ(shard.tcp_counters.get(tcp::Counter::pmtu_black_hole), 1U) << opens;
+    }
+}
+
 // ---- Everything used up at once, as exhaustion_test.cpp has it over IPv4: what IPv6 has of its own, and what both share.
 struct Hoarder { // on port 81 it reads nothing, on port 82 it echoes
   void on_data(Connection c, Payload& p) {
