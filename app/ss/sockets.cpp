@@ -83,7 +83,8 @@ FlowFacts facts_of(CoreHandle& core, const FlowSeen& f) {
         if (t.srtt_us != 0) facts.rtt_us = t.srtt_us / 8;
         facts.cwnd = t.cwnd;
         facts.mss = t.mss;
-        facts.quiet_ms = now - t.heard_ms;
+        facts.quiet_ms =
+            static_cast<std::uint32_t>(std::min<std::int64_t>(t.silent_for(core.now()).as_ms(), 0xffff'ffff));
       }
       break;
     case FlowKind::syn_received: {

@@ -28,7 +28,7 @@ with --info:
   send_q     bytes to send, and sent but not acknowledged
   rtt_us     smoothed round trip time (RFC 6298), in microseconds
   cwnd, mss  congestion window and largest segment, in bytes
-  quiet_ms   since the peer was last heard (a connection keeps no time of birth)
+  quiet_ms   since the peer was last heard, to 67 ms (a connection keeps no time of birth)
   left_ms    until TIME-WAIT ends, or the SYN-ACK is sent again
 A dash: there is none. Under SYN cookies a handshake leaves no record, and so no row.
 

@@ -46,6 +46,11 @@ class Instant {
   [[nodiscard]] constexpr std::uint32_t ms32() const {
     return static_cast<std::uint32_t>(static_cast<std::uint64_t>(n_) / 1'000'000);
   }
+  // For what may last longer than the 49 days after which ms32() comes round: this one does after nine years.
+  static constexpr Duration coarse_step = Duration::ns(1 << 26); // 67 ms
+  [[nodiscard]] constexpr std::uint32_t coarse32() const {
+    return static_cast<std::uint32_t>(static_cast<std::uint64_t>(n_) >> 26);
+  }
 
   constexpr auto operator<=>(const Instant&) const = default;
   [[nodiscard]] constexpr Instant operator+(Duration d) const { return Instant{n_ + d.as_ns()}; }

@@ -39,7 +39,7 @@ void open_active(const Env& env, Tcb& t, Seq iss, std::uint32_t ts_offset, std::
   t.ts_offset = ts_offset;
   t.set(flag_active | flag_syn_due);
   if (env.settings.ecn) t.set(flag_ecn_setup);
-  t.heard_ms = now.ms32();
+  t.heard_at = now.coarse32();
 }
 
 void open_passive(const Env& env, Tcb& t, const Handshake& hs, std::uint16_t mtu_mss, Instant now) {

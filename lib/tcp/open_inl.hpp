@@ -48,7 +48,7 @@ namespace tern::tcp::detail {
     t.ts_recent = hs.ts_recent;
     t.ts_offset = hs.ts_offset;
   }
-  t.heard_ms = now.ms32();
+  t.heard_at = now.coarse32();
   derive_mss(t);
   t.rtx_count = hs.resent; // what start_sending() goes by
   if (hs.timed) {
@@ -83,7 +83,7 @@ namespace tern::tcp::detail {
   }
   const auto ecn = h.flags & (flag::ece | flag::cwr);
   if (t.has(flag_ecn_setup) && ecn == (h.has(flag::ack) ? flag::ece : flag::ece | flag::cwr)) t.set(flag_ecn);
-  t.heard_ms = now.ms32();
+  t.heard_at = now.coarse32();
   derive_mss(t);
   t.snd_wnd = t.max_snd_wnd = h.window; // RFC 7323 §2.2: never scaled on a SYN
   t.snd_wl1 = h.seq;

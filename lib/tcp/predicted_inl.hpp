@@ -50,7 +50,7 @@ namespace detail {
 // The fifth step of a segment that was predicted.
 [[gnu::always_inline]] inline void take_predicted_ack(const Env& env, Tcb& t, const wire::LeanHeader& h,
                                                       Instant now, Outcome& out) {
-  t.heard_ms = now.ms32();
+  t.heard_at = now.coarse32();
   if (h.stamped) note_timestamp(t, h.seq, h.stamp.val);
   const bool newer = h.ack.after(t.snd_una);
   update_window(env, t, h.seq, h.ack, std::uint32_t{h.window} << t.snd_scale, out);

@@ -58,15 +58,17 @@ void challenge(const Env& env, Tcb& t, Instant now, Outcome& out) {
 
 namespace {
 
-// RFC 7323 §5: a segment older than one already taken is an old duplicate. RST is exempt; so is a connection
-// that was idle for so long that the clock may have wrapped (§5.5).
-bool paws_rejects(const Tcb& t, const wire::Tcp& h, Instant now) {
-  if (!t.has(flag_timestamps) || !h.options.has_timestamps()) return false;
+// RFC 7323 §5: a segment older than one already taken is an old duplicate. RST is exempt.
+bool is_older(const Tcb& t, const wire::Tcp& h) {
   // Differs: RFC 7323 §3.2 would drop a segment without the option once it was agreed; Linux takes it, and so
   // do we.
-  if (static_cast<std::int32_t>(h.options.ts_val - t.ts_recent) >= 0 || h.has(flag::rst)) return false;
-  constexpr std::uint32_t days_24_ms = 24U * 24 * 3600 * 1000;
-  return now.ms32() - t.heard_ms < days_24_ms;
+  return t.has(flag_timestamps) && h.options.has_timestamps() &&
+         static_cast<std::int32_t>(h.options.ts_val - t.ts_recent) < 0 && !h.has(flag::rst);
+}
+
+// §5.5: the peer was silent for so long that its clock may have come round, and what we know of it says nothing.
+bool outlived_timestamp(const Tcb& t, Instant now) {
+  return t.silent_for(now) >= Duration::seconds(24 * 24 * 3600);
 }
 
 bool in_window(const Tcb& t, Seq seq, std::uint32_t len) {
@@ -92,7 +94,8 @@ bool is_old_ack(const Tcb& t, const Segment& s) {
 // First, the sequence number. False: the segment goes no further.
 bool first_check_sequence(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   const wire::Tcp& h = s.h;
-  const bool old = paws_rejects(t, h, now);
+  const bool older = is_older(t, h);
+  const bool old = older && !outlived_timestamp(t, now);
   // Simultaneous open: the peer repeats the SYN that we already took, which lies left of the window, though its text, if it
   // has some, does not. As SYN-ACK it is what proves that ours arrived (RFC 9293 figure 7; the RFC's own test would refuse
   // it); else the peer has not heard ours.
@@ -100,7 +103,8 @@ bool first_check_sequence(const Env& env, Tcb& t, const Segment& s, Instant now,
       t.state == State::SynReceived && h.seq == t.irs && h.has(flag::syn) && !h.has(flag::rst);
   const bool proof = their_syn && h.has(flag::ack) && h.ack == t.snd_nxt;
   if (!old && (their_syn ? proof : in_window(t, h.seq, s.len()))) [[likely]] {
-    t.heard_ms = now.ms32();
+    if (!older)
+      t.heard_at = now.coarse32(); // else when its ACK has shown that it is no guess: note_timestamp()
     return true;
   }
   env.count(old ? Counter::drop_paws : is_old_ack(t, s) ? Counter::old_ack_in : Counter::drop_out_of_window);
@@ -159,8 +163,13 @@ bool fourth_check_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Out
   return false;
 }
 
-void note_timestamp(Tcb& t, const wire::Tcp& h) {
-  if (h.options.has_timestamps()) detail::note_timestamp(t, h.seq, h.options.ts_val);
+void note_timestamp(Tcb& t, const wire::Tcp& h, Instant now) {
+  if (is_older(t, h)) { // nothing was known any more; now this is, even from behind a gap
+    t.ts_recent = h.options.ts_val;
+    t.heard_at = now.coarse32();
+  } else if (h.options.has_timestamps()) {
+    detail::note_timestamp(t, h.seq, h.options.ts_val);
+  }
 }
 
 // Fifth, the ACK field.
@@ -184,7 +193,7 @@ bool fifth_check_ack(const Env& env, Tcb& t, const Segment& s, Instant now, Outc
     env.count(Counter::drop_ack_of_unsent);
     return challenge(env, t, now, out), false;
   }
-  note_timestamp(t, h);
+  note_timestamp(t, h, now);
   acknowledge(env, t, s, now, out);
   return !fin_acknowledged(t) || our_fin_acknowledged(env, t, now, out);
 }
@@ -252,12 +261,12 @@ void segment_arrives(const Env& env, Tcb& t, const Segment& s, Instant now, Outc
     return;
   }
   if (t.state == State::SynSent || !predicted(t, s)) return segment_arrives_by_rfc(env, t, s, now, out);
-  t.heard_ms = now.ms32();             // first
+  t.heard_at = now.coarse32();         // first
   if (t.state == State::SynReceived) { // fifth
     handshake_ends(env, t, s.h.seq, s.h.ack, offered_window(t, s.h), now, out);
     t.state = established(t);
   }
-  if (t.has(flag_timestamps)) note_timestamp(t, s.h);
+  if (t.has(flag_timestamps)) detail::note_timestamp(t, s.h.seq, s.h.options.ts_val);
   acknowledge(env, t, s, now, out);
   if (fin_acknowledged(t) && !our_fin_acknowledged(env, t, now, out)) return;
   take_in_order(env, t, s, now, out); // seventh, eighth

@@ -6,6 +6,7 @@
 
 #include "base/published.hpp"
 #include "base/seq.hpp"
+#include "base/time.hpp"
 #include "tcp/segment.hpp"
 
 struct rte_mbuf;
@@ -103,8 +104,7 @@ struct Tcb {
   std::uint32_t flags = 0;
   // ---- line 1
   std::uint32_t ts_recent = 0;
-  std::uint32_t heard_ms =
-      0; // when the peer was last heard: keepalive, and the age of ts_recent (RFC 7323 §5.5)
+  std::uint32_t heard_at = 0; // when the peer was last heard, Instant::coarse32(): see silent_for()
   std::uint32_t ts_offset = 0;
   Seq last_ack_sent;
   Seq snd_wl1;
@@ -164,6 +164,11 @@ struct Tcb {
   // Bytes (and FIN) sent and not acknowledged.
   [[nodiscard]] std::uint32_t outstanding() const { return snd_nxt.since(snd_una); }
   [[nodiscard]] std::uint32_t unsent() const { return has(flag_fin_sent) ? 0 : snd_end.since(snd_nxt); }
+  // How long the peer has said nothing, give or take Instant::coarse_step: keepalive, and the age of ts_recent
+  // (RFC 7323 §5.5), which a rest of any length may precede.
+  [[nodiscard]] Duration silent_for(Instant now) const {
+    return Instant::coarse_step * std::int64_t{now.coarse32() - heard_at};
+  }
   // Somebody waits until he may write, and nothing is on its way whose ACK would tell: memory was short.
   [[nodiscard]] bool stranded() const {
     return has(flag_want_writable) && outstanding() == 0 && unsent() == 0;

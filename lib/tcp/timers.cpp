@@ -118,9 +118,9 @@ void retransmission_timer_fires(const Env& env, Tcb& t, Instant now, Outcome& ou
 void keep_alive(const Env& env, Tcb& t, Instant now, Outcome& out) {
   const Settings& s = env.settings;
   if (s.keepalive_idle <= Duration{}) return;
-  const Duration quiet = Duration::ms(now.ms32() - t.heard_ms);
+  const Duration quiet = t.silent_for(now) + Instant::coarse_step; // no less than it is
   if (quiet < s.keepalive_idle) { // somebody spoke since: lazily, the deadline moves now
-    t.idle_at_ms = deadline_in(s.keepalive_idle - quiet, now);
+    t.idle_at_ms = deadline_in(s.keepalive_idle - quiet + Instant::coarse_step, now);
     return t.clear(flag_idle_probe);
   }
   t.idle_at_ms = deadline_in(s.keepalive_interval, now);

@@ -30,7 +30,7 @@ std::string difference(const tcp::Tcb& a, const tcp::Tcb& b) {
   SAME(mss);
   SAME(flags);
   SAME(ts_recent);
-  SAME(heard_ms);
+  SAME(heard_at);
   SAME(ts_offset);
   SAME(last_ack_sent);
   SAME(snd_wl1);

@@ -315,6 +315,49 @@ TEST_F(WithTimestamps, PawsDropsWhatIsOlderAndAcknowledges) { // RFC 7323 §5.3
   EXPECT_EQ(r.tcb.state, State::Closed);
 }
 
+// RFC 7323 §5.5: after 24 days without a word from the peer nothing is older than its last one, whatever its clock says by
+// then (§5.4: a tick is a millisecond to a second, and runs a little fast or slow), and however often ours came round.
+TEST_F(WithTimestamps, PawsBelievesNoTimestampOfMoreThan24DaysAgo) {
+  constexpr std::int64_t day = 86'400'000;
+  std::uint32_t clock = 2;
+  r.arrives(stamped(clock), 10);
+  for (const std::int64_t rest : {25 * day, 40 * day, 49 * day, (std::int64_t{1} << 32) + 60'000, 55 * day,
+                                  70 * day, 75 * day, 110 * day, 260 * day, 400 * day, 3000 * day})
+    for (const double tick_ms : {1.0, 1.000'1, 2.0, 4.0, 10.0, 1000.0}) {
+      r.pass(Duration::ms(rest));
+      clock += static_cast<std::uint32_t>(static_cast<std::int64_t>(static_cast<double>(rest) / tick_ms));
+      r.arrives(stamped(clock), 10);
+      EXPECT_EQ(r.delivered, 10u) << rest / day << " days, " << tick_ms << " ms";
+      r.arrives(stamped(clock - 1), 10); // and from here on it is believed again
+      EXPECT_EQ(r.delivered, 0u) << rest / day << " days, " << tick_ms << " ms";
+    }
+}
+
+// After such a rest the first that comes may stand behind a gap, or be a guess whose ACK is wrong: neither keeps out what
+// fills the gap.
+TEST_F(WithTimestamps, AGapOrAGuessAfterALongRestKeepsNobodyOut) {
+  std::uint32_t clock = 2;
+  r.arrives(stamped(clock), 10);
+  const auto rests = [&] {
+    r.pass(Duration::seconds(30 * 86'400));
+    clock += 30U * 86'400 * 1000;
+  };
+  rests();
+  wire::Tcp behind = stamped(clock);
+  behind.seq += 10;
+  r.arrives(behind, 10);
+  r.arrives(stamped(clock + 5), 10);
+  EXPECT_EQ(r.delivered, 20u);
+  EXPECT_EQ(r.counters.get(tcp::Counter::drop_paws), 0u);
+  rests();
+  wire::Tcp guess = stamped(clock + 0x1000'0000);
+  guess.ack = r.tcb.snd_nxt + 1000;
+  r.arrives(guess, 10);
+  EXPECT_EQ(r.counters.get(tcp::Counter::drop_ack_of_unsent), 1u);
+  r.arrives(stamped(clock), 10);
+  EXPECT_EQ(r.delivered, 10u);
+}
+
 TEST_F(WithTimestamps, EchoIsOfTheSegmentThatTheLastAckCovered) { // RFC 7323 §4.3
   wire::Tcp hole = stamped(5);
   hole.seq += 10;
