@@ -53,8 +53,10 @@ void check(const settings::Schema& s, const OutputSettings& o) {
       if (*file == "-") s.fail(name, no_dash);
       if (!file->empty()) check_writable(*file);
     } catch (const std::system_error& e) {
-      s.fail(name, fmt::format("cannot write '{}' ({}); name a file in a directory that you may write to",
-                               *file, e.code().message()));
+      s.fail(name, fmt::format("cannot write '{}' ({}); {}", *file, e.code().message(),
+                               e.code() == std::errc::no_such_device_or_address
+                                   ? "nobody reads this pipe: begin to, before the run, or name a file"
+                                   : "name a file in a directory that you may write to"));
     }
 }
 

@@ -100,6 +100,20 @@ bool is_stdout(const std::string& path) {
          at.st_ino == out.st_ino;
 }
 
+// A pipe that has no reader would hold up who opens it until one comes: ENXIO says so instead. Where there is one, writes wait
+// for him.
+int open_to_write(const std::string& path, int how) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC | how, 0666);
+  if (fd < 0) return fd;
+  if (const int flags = ::fcntl(fd, F_GETFL); flags < 0 || ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) {
+    const int why = errno;
+    ::close(fd);
+    errno = why;
+    return -1;
+  }
+  return fd;
+}
+
 void write_in_place(const std::string& path, std::string_view text, Kind kind) {
   if (is_stdout(path)) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
@@ -107,7 +121,7 @@ void write_in_place(const std::string& path, std::string_view text, Kind kind) {
     return;
   }
   const int made = kind == Kind::regular ? 0 : O_CREAT; // sticky folders let nobody "make" what is another's
-  File to(::open(path.c_str(), O_WRONLY | made | O_TRUNC | O_CLOEXEC, 0666));
+  File to(open_to_write(path, made | O_TRUNC));
   if (to.fd() < 0 || !put(to.fd(), text) || !to.close()) fail(path);
 }
 
@@ -170,9 +184,14 @@ void check_writable(const std::string& path) {
   struct stat at {};
   const Kind kind = kind_of(path, at);
   struct stat to {};
-  if (kind == Kind::other && ::stat(path.c_str(), &to) == 0 && S_ISDIR(to.st_mode)) {
+  const bool there = kind == Kind::other && ::stat(path.c_str(), &to) == 0;
+  if (there && S_ISDIR(to.st_mode)) {
     errno = EISDIR;
     fail(path);
+  }
+  if (there && S_ISFIFO(to.st_mode) && !is_stdout(path)) {
+    if (open_to_write(path, 0) < 0) fail(path);
+    return; // and it stays open
   }
   if (kind != Kind::none) {
     if (::access(path.c_str(), W_OK) != 0 && errno != ENOENT) fail(path);

@@ -12,7 +12,9 @@ namespace tern {
 // disk nor a kill leaves half of it (a kill may leave .tern-XXXXXX beside it). What is no file of its own (a device, a pipe,
 // /dev/stdout, one of several names of a file) is written where it is, and so is what cannot be replaced.
 void write_file(const std::string& path, std::string_view text);
-// What write_file() would say, as far as can be known before; leaves nothing behind.
+// What write_file() would say, as far as can be known before; leaves nothing behind. A named pipe stays open from then on, until
+// the program ends: to its reader a close is the end of the text. One that nobody reads cannot be written: nobody waits for a
+// reader.
 void check_writable(const std::string& path);
 
 // On standard output, at once, for all that is told there. What cannot be written ends no run, which goes on to its reports:

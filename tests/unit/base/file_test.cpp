@@ -1,5 +1,6 @@
 #include "base/file.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -131,6 +132,30 @@ TEST(File, DevicesAndPipesAreWrittenWhereTheyAre) {
   EXPECT_EQ(cause(write_some, "/dev/full"), ENOSPC);
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
   EXPECT_EQ(cause(check_writable, "/dev/null"), 0);
+}
+
+TEST(File, ANamedPipeThatNobodyReadsIsToldAtOnce) {
+  const Folder f;
+  ASSERT_EQ(::mkfifo(f.at("pipe").c_str(), 0600), 0);
+  const int before = ::open(f.at("pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  ::close(before); // whoever came and went is none
+  EXPECT_EQ(cause(check_writable, f.at("pipe")), ENXIO);
+  EXPECT_EQ(cause(write_some, f.at("pipe")), ENXIO);
+}
+
+TEST(File, TheReaderOfANamedPipeSeesNoEndBeforeTheText) {
+  const Folder f;
+  ASSERT_EQ(::mkfifo(f.at("pipe").c_str(), 0600), 0);
+  const int reader = ::open(f.at("pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  EXPECT_EQ(cause(check_writable, f.at("pipe")), 0);
+  char text[8] = {};
+  EXPECT_EQ(::read(reader, text, sizeof text), -1); // 0 would be the end
+  EXPECT_EQ(errno, EAGAIN);
+  EXPECT_EQ(cause(write_some, f.at("pipe")), 0);
+  EXPECT_EQ(::read(reader, text, sizeof text), 4);
+  EXPECT_EQ(std::string_view(text, 4), "some");
+  ::close(reader);
+  EXPECT_EQ(cause(write_some, f.at("pipe")), ENXIO); // he has gone
 }
 
 TEST(File, CheckSaysWhatWriteWouldAndLeavesNothing) {
