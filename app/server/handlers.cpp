@@ -32,7 +32,7 @@ Chargen::Chargen(std::size_t size) {
   for (std::size_t i = 0; text.size() < size; ++i) text += static_cast<char>(' ' + i % 95);
 }
 
-Http::Http(std::size_t response_size, Closes closes) : closes_(closes) {
+Http::Http(std::size_t response_size, Closes closes) : body_(response_size), closes_(closes) {
   const std::string body = http_body(response_size);
   const std::string server = "Server: tern\r\n";
   const std::string head = "HTTP/1.1 200 OK\r\n" + server +
@@ -66,7 +66,7 @@ std::size_t Http::scan(Connection c, std::uint64_t& state, std::string_view text
     if (read.found == http::Found::proceed) [[unlikely]] {
       go_on(c, state);
     } else {
-      state &= http::wants_close | http::bad;
+      state &= http::wants_close | http::bad | http::head_only;
       answer(c, state);
       if ((state & http::last) != 0) break; // whatever is still asked stays unanswered
     }
@@ -85,8 +85,9 @@ void Http::answer(Connection c, std::uint64_t& state) {
 }
 
 std::string_view Http::response(std::uint64_t state) const {
-  if ((state & http::last) == 0) return keep_;
-  return (state & http::bad) == 0 ? close_ : refuse_;
+  if ((state & http::bad) != 0) return refuse_;
+  const std::string_view whole = (state & http::last) == 0 ? keep_ : close_;
+  return whole.substr(0, whole.size() - ((state & http::head_only) == 0 ? 0 : body_)); // RFC 9110 §9.3.2
 }
 
 void Http::send_owed(Connection c, std::uint64_t& state) {

@@ -36,7 +36,7 @@ struct Chargen {
 
 [[nodiscard]] std::string http_body(std::size_t size); // what Http answers with
 
-// The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response, and one that
+// The least of HTTP/1.1 that curl, wrk and browsers are content with: any request gets the same response, HEAD its head, and one that
 // leaves in doubt where the next begins 400 and the end (http_request.hpp). The connection's user word is all that is known of it.
 class Http {
  public:
@@ -59,6 +59,7 @@ class Http {
   std::string keep_;   // a whole response that keeps the connection
   std::string close_;  // and one that ends it
   std::string refuse_; // what is no request
+  std::size_t body_;   // so many bytes of either of the first two
   Closes closes_;
   Answered answered_;
 };

@@ -11,6 +11,7 @@ constexpr std::uint64_t low = 0xffff'ffff;
 constexpr std::string_view close_option = "close";
 constexpr std::string_view chunked_coding = "chunked";
 constexpr std::string_view continue_expectation = "100-continue";
+constexpr std::string_view head_method = "HEAD ";
 constexpr std::string_view old_version = " http/1.0";
 
 // The fields that say something to us.
@@ -30,7 +31,12 @@ void go_to(std::uint64_t& state, Part part) {
 void take_request_line(std::uint64_t& state, char c) {
   if (c == '\n' && field(state, 8) != 0) return go_to(state, Part::name);
   if (c == '\r' || c == '\n') return; // empty lines before it are passed over: RFC 9112 §2.2
-  set_field(state, 8, 1);
+  if (const std::uint64_t n = field(state, 8);
+      n < head_method.size()) { // a method's case matters: RFC 9110 §9.1
+    const bool more = c == head_method[n];
+    set_field(state, 8, more ? n + 1 : past);
+    state = more && n + 1 == head_method.size() ? state | head_only : state & ~head_only;
+  }
   // It begins with a character that stands nowhere else in it, so a mismatch needs no table to go back by.
   std::uint64_t n = field(state, 16);
   n = lower(c) == old_version[n] ? n + 1 : (lower(c) == old_version[0] ? 1 : 0);

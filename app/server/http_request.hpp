@@ -8,6 +8,7 @@
 namespace tern::app::http {
 
 //   bits 0-4    Part: what of it comes next
+//   bit 5       it asks for the head alone
 //   bits 8-15   how much of the word that is looked for there has matched (past: it is another), or has come
 //   bits 16-23  request line: how much of " http/1.0" has matched; a field's name: which one (past: a CR came); Transfer-Encoding:
 //               whether an element is over; a chunk's extension: its length
@@ -31,6 +32,7 @@ enum class Part : std::uint8_t {
   chunk_end,
   trailer,
 };
+constexpr std::uint64_t head_only = 1ULL << 5;    // HEAD: until the next request begins
 constexpr std::uint64_t wants_close = 1ULL << 24; // the connection is to be closed after this request
 constexpr std::uint64_t last = 1ULL << 25; // whoever answers: the response that is being sent is the last
 constexpr std::uint64_t has_body = 1ULL << 26;

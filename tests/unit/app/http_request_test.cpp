@@ -49,6 +49,28 @@ std::string post(const std::string& fields, const std::string& body = "") {
 }
 const std::string coded = "Transfer-Encoding: chunked\r\n";
 
+// Of each request in turn, whether its head alone is asked for: h, or r.
+std::string asked(const std::string& text, std::size_t each) {
+  std::string all;
+  std::uint64_t state = 0;
+  for (std::size_t i = 0; i < text.size(); i += each)
+    for (std::string_view piece = std::string_view(text).substr(i, each); !piece.empty();) {
+      const Read r = read_request(state, piece);
+      piece.remove_prefix(r.taken);
+      if (r.found != Found::request) continue;
+      all += (state & head_only) != 0 ? 'h' : 'r';
+      state &= head_only;
+    }
+  return all;
+}
+TEST(HttpRequest, HeadAsksForTheHeadAloneUntilTheNext) {
+  const std::string rest = " / HTTP/1.1\r\nHost: tern\r\n\r\n";
+  const std::string text = "HEAD" + rest + get + "\r\nHEAD" + rest + "HEAD" + rest + "head" + rest + "HEADS" +
+                           rest + "HEA" + rest + "XHEAD" + rest + "GET /HEAD" + rest + "HEAD" + rest;
+  for (const std::size_t each : {text.size(), std::size_t{1}, std::size_t{7}})
+    EXPECT_EQ(asked(text, each), "hrhhrrrrrh") << each;
+}
+
 TEST(HttpRequest, ABodyOfChunksIsNoRequest) {
   expect(post(coded, "5\r\nhello\r\n0\r\n\r\n") + get, "rr");
   expect(post("TRANSFER-encoding:Chunked\r\n", "0\r\n\r\n") + get, "rr");
