@@ -88,8 +88,13 @@ HttpReader::HttpReader(std::string_view body, bool verify, bool learn, std::size
       kept_(std::min(most_learned, most_kept / lessons_.size())),
       verify_(verify),
       scratch_(std::make_unique<char[]>(most_head)) {
+  if (learn && verify)
+    bodies_ =
+        process_arena().take({.name = "response bodies", .count = lessons_.size(), .bytes_each = kept_});
   for (Lesson& l : lessons_) {
-    if (learn && verify) l.learned.reserve(kept_);
+    if (learn && verify)
+      l.room = {static_cast<char*>(bodies_.data()) + kept_ * static_cast<std::size_t>(&l - lessons_.data()),
+                kept_};
     l.length = static_cast<std::uint32_t>(body.size());
     l.known = !learn;
   }
@@ -207,11 +212,12 @@ void HttpReader::compare(Visit& v, std::span<const std::byte> piece, Lesson& l) 
   const std::size_t n = v.got < limit ? std::min(piece.size(), limit - v.got) : 0;
   if (body_.empty()) v.digest() = crc32c(v.digest(), piece.subspan(n));
   if (&v == l.teacher) {
-    l.learned.insert(l.learned.end(), text, text + n); // within what was reserved: no allocation
+    std::memcpy(l.room.data() + l.learned.size(), text, n);
+    l.learned = {l.room.data(), l.learned.size() + n};
     return;
   }
   if (!l.known) return;
-  const std::string_view kept = body_.empty() ? std::string_view{l.learned.data(), l.learned.size()} : body_;
+  const std::string_view kept = body_.empty() ? l.learned : body_;
   const std::size_t k = v.got < kept.size() ? std::min(n, kept.size() - v.got) : 0;
   if (k < n || std::memcmp(text, kept.data() + v.got, k) != 0) differs(v, l);
 }
@@ -242,7 +248,7 @@ void HttpReader::forget(const Visit& v, std::size_t target) {
   Lesson& l = lesson(target);
   if (&v != l.teacher) return;
   l.teacher = nullptr; // half a lesson is none
-  l.learned.clear();
+  l.learned = {};
 }
 
 } // namespace tern::app

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/client/visit.hpp"
+#include "flow/arena.hpp"
 #include "runtime/connection.hpp"
 
 namespace tern::app {
@@ -35,7 +36,8 @@ class HttpReader {
   enum class Step : std::uint8_t { more, whole, broken };
 
   // `body`: what every body should be; empty, and with `learn`: what the first one of its target was. Of that the first MiB
-  // is kept, or less where there are many targets; of what comes after it a CRC32C.
+  // is kept, or less where there are many targets, in the arena as all that is reserved; of what comes after it a CRC32C.
+  // Throws ArenaError.
   HttpReader(std::string_view body, bool verify, bool learn, std::size_t targets = 1);
 
   // `target`: the number of that which the connection leads to.
@@ -61,7 +63,8 @@ class HttpReader {
  private:
   // What the bodies of a target should be.
   struct Lesson {
-    std::vector<char> learned;
+    std::span<char> room;           // for what is kept of it
+    std::string_view learned;       // the beginning of that
     const Visit* teacher = nullptr; // whose body is being learned
     std::uint64_t differed = 0;
     std::uint32_t length = 0; // once known
@@ -82,6 +85,7 @@ class HttpReader {
   std::vector<Lesson> lessons_; // one a target; one for all where the body is given
   std::size_t unknown_;         // of them
   std::size_t kept_;            // bytes of a learned body
+  ArenaPiece bodies_;           // of each target, one behind the other
   bool verify_;
   std::uint16_t status_ = 0;
   std::uint64_t not_compared_ = 0;
