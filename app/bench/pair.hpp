@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <barrier>
 #include <exception>
@@ -273,6 +274,7 @@ class Pair {
     Flood<ThePort> flood(flood_of(core), *clients_.port, core, impaired ? 2048 : 64, PacketPool{pool_},
                          m.stats.bad);
     const bool flooding = flood_of(core).any();
+    m.station.thread = ::gettid();
     show(clients_, core, m.station, worker);
     if (!ready()) return;
     run_client(

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -156,6 +157,7 @@ void Crew::live(Member& m) {
     worker = std::make_unique<Worker<ThePort, Client<ThePort>>>(
         shared, m.core, road.port.self(), routes_of(n), road.port.packets(), s, *client);
     client->attach(worker->core());
+    m.station.thread = ::gettid();
     m.station.gauges = &worker->gauges();
     m.station.shard = &worker->shard();
     m.station.net = m.net = &worker->network().counters();

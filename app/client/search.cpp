@@ -7,6 +7,7 @@
 
 #include "app/client/load.hpp"
 #include "app/client/settings.hpp"
+#include "app/client/tester.hpp"
 #include "observe/units.hpp"
 
 namespace tern::app {
@@ -106,11 +107,12 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
   const auto late = static_cast<double>(now.late - begin_.late);
   const double busy = busy_ / looks_;
   // Open loop: a latency counts from when its connection was due, and has in it what the tester was late by.
-  const bool tester_late = late > std::max(10.0, 0.01 * attempted) || busy > 0.95;
+  const bool tester_late = late > std::max(10.0, 0.01 * attempted) || busy > saturated_core;
+  const std::string its_core = core_of_tester(busy, waited_ / looks_);
   const std::string tester = "the tester itself opened ";
   const auto tester_was_late = [&] {
-    return tester + fmt::format("{:.0f}% more than 1 ms late, its core {:.0f}% busy",
-                                100 * late / std::max(attempted, 1.0), busy * 100);
+    return tester +
+           fmt::format("{:.0f}% more than 1 ms late, {}", 100 * late / std::max(attempted, 1.0), its_core);
   };
   // For half of the time, at the least, that the missing ones would have taken.
   const bool starved = starved_ > 0 && starved_ / looks_ >= 0.5 * (1 - attempted / (offered_ * seconds));
@@ -122,8 +124,7 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
         "only {}/s found a free port or record: name a larger --sources prefix, or more --max-connections",
         observe::short_count(attempted / seconds));
   else if (attempted < enough)
-    step.reason = tester + fmt::format("only {}/s, its core {:.0f}% busy",
-                                       observe::short_count(attempted / seconds), busy * 100);
+    step.reason = tester + fmt::format("only {}/s, {}", observe::short_count(attempted / seconds), its_core);
   else if (now.completed == begin_.completed) // at a few a second that may still be enough
     step.reason = "none was completed";
   else if (step.cps * seconds < enough)

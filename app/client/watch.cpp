@@ -36,23 +36,13 @@ Totals beginning(std::span<const Station* const> stations, std::int64_t ns) {
   Totals t{.ns = ns};
   for (const Station* s : stations) {
     t.busy.push_back(s->busy_cycles());
+    t.waited_ns.push_back(s->waited_ns());
     t.cores.push_back({.core = s->cpu, .role = s->role});
   }
   return t;
 }
 
 } // namespace
-
-std::string limit_of_tester(const TesterSight& t) {
-  constexpr double saturated = 0.95;
-  constexpr std::uint64_t few = 10; // a core is taken away for a moment now and then
-  const bool behind = !t.closed_loop && t.due != 0 && t.late > std::max(few, t.due / 100);
-  if (t.busy <= saturated && !behind) return {};
-  const std::string busy = fmt::format("its core was {:.0f}% busy", t.busy * 100);
-  if (t.closed_loop) return busy + ": with more or faster --cores for it there might have been more";
-  return fmt::format("{}, {} of {} {} were more than 1 ms late{}", busy, t.late, t.due, t.what,
-                     t.busy > saturated ? "" : ": once late, they wait while many are under way");
-}
 
 Watch::Watch(std::string title, const LoadSettings& load, const OutputSettings& out,
              const SearchSettings& search, std::span<const LoadStation* const> clients,
@@ -255,8 +245,9 @@ void Watch::run(const std::function<std::string()>& fault) {
     if (search_.on()) {
       const Totals totals = totals_of(stations_);
       const observe::Interval lately = between(before, totals, stations_);
-      if (lately.seconds > 0.5) before = totals;
       Sight sight = sight_of(now(), totals, lately);
+      sight.client_waited = longest_wait(before, totals);
+      if (lately.seconds > 0.5) before = totals;
       sight.errors = errors();
       sight.finding = std::all_of(clients_.begin(), clients_.end(), [](const LoadStation* c) {
         return c->load->finding.load(std::memory_order_relaxed);
@@ -331,6 +322,7 @@ void Watch::tester(observe::Summary& s) const {
                    .what = asks ? "requests" : "opens"};
   for (const observe::CoreLoad& c : between(base_, stopped_, stations_).cores)
     if (c.role != "server") seen.busy = std::max(seen.busy, c.busy);
+  seen.waited = longest_wait(base_, stopped_);
   s.client_limited_reason = limit_of_tester(seen);
   s.client_limited = !s.client_limited_reason.empty();
 }

@@ -11,21 +11,11 @@
 #include "app/client/load_station.hpp"
 #include "app/client/search.hpp"
 #include "app/client/settings.hpp"
+#include "app/client/tester.hpp"
 #include "app/measure/reports.hpp"
 #include "observe/live.hpp"
 
 namespace tern::app {
-
-// What tells whether the tester was the limit.
-struct TesterSight {
-  bool closed_loop = false;
-  double busy = 0;        // of its busiest core: 0 … 1
-  std::uint64_t late = 0; // more than 1 ms
-  std::uint64_t due = 0;  // of so many
-  const char* what = "opens";
-};
-// Empty: it was not.
-[[nodiscard]] std::string limit_of_tester(const TesterSight&);
 
 class Watch {
  public:

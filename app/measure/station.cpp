@@ -40,6 +40,10 @@ Tally Station::tally() const {
   return t;
 }
 
+std::uint64_t Station::waited_ns() const {
+  return thread == 0 ? 0 : observe::waited_for_cpu_ns(thread);
+}
+
 std::uint64_t Station::busy_cycles() const {
   return gauges->busy_cycles.load(std::memory_order_relaxed);
 }
@@ -194,6 +198,7 @@ Totals totals_of(std::span<const Station* const> stations) {
   Totals t;
   for (const Station* s : stations) {
     t.busy.push_back(s->busy_cycles());
+    t.waited_ns.push_back(s->waited_ns());
     // Its core goes on meanwhile: each is read once, so that the cores' figures add up to the whole's.
     const Tally tally = s->tally();
     const observe::CoreLoad& core = t.cores.emplace_back(core_of(*s, tally));
@@ -278,6 +283,14 @@ void tell_cores(observe::Summary& s, const Totals& end, const observe::Interval&
     s.cores.emplace_back(observe::CoreSummary{end.cores[i], {}}).busy = measured.cores[i].busy;
   for (const Station* c : stations)
     s.time_wait_peak += c->gauges->time_wait_peak.load(std::memory_order_relaxed);
+}
+
+double longest_wait(const Totals& from, const Totals& to) {
+  std::uint64_t most = 0;
+  for (std::size_t k = 0; k < to.waited_ns.size(); ++k)
+    most = std::max(most, to.waited_ns[k] - std::min(to.waited_ns[k], from.waited_ns[k]));
+  return to.ns > from.ns ? std::min(1.0, static_cast<double>(most) / static_cast<double>(to.ns - from.ns))
+                         : 0;
 }
 
 double cycles_each(std::span<const Station* const> stations, std::uint64_t connections) {

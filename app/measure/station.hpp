@@ -1,6 +1,8 @@
 // What one core shows of its work to the thread that watches, and the sums of several.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -42,6 +44,7 @@ struct Station {
   virtual ~Station() = default;
 
   unsigned cpu = 0;
+  pid_t thread = 0; // where it is asked how long that waited for its CPU
   const char* role = "server";
   bool tallied = true; // its connections are the run's: where both ends are ours, one end's are
   const Gauges* gauges = nullptr;
@@ -58,6 +61,7 @@ struct Station {
   [[nodiscard]] virtual std::uint64_t busy_cycles() const;
   // Of them, those that are some connection's: not the port's own.
   [[nodiscard]] virtual std::int64_t own_cycles() const;
+  [[nodiscard]] std::uint64_t waited_ns() const; // for its CPU, while others had it; 0 where nobody knows
   [[nodiscard]] std::uint64_t resteered() const {
     return steered == nullptr ? 0 : steered->get(io::SteerCounter::steer_handoff);
   }
@@ -75,12 +79,15 @@ struct Totals : Tally {
   std::uint64_t time_wait = 0;
   observe::Packets packets;
   std::vector<std::uint64_t> busy;      // of each station: cycles
+  std::vector<std::uint64_t> waited_ns; // of each station
   std::vector<observe::CoreLoad> cores; // of each station, but for what is a share of time
 };
 [[nodiscard]] Totals totals_of(std::span<const Station* const>);
 // The cores over the whole run: each one's counts, its busy share of the measured part; the peaks of TIME-WAIT.
 void tell_cores(observe::Summary&, const Totals& end, const observe::Interval& measured,
                 std::span<const Station* const>);
+// Of the stations, the one that waited longest for its CPU between two moments: a share of the time.
+[[nodiscard]] double longest_wait(const Totals& from, const Totals& to);
 // TSC cycles of the stations for each of `connections`; 0 of none.
 [[nodiscard]] double cycles_each(std::span<const Station* const>, std::uint64_t connections);
 // What lies between two moments; `live` and `time_wait` are the later one's.

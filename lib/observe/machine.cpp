@@ -80,6 +80,15 @@ Resident resident() {
   return r;
 }
 
+std::uint64_t waited_for_cpu_ns(
+    pid_t thread) { // "ran waited turns": Linux, Documentation/scheduler/sched-stats.rst
+  std::ifstream in{"/proc/self/task/" + std::to_string(thread) + "/schedstat"};
+  std::uint64_t ran = 0;
+  std::uint64_t waited = 0;
+  in >> ran >> waited;
+  return in ? waited : 0;
+}
+
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};

@@ -1,7 +1,10 @@
 // What can be known of the machine without DPDK, and the distance between two of its cores.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "observe/result.hpp"
@@ -26,5 +29,8 @@ struct Resident {
   std::size_t huge_bytes = 0;
 };
 [[nodiscard]] Resident resident();
+
+// How long a thread of this process has waited for a CPU to run on, while others had it; 0 where the kernel does not tell.
+[[nodiscard]] std::uint64_t waited_for_cpu_ns(pid_t thread);
 
 } // namespace tern::observe

@@ -388,6 +388,15 @@ TEST(Tester, WasTheLimitIfItsCoreWasBusyOrOneInAHundredWasLate) {
       limit_of_tester({.busy = 0.5, .late = 11, .due = 1000, .what = "requests"}).find("11 of 1000 requests"),
       std::string::npos);
   EXPECT_NE(limit_of_tester({.busy = 0.96, .due = 1000}).find("96% busy"), std::string::npos);
+  // Turns are timed by the clock: what seems busy may have been another's.
+  EXPECT_EQ(
+      limit_of_tester({.busy = 0.97, .waited = 0.4, .late = 300, .due = 1000}),
+      "its CPU was others' for 40% of the time, 300 of 1000 opens were more than 1 ms late: give it one of "
+      "its own");
+  EXPECT_EQ(limit_of_tester({.closed_loop = true, .busy = 0.97, .waited = 0.4}),
+            "its CPU was others' for 40% of the time: with one of its own there might have been more");
+  EXPECT_NE(limit_of_tester({.busy = 0.99, .waited = 0.02, .late = 300, .due = 1000}).find("99% busy"),
+            std::string::npos);
   EXPECT_EQ(limit_of_tester({.late = 1, .due = 0}), ""); // nothing was measured
   EXPECT_EQ(limit_of_tester({.late = 1, .due = 3}), ""); // of so few it says nothing
   EXPECT_EQ(limit_of_tester({.closed_loop = true, .busy = 0.9, .late = 500, .due = 1000}), "");

@@ -70,8 +70,8 @@ TEST(Search, WhoIsLateHimselfBlamesNobodyElse) {
     const char* said;
   };
   for (const Tester& t :
-       {Tester{0.02, 0.5, "the tester itself opened 2% more than 1 ms late, its core 50% busy"},
-        Tester{0, 0.97, "the tester itself opened 0% more than 1 ms late, its core 97% busy"},
+       {Tester{0.02, 0.5, "the tester itself opened 2% more than 1 ms late, its core was 50% busy"},
+        Tester{0, 0.97, "the tester itself opened 0% more than 1 ms late, its core was 97% busy"},
         Tester{0.005, 0.9, "p99 of response was 5.00 ms"}}) {
     double late = 0;
     std::string limit;
@@ -90,6 +90,24 @@ TEST(Search, WhoIsLateHimselfBlamesNobodyElse) {
     EXPECT_NE(found.stopped.find(t.said), std::string::npos) << found.stopped;
     EXPECT_EQ(limit.empty(), *t.said == 'p') << limit;
   }
+}
+TEST(Search, WhoseCpuWasOthersIsNotSaidToHaveBeenBusy) {
+  double late = 0;
+  std::string limit;
+  (void)played(
+      {.max_p99 = Duration::ms(1)},
+      [&](Sight& now, double rate) {
+        const bool slow = rate > 100'000;
+        now.completed = now.attempted;
+        late += slow ? rate * 0.05 * played_step : 0;
+        now.late = static_cast<std::uint64_t>(late);
+        now.client_busy = slow ? 0.97 : 0.5;
+        now.client_waited = slow ? 0.4 : 0;
+        return slow ? 5000.0 : 10.0;
+      },
+      &limit);
+  EXPECT_EQ(limit,
+            "the tester itself opened 5% more than 1 ms late, its CPU was others' for 40% of the time");
 }
 TEST(Search, WhoOpensTooFewWasTheLimit) {
   Search search({.on = true, .first = {1000}, .step = Duration::seconds(1)});
@@ -138,7 +156,7 @@ TEST(Search, WhatABusyTesterDidNotCompleteIsHisOwnLimit) {
       },
       &limit);
   EXPECT_EQ(found.stopped.find("were completed"), std::string::npos) << found.stopped;
-  EXPECT_NE(limit.find("its core 99% busy"), std::string::npos) << limit;
+  EXPECT_NE(limit.find("its core was 99% busy"), std::string::npos) << limit;
 }
 // At a few in a step chance would judge.
 TEST(Search, RatesThatAStepCannotTellAreNotTried) {
