@@ -40,7 +40,9 @@ class Client {
               plan.targets.size()),
         catch_up_(4ULL * plan.in_progress),
         stalled_(plan.keeps()),
-        way_(plan, stats) {}
+        way_(plan, stats) {
+    stats.pairs = pairs_of(plan, owners, core);
+  }
   void attach(TheCore& core) { core_ = &core; }
 
   // Once a turn: opens, asks and closes what is due. Whether anything was.
@@ -105,7 +107,7 @@ class Client {
     stats_.load.add(Load::not_compared, http_.not_compared());
     const double withheld = way_.withheld().as_seconds() * offered_rate();
     stats_.load.add(Load::withheld, static_cast<std::uint64_t>(std::max(withheld, 0.0)));
-    fates_.end(http_);
+    fates_.end(http_, core_->handle().network());
   }
   [[nodiscard]] const HttpReader& http() const { return http_; }
 

@@ -10,6 +10,7 @@
 
 #include "app/client/http_reader.hpp"
 #include "app/client/load.hpp"
+#include "net/network.hpp"
 
 namespace tern::app {
 
@@ -20,8 +21,6 @@ class Fates {
       : all_(stats.targets),
         whose_(plan.targets.size() > 1 ? std::make_unique<std::uint16_t[]>(records) : nullptr) {
     for (const Endpoint& t : plan.targets) all_.push_back({.target = t});
-    const double ports = plan.ports.last - plan.ports.first + 1;
-    stats.pairs = plan.share * plan.sources.count() * ports * static_cast<double>(plan.targets.size());
   }
 
   void begins(std::uint32_t connection, std::uint16_t target) {
@@ -35,23 +34,18 @@ class Fates {
     if (why == Load::connect_timeout) ++all_[target(connection)].unanswered;
     if (why == Load::refused) ++all_[target(connection)].refused;
   }
-  void end(const HttpReader& http) {
-    for (std::size_t i = 0; i < all_.size(); ++i) all_[i].differed = http.differed(i);
-  }
+  void end(const HttpReader& http, net::Network& network);
 
  private:
   std::vector<TargetFate>& all_;
   std::unique_ptr<std::uint16_t[]> whose_; // null: there is but one
 };
 
-// Packets that found no way, of all targets together.
-struct Unreached {
-  std::uint64_t unresolved = 0; // for want of a neighbour's answer
-  std::uint64_t routeless = 0;
-};
+// Of endpoints, so many its connections can have: `owners` and `core` as Client has them.
+[[nodiscard]] double pairs_of(const LoadPlan& plan, std::span<const std::uint16_t> owners,
+                              std::uint16_t core);
 
 // `fates`: of each client, those of its targets. A line each for the first few.
-[[nodiscard]] std::vector<std::string> notes_of(std::span<const std::span<const TargetFate>> fates,
-                                                const Unreached& seen);
+[[nodiscard]] std::vector<std::string> notes_of(std::span<const std::span<const TargetFate>> fates);
 
 } // namespace tern::app

@@ -43,12 +43,16 @@ enum class Load : std::uint8_t {
   count_
 };
 
+// What stands between this core and a target.
+enum class Obstacle : std::uint8_t { none, no_neighbour, no_route };
+
 // What became of connections to one of the targets. Read once its client stands still.
 struct TargetFate {
   Endpoint target;
   bool stood = false; // one was established
   std::uint64_t unanswered = 0;
   std::uint64_t refused = 0;
+  Obstacle obstacle = Obstacle::none; // at the end, of one that never stood
   std::uint64_t differed = 0; // responses that were not what the first of this target was (--verify, HTTP)
 };
 

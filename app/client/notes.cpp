@@ -53,15 +53,8 @@ namespace {
 
 void tell_fates(std::span<const LoadStation* const> clients, std::vector<std::string>& notes) {
   std::vector<std::span<const TargetFate>> fates;
-  Unreached seen;
-  for (const LoadStation* c : clients) {
-    fates.emplace_back(c->load->targets);
-    for (const net::NetCounter n : {net::NetCounter::drop_unresolved, net::NetCounter::drop_resolve_queue,
-                                    net::NetCounter::drop_resolve_scarce})
-      seen.unresolved += c->net->get(n);
-    seen.routeless += c->net->get(net::NetCounter::drop_no_route);
-  }
-  for (std::string& line : notes_of(fates, seen)) notes.push_back(std::move(line));
+  for (const LoadStation* c : clients) fates.emplace_back(c->load->targets);
+  for (std::string& line : notes_of(fates)) notes.push_back(std::move(line));
 }
 
 // A server that closed first may remember a pair, and then answers its next SYN late.

@@ -235,6 +235,52 @@ TEST(Client, WhatBecameOfEachTargetIsKnown) {
   EXPECT_EQ(r.stats.targets[2].unanswered, 10U);
 }
 
+// A host that hears and says nothing, one that nobody is, one that no route leads to.
+TEST(Client, WhatStandsBeforeEachTargetIsItsOwn) {
+  LoadPlan p = plan();
+  p.targets.push_back({Ip{Ip4{10, 0, 0, 3}}, Port{80}});
+  p.targets.push_back({Ip{Ip4{10, 0, 0, 9}}, Port{80}});
+  p.targets.push_back({Ip{Ip4{192, 168, 7, 7}}, Port{80}});
+  p.connections = 40;
+  p.timeout = Duration::ms(300);
+  Rig r(p);
+  r.introduce();
+  bool evicted = false;
+  net::Neighbours& known = r.client.core.handle().network().neighbours();
+  const net::Neighbour& server = *known.find(Ip{Ip4{10, 0, 0, 2}});
+  net::Neighbour& deaf = known.find_or_add(Ip{Ip4{10, 0, 0, 3}}, evicted);
+  deaf.state = server.state;
+  deaf.l2 = server.l2; // who takes it for none of his
+  deaf.deadline = server.deadline;
+  r.play(Duration::seconds(3));
+  r.near.give_up(r.now);
+  ASSERT_EQ(r.stats.targets.size(), 4U);
+  EXPECT_EQ(r.stats.targets[0].obstacle, Obstacle::none);
+  EXPECT_EQ(r.stats.targets[1].obstacle, Obstacle::none);
+  EXPECT_EQ(r.stats.targets[2].obstacle, Obstacle::no_neighbour);
+  EXPECT_EQ(r.stats.targets[3].obstacle, Obstacle::no_route);
+}
+
+// Whatever part of the whole load it has: a client of several ports has the sources of one of them, all of them where it is
+// that port's only core.
+TEST(Client, PairsAreThoseOfItsOwnCore) {
+  LoadPlan p = plan();
+  p.sources = {};
+  p.sources.add(Ip{Ip4{10, 1, 0, 0}}, 8);
+  p.ports = {1001, 2000};
+  p.targets.push_back({Ip{Ip4{10, 0, 0, 2}}, Port{81}});
+  p.share = 0.5;
+  constexpr std::uint16_t one[] = {0};
+  constexpr std::uint16_t two[] = {0, 1, 1, 1};
+  EXPECT_EQ(pairs_of(p, one, 0), 16'000);
+  EXPECT_EQ(pairs_of(p, two, 0), 4'000);
+  EXPECT_EQ(pairs_of(p, two, 1), 12'000);
+  Rig r(p);
+  EXPECT_EQ(r.stats.pairs, 16'000);
+  p.rests = true;
+  EXPECT_EQ(pairs_of(p, one, 0), 0);
+}
+
 // Each with a page of its own.
 TEST(Client, OfTwoTargetsEachTeachesItsOwnPage) {
   LoadPlan p = plan();

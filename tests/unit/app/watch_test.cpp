@@ -326,16 +326,20 @@ TEST(Watch, OnlyAServerThatClosesNoneIsSaidNotToClose) {
 TEST(Watch, ATargetThatNeverAnsweredIsNamedWhereOthersDid) {
   const TargetFate good{.target = *Endpoint::parse("10.0.0.1:80"), .stood = true, .unanswered = 3};
   const TargetFate dead{.target = *Endpoint::parse("10.0.0.9:80"), .unanswered = 150};
+  TargetFate gone = dead;
+  gone.obstacle = Obstacle::no_neighbour;
+  TargetFate astray{
+      .target = *Endpoint::parse("10.9.0.9:80"), .unanswered = 4, .obstacle = Obstacle::no_route};
   const TargetFate shut{.target = *Endpoint::parse("10.0.0.1:81"), .refused = 7};
   const TargetFate unlike{.target = *Endpoint::parse("10.0.0.1:82"), .stood = true, .differed = 2};
-  const auto notes = [](std::vector<TargetFate> fates, std::uint64_t unresolved = 0) {
+  const auto notes = [](std::vector<TargetFate> fates) {
     const std::span<const TargetFate> one[] = {fates, fates};
-    return notes_of(one, {.unresolved = unresolved});
+    return notes_of(one);
   };
   EXPECT_TRUE(notes({good}).empty());
   EXPECT_TRUE(notes({dead, shut}).empty()) << "the run's end says it";
   EXPECT_EQ(
-      notes({good, dead, shut}, 5),
+      notes({good, gone, shut}),
       (std::vector<std::string>{
           "10.0.0.9:80: no connection was established, 300 failed: nobody answers ARP or neighbour discovery "
           "on the way to it",
@@ -343,6 +347,9 @@ TEST(Watch, ATargetThatNeverAnsweredIsNamedWhereOthersDid) {
           "or "
           "a firewall says no"}));
   EXPECT_NE(notes({good, dead})[0].find("300 failed: it does not answer"), std::string::npos);
+  const auto each = notes({good, gone, dead, astray}); // one that nobody hears of says nothing of the others
+  ASSERT_EQ(each.size(), 2U) << "gone and dead are one target";
+  EXPECT_NE(each[1].find("8 failed: it is on no network of --ip"), std::string::npos) << each[1];
   EXPECT_EQ(notes({unlike}), (std::vector<std::string>{"4 responses were not what the first response of "
                                                        "10.0.0.1:82 was, and were compared with it"}));
   TargetFate more = dead;
