@@ -1,7 +1,10 @@
 // tern bench: client and server in one process over an in-memory pair, one core each, or several.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+
 #include "app/bench/pair.hpp"
+#include "app/client/verdict.hpp"
 #include "app/command.hpp"
 #include "base/file.hpp"
 #include "io/packet_memory.hpp"
@@ -66,12 +69,14 @@ int run(const settings::Schema& schema, const BenchSettings& given) {
   if (const unsigned leaked = rte_mempool_in_use_count(pool); leaked != 0)
     result.summary.notes.push_back(fmt::format("{} packets were not given back: a bug of tern's", leaked));
   say(summary_text(result));
-  return write_reports(b.output, result) && !result.summary.interrupted ? 0 : 1;
+  const bool whole = !result.summary.interrupted && came_to_nothing(result.summary, b.load).empty();
+  return write_reports(b.output, result) && whole ? 0 : 1;
 }
 
 } // namespace
 
 Run declare_bench(CLI::App& app) {
+  app.footer(exit_codes);
   return command_of<BenchSettings>(
       app, declare, run, [](const settings::Schema& s, const BenchSettings& given, const ArenaError& e) {
         const BenchSettings b = completed(s, given); // the bad clients, too

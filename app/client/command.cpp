@@ -1,8 +1,11 @@
 // tern client: a load for any TCP server, over any ports.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
+
 #include "app/client/crew.hpp"
 #include "app/client/in_force.hpp"
+#include "app/client/verdict.hpp"
 #include "app/command.hpp"
 #include "app/server/responder.hpp"
 #include "base/file.hpp"
@@ -43,12 +46,14 @@ int run(const settings::Schema& schema, const ClientSettings& given) {
   if (leaked != 0)
     result.summary.notes.push_back(fmt::format("{} packets were not given back: a bug of tern's", leaked));
   say(summary_text(result));
-  return write_reports(c.output, result) && !result.summary.interrupted ? 0 : 1;
+  const bool whole = !result.summary.interrupted && came_to_nothing(result.summary, c.load).empty();
+  return write_reports(c.output, result) && whole ? 0 : 1;
 }
 
 } // namespace
 
 Run declare_client(CLI::App& app) {
+  app.footer(exit_codes);
   return command_of<ClientSettings>(
       app, declare, run, [](const settings::Schema& s, const ClientSettings& c, const ArenaError& e) {
         fail_for_memory(s, c.ports.common, connections_option(s, c.load, c.search.on), e);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/client/fates.hpp"
+#include "app/client/verdict.hpp"
 #include "app/client/watch.hpp"
 #include "observe/units.hpp"
 
@@ -105,6 +106,9 @@ void Watch::notes(observe::Summary& s) const {
     s.notes.push_back(fmt::format(
         "the target stopped answering, even at a rate that it had held: {}/s is what it held before",
         observe::short_count(search_.result().found_cps)));
+  // Whoever was told to stop may have stopped it before any could be; and a search leads with why it ended.
+  if (std::string why = s.interrupted || search_.on() ? "" : came_to_nothing(s, load_); !why.empty())
+    s.notes.push_back(std::move(why));
   tell_way(s);
   tell_held(s);
   note(count(Load::no_port),

@@ -160,17 +160,21 @@ std::optional<double> Search::advance(const Sight& now) {
     silent_ = true;
     return end(found_.steps.back().reason);
   }
+  const std::string& why = found_.steps.back().reason;
   if (!answered_ && asks_again_) {
-    gone_ = true;
+    gone_ = held_ != 0;
     tester_limit_.clear();
-    return end("the target stopped answering");
+    return end(held_ != 0 ? "the target stopped answering"
+                          : fmt::format("not even {}/s was held: {}", observe::short_count(offered_), why));
   }
-  const bool held = found_.steps.back().held;
-  if (!asks_again_) (held ? held_ : failed_) = offered_;
+  if (why.empty())
+    held_ = std::max(held_, offered_);
+  else if (!asks_again_)
+    failed_ = offered_;
   found_.found_cps = held_;
-  if (!answered_ && held_ != 0) {
+  if (!answered_) {
     asks_again_ = true;
-    return drain(now, held_);
+    return drain(now, held_ != 0 ? held_ : std::min(offered_, lowest()));
   }
   // It answers, however well this time: the rate was too high.
   asks_again_ = false;
@@ -184,8 +188,7 @@ std::optional<double> Search::bisect(const Sight& now) {
     return end(fmt::format("--find-to: no rate above {}/s was to be tried", observe::short_count(most)));
   if (failed_ == 0) return offer(now, std::min(2 * offered_, most));
   const double middle = (held_ + failed_) / 2;
-  if (failed_ - held_ <= std::max(1.0, resolution * failed_) ||
-      middle * settings_.step.as_seconds() < least_a_step) {
+  if (failed_ - held_ <= std::max(1.0, resolution * failed_) || middle < lowest()) {
     std::string why;
     for (const observe::SearchStep& s : found_.steps)
       if (s.offered_cps == failed_) why = s.reason;

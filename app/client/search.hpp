@@ -8,7 +8,8 @@
 // it is 2% of the rate. A rate that brings but a few connections in a step is not tried: chance would judge it.
 //
 // No rate is judged before the way to the target stands. And where nothing at all was completed, the rate or the target may be
-// why: the highest rate that was held is tried again, and if nothing comes of that either, the target is gone.
+// why: the highest rate that was held is tried again, or the lowest that can be judged where none was, and if nothing comes of
+// that either, the target is gone.
 #pragma once
 
 #include <algorithm>
@@ -151,6 +152,7 @@ class Search {
   std::optional<double> advance(const Sight& now);
   std::optional<double> bisect(const Sight& now);
   std::optional<double> end(std::string why);
+  [[nodiscard]] double lowest() const { return least_a_step / settings_.step.as_seconds(); }
 
   SearchSettings settings_;
   State state_ = State::start;
@@ -161,7 +163,7 @@ class Search {
   double held_ = 0;         // the highest that was
   double failed_ = 0;       // the lowest that was not; 0: none yet
   bool answered_ = false;   // some were completed at the last rate
-  bool asks_again_ = false; // whether the target still answers at a rate that it held
+  bool asks_again_ = false; // whether the target answers at all, at a rate that it held or at the lowest
   bool gone_ = false;
   bool silent_ = false;
   double since_ = 0;

@@ -241,6 +241,32 @@ def drained(duration, *signals):
     ok(f"waiting for the last{' after a signal' if signals else ''} takes {used:.2f} s of CPU in {waited:.2f} s")
 
 
+def nothing_gets_through():
+    """All failed: that is no success, and one line says why."""
+    r = subprocess.run(bench("--impair", "loss=100%", "--connections", "5", "--timeout", "300ms", "--quiet"), capture_output=True, text=True,
+                       timeout=40, stdin=subprocess.DEVNULL)
+    said = "no connection was completed: 5 of 5 failed, 5 of them by connect timeout"
+    lib.check(r.returncode == 1 and r.stdout.count(said) == 1, f"{r}")
+    ok("none of five was completed: why, exit 1")
+
+
+def pipe_without_reader():
+    """A named pipe that nobody reads would hold up the report until somebody does: told before the run. One that is read is written."""
+    with tempfile.TemporaryDirectory(prefix="tern-pipe-") as folder:
+        pipe = f"{folder}/pipe"
+        os.mkfifo(pipe)
+        r = subprocess.run(bench("--duration", "100ms", "--json", pipe), capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+        lib.check(r.returncode == 2 and re.fullmatch(r"--json: cannot write .*No such device or address.*nobody reads this pipe.*\n", r.stderr), f"{r}")
+        with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+            # Until he has opened it there is nobody there.
+            def written():
+                return subprocess.run(bench("--duration", "100ms", "--json", pipe), capture_output=True, timeout=20,
+                                      stdin=subprocess.DEVNULL).returncode == 0
+            lib.wait_until(written, "a run writes to who reads", 20, 0.2)
+            lib.check(json.loads(reader.stdout.read())["command"] == "bench", "the report came through the pipe whole")
+    ok("a named pipe: exit 2 before the run where nobody reads it, else the report")
+
+
 def mistakes():
     for option, value in [*MISTAKES.items(), *MORE_OF_THEM]:
         r = subprocess.run(bench(option, *value), capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
@@ -250,6 +276,8 @@ def mistakes():
 
 def test():
     mistakes()
+    nothing_gets_through()
+    pipe_without_reader()
     clean()
     kinds()
     lossy()

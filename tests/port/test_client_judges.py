@@ -21,25 +21,29 @@ from client import KERNEL, ROOT, TERN, client, nginx, ok
 HELD = 5  # of the connections that `one_unanswered` accepts: this one hears nothing
 
 
-def summary(far, *words):
-    """Of a run in which some may have failed."""
+def summary(far, *words, code=0):
+    """Of a run in which some may have failed; all of them: 1."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        far.run(*client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--quiet", "--json", report.name, *words), timeout=40)
+        r = far.run(*client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--quiet", "--json", report.name, *words),
+                    timeout=40, ok=False)
+        lib.check(r.returncode == code, f"exit {r.returncode}, not {code}: {r.stdout}")
         lib.run(sys.executable, ROOT / "tests/support/check_report.py", report.name, timeout=20)
         return json.load(open(report.name))["summary"]
 
 
 def errors(far):
     bad = ("--target", f"{KERNEL}:82", "--payload", "http")
-    s = summary(far, *bad, "--verify", "--connections", "50")
+    s = summary(far, *bad, "--verify", "--connections", "50", code=1)
     c = s["connections"]
     lib.check((c["completed"], c["failed"]["bad_byte"], c["failed"]["total"]) == (0, 50, 50), f"503 under --verify: {c}")
     lib.check(any("50 responses had an HTTP status" in n for n in s["notes"]), f"{s['notes']}")
+    lib.check("no connection was completed: 50 of 50 failed, 50 of them by bad byte" in s["notes"], f"{s['notes']}")
     c = summary(far, *bad, "--connections", "50")["connections"]
     lib.check((c["completed"], c["failed"]["total"]) == (50, 0), f"503 without --verify: {c}")
     ok("503 from every connection: each has failed with --verify, each is told of without")
     for more in ((), ("--verify",)):
-        f = summary(far, *bad, *more, "--find-max", "--find-from", "50", "--find-step", "300ms")["search"]
+        f = summary(far, *bad, *more, "--find-max", "--find-from", "50", "--find-step", "300ms", code=1)["search"]
+        lib.check(f["stopped"].startswith("not even ") and len(f["steps"]) <= 2, f"a search over errors: {f}")
         lib.check(f["found_cps"] == 0 and f["steps"][0]["reason"].endswith("% failed"), f"a search over errors: {f}")
     ok("a rate at which a server answers with errors is not held")
 
@@ -80,7 +84,7 @@ def early_ends(far, near):
                                 c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             thread = threading.Thread(target=serve)
             thread.start()
-            s = summary(far, "--target", f"{KERNEL}:7001", "--connections", "30")
+            s = summary(far, "--target", f"{KERNEL}:7001", "--connections", "30", code=1)
             listening.shutdown(socket.SHUT_RDWR)
             thread.join()
         why = s["connections"]["failed"]["reset" if linger else "short_response"]

@@ -232,6 +232,24 @@ TEST(Search, ATargetThatARateSilencesIsAskedAgainAndLives) {
   EXPECT_NEAR(found.found_cps, 10'000, 300);
   EXPECT_NE(found.stopped.find("100% failed"), std::string::npos) << found.stopped;
 }
+// Before any rate was held: it is asked once more, as gently as can be judged, and not at every rate between.
+TEST(Search, ATargetThatDiesBeforeAnyRateWasHeldIsAskedOnceMore) {
+  bool gone = true;
+  std::string limit;
+  const observe::Search found = searched_mortal({.dies = 0.2}, gone, limit);
+  EXPECT_FALSE(gone) << "nothing was held before";
+  EXPECT_EQ(found.found_cps, 0);
+  EXPECT_EQ(found.stopped, "not even 20/s was held: 100% failed");
+  ASSERT_EQ(found.steps.size(), 2U);
+  EXPECT_EQ(found.steps[1].offered_cps, 20);
+}
+TEST(Search, AFirstRateThatSilencesALivingTargetIsOnlyTooHigh) {
+  bool gone = true;
+  std::string limit;
+  const observe::Search found = searched_mortal({.most = 300}, gone, limit);
+  EXPECT_FALSE(gone);
+  EXPECT_NEAR(found.found_cps, 300, 10);
+}
 
 // Until the way stands opens are withheld: no rate's fault, and not the tester's.
 TEST(Search, NoRateIsJudgedBeforeTheWayStands) {

@@ -9,6 +9,7 @@
 
 #include "app/client/fates.hpp"
 #include "app/client/load.hpp"
+#include "app/client/verdict.hpp"
 #include "support/eal.hpp"
 
 namespace tern::app {
@@ -272,8 +273,9 @@ TEST(Watch, WhereTheEndsDoNotMeanTheSameItIsSaid) {
     s.load.add(Load::bad_byte, 9);
     s.load.add(Load::http_text, 9);
   });
-  ASSERT_EQ(http.size(), 1U);
-  EXPECT_NE(http[0].find("try --payload http"), std::string::npos) << http[0];
+  ASSERT_EQ(http.size(), 2U);
+  EXPECT_EQ(http[0], "no connection was completed: 9 of 9 failed, 9 of them by bad byte");
+  EXPECT_NE(http[1].find("try --payload http"), std::string::npos) << http[1];
   const auto silent = [](std::uint64_t bytes) {
     return notes_of_run([bytes](LoadStats& s) {
       s.load.add(Load::attempted, 9);
@@ -283,9 +285,11 @@ TEST(Watch, WhereTheEndsDoNotMeanTheSameItIsSaid) {
       s.load.add(Load::response_bytes, bytes);
     });
   };
-  ASSERT_EQ(silent(0).size(), 1U);
-  EXPECT_EQ(silent(0)[0].find("the server accepted and said nothing: "), 0U) << silent(0)[0];
-  EXPECT_TRUE(silent(1).empty());
+  const std::string none = "no connection was completed: 9 of 9 failed, 8 of them by response timeout";
+  ASSERT_EQ(silent(0).size(), 2U);
+  EXPECT_EQ(silent(0)[0], none);
+  EXPECT_EQ(silent(0)[1].find("the server accepted and said nothing: "), 0U) << silent(0)[1];
+  EXPECT_EQ(silent(1), std::vector<std::string>{none});
 }
 TEST(Watch, PairsThatAreMetAgainWhileTheServerRemembersThemAreTold) {
   for (const double pairs : {1.0, 1000.0}) {
@@ -317,11 +321,39 @@ TEST(Watch, OnlyAServerThatClosesNoneIsSaidNotToClose) {
       s.load.add(Load::established, 105);
       s.load.add(Load::response_bytes, 105);
       s.load.add(Load::completed, completed);
+      s.load.add(Load::response_timeout, 105 - completed);
       s.load.add(Load::never_closed, 5);
     });
-    ASSERT_EQ(notes.size(), 1U);
-    EXPECT_EQ(notes[0].find("did not close: see --close") != std::string::npos, completed == 0) << notes[0];
+    ASSERT_EQ(notes.size(), completed == 0 ? 2U : 1U);
+    EXPECT_EQ(notes.back().find("did not close: see --close") != std::string::npos, completed == 0)
+        << notes.back();
   }
+}
+TEST(Watch, WhatARunIsForDecidesWhetherItCameToNothing) {
+  LoadSettings load;
+  observe::Summary s;
+  EXPECT_EQ(came_to_nothing(s, load), "") << "an attack alone, or a Ctrl-C at once";
+  s.connections = {.attempted = 5, .established = 5, .failed = {.reset = 3, .bad_byte = 2}};
+  EXPECT_EQ(came_to_nothing(s, load), "no connection was completed: 5 of 5 failed, 3 of them by reset");
+  s.connections.completed = 1;
+  EXPECT_EQ(came_to_nothing(s, load), "");
+  s.connections.completed = 0;
+  s.requests = 4; // answered, and then they did not close
+  EXPECT_NE(came_to_nothing(s, load), "");
+  load.requests = 0;
+  EXPECT_EQ(came_to_nothing(s, load), "") << "on connections that stay, requests are what it is for";
+  s.requests = 0;
+  EXPECT_NE(came_to_nothing(s, load), "");
+  load.concurrency = 5;
+  EXPECT_NE(came_to_nothing(s, load), "") << "none stayed";
+  s.connections = {.attempted = 5, .established = 5, .unfinished = 5};
+  EXPECT_EQ(came_to_nothing(s, load), "") << "they were held";
+  load = {};
+  EXPECT_EQ(came_to_nothing(s, load), "no connection was completed: 5 were left unfinished");
+  s.search = {.found_cps = 0, .stopped = "not even 5/s was held: 100% failed"};
+  EXPECT_EQ(came_to_nothing(s, load), "not even 5/s was held: 100% failed");
+  s.search->found_cps = 10;
+  EXPECT_EQ(came_to_nothing(s, load), "");
 }
 TEST(Watch, ATargetThatNeverAnsweredIsNamedWhereOthersDid) {
   const TargetFate good{.target = *Endpoint::parse("10.0.0.1:80"), .stood = true, .unanswered = 3};
