@@ -459,6 +459,21 @@ TEST(HttpReader, AResponseCutAnywhereIsRead) {
     }
   }
 }
+// So that it counts against --memory, and is told.
+TEST(HttpReader, WhatIsKeptOfBodiesIsReserved) {
+  const auto reserved = [] {
+    std::uint64_t bytes = 0;
+    for (const ArenaReservation& r : process_arena().reservations())
+      if (r.request.name == "response bodies") bytes += r.bytes;
+    return bytes;
+  };
+  for (const std::size_t targets : {1, 64, 50'000}) {
+    const HttpReader reader("", true, true, targets);
+    EXPECT_GE(reserved(), std::min(targets, std::size_t{64}) * HttpReader::most_learned - targets);
+  }
+  const HttpReader given("hello", true, false);
+  EXPECT_EQ(reserved(), 0U) << "what is known is kept by who gave it";
+}
 TEST(HttpReader, WithoutAnExpectedBodyTheFirstOneIs) {
   const test::TestPool pool;
   HttpReader reader("", true, true);
