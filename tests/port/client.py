@@ -77,6 +77,7 @@ def over_veth(far, what, *words):
     """The report of a run of half a second, unless the words say more."""
     usual = () if {"--duration", "--find-step", "--connections"} & set(words) else ("--duration", "500ms")
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        far.run(*client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--ip", f"{TERN6}/64", "--quiet",
-                        "--json", report.name, *usual, *words), timeout=40)
+        r = far.run(*client("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--ip", f"{TERN6}/64", "--quiet",
+                            "--json", report.name, *usual, *words), timeout=40, ok=False)
+        lib.ended_well(r, report.name)
         return sound(report.name, what)

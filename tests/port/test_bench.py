@@ -165,7 +165,7 @@ def kinds():
 def reported(*words):
     """The report of a run in which nothing failed, checked."""
     with tempfile.NamedTemporaryFile(suffix=".json") as report:
-        lib.run(*bench("--quiet", "--json", report.name, *words), timeout=40)
+        lib.ended_well(lib.run(*bench("--quiet", "--json", report.name, *words), timeout=40, ok=False), report.name)
         lib.run(sys.executable, ROOT / "tests/support/check_report.py", report.name, timeout=20)
         r = json.load(open(report.name))
     lib.check(r["summary"]["connections"]["failed"]["total"] == 0, f"{words}: {r['summary']['connections']}")

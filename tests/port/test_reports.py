@@ -24,7 +24,9 @@ Run = collections.namedtuple("Run", "printed json csv html report")
 def bench(folder, name, *words):
     """A run with all its files; nothing failed, and the report fits its schema."""
     paths = [f"{folder}/{name}.{kind}" for kind in ("json", "csv", "html")]
-    out = lib.run(sys.argv[1], "bench", "--quiet", "--json", paths[0], "--csv", paths[1], "--html", paths[2], *words, timeout=60)
+    r = lib.run(sys.argv[1], "bench", "--quiet", "--json", paths[0], "--csv", paths[1], "--html", paths[2], *words, timeout=60, ok=False)
+    lib.ended_well(r, paths[0])
+    out = r.stdout
     for path in paths:
         lib.check(f"written: {path}\n" in out, out)
     lib.run(sys.executable, ROOT / "tests/support/check_report.py", paths[0], timeout=20)
