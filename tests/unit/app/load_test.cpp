@@ -467,7 +467,7 @@ TEST(HttpReader, WhatIsKeptOfBodiesIsReserved) {
       if (r.request.name == "response bodies") bytes += r.bytes;
     return bytes;
   };
-  for (const std::size_t targets : {1, 64, 50'000}) {
+  for (const std::size_t targets : {1UL, 64UL, 50'000UL}) {
     const HttpReader reader("", true, true, targets);
     EXPECT_GE(reserved(), std::min(targets, std::size_t{64}) * HttpReader::most_learned - targets);
   }
