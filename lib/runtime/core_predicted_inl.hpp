@@ -20,7 +20,7 @@ inline bool Core<Port, Handler>::arrive_predicted(R& r, const Arrived& a, Packet
   return true;
 }
 
-// In one piece, unmarked, of the header's one layout, and we are not short of packets.
+// In one piece, unmarked, of a layout that `Header` is read from, and we are not short of packets.
 template <io::PacketPort Port, class Handler>
 template <class Header>
 inline bool Core<Port, Handler>::read_predicted(const Arrived& a, const Packet& p, Header& h) const {

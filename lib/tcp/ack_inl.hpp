@@ -141,8 +141,7 @@ inline bool our_fin_acknowledged(const Env& env, Tcb& t, Instant now, Outcome& o
 }
 
 // RFC 7323 §4.3: the echo follows the segment that the last ACK covered. Only once its ACK is believed, as
-// Linux: a forged timestamp would have PAWS refuse all that is true. One that is older, and passed PAWS, did
-// so after a silence in which the clock may have wrapped (§5.5): it counts from here.
+// Linux: a forged timestamp would have PAWS refuse all that is true.
 inline void note_timestamp(Tcb& t, Seq seq, std::uint32_t ts_val) {
   if (seq.at_or_before(t.last_ack_sent)) t.ts_recent = ts_val;
 }

@@ -117,8 +117,9 @@ template <std::size_t N>
 }
 
 // ---- In, and it ends a handshake: the segment that proves the SYN-ACK of a record, with the first request or without.
-// The SYN-ACK has left once, and the peer has all options that we have, and timestamps if they were agreed; in sequence, inside the first window, nothing on
-// it but ACK, PSH and FIN. All that syn_received_arrives() asks is then answered, but for the listener's room.
+// The SYN-ACK has left once, and the peer has all options that we have, and timestamps if they were agreed; in sequence,
+// inside the first window, nothing on it but ACK, PSH and FIN. All that syn_received_arrives() asks is then answered, but
+// for the listener's room.
 [[nodiscard, gnu::always_inline]] inline bool predicts_proof(const Env& env, const SynRecord& r,
                                                              const wire::LeanHeader& h, std::uint32_t text) {
   namespace flag = wire::tcp_flag;

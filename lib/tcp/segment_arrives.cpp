@@ -66,9 +66,10 @@ bool is_older(const Tcb& t, const wire::Tcp& h) {
          static_cast<std::int32_t>(h.options.ts_val - t.ts_recent) < 0 && !h.has(flag::rst);
 }
 
-// §5.5: the peer was silent for so long that its clock may have come round, and what we know of it says nothing.
+// §5.5: the peer was silent for so long that its clock may have come round, and what we know of it says nothing. That ends
+// with a timestamp that is no guess (note_timestamp()): until then the silence lasts.
 bool outlived_timestamp(const Tcb& t, Instant now) {
-  return t.silent_for(now) >= Duration::seconds(24 * 24 * 3600);
+  return t.has(flag_timestamps) && t.silent_for(now) >= Duration::seconds(24 * 24 * 3600);
 }
 
 bool in_window(const Tcb& t, Seq seq, std::uint32_t len) {
@@ -94,8 +95,8 @@ bool is_old_ack(const Tcb& t, const Segment& s) {
 // First, the sequence number. False: the segment goes no further.
 bool first_check_sequence(const Env& env, Tcb& t, const Segment& s, Instant now, Outcome& out) {
   const wire::Tcp& h = s.h;
-  const bool older = is_older(t, h);
-  const bool old = older && !outlived_timestamp(t, now);
+  const bool outlived = outlived_timestamp(t, now);
+  const bool old = is_older(t, h) && !outlived;
   // Simultaneous open: the peer repeats the SYN that we already took, which lies left of the window, though its text, if it
   // has some, does not. As SYN-ACK it is what proves that ours arrived (RFC 9293 figure 7; the RFC's own test would refuse
   // it); else the peer has not heard ours.
@@ -103,8 +104,7 @@ bool first_check_sequence(const Env& env, Tcb& t, const Segment& s, Instant now,
       t.state == State::SynReceived && h.seq == t.irs && h.has(flag::syn) && !h.has(flag::rst);
   const bool proof = their_syn && h.has(flag::ack) && h.ack == t.snd_nxt;
   if (!old && (their_syn ? proof : in_window(t, h.seq, s.len()))) [[likely]] {
-    if (!older)
-      t.heard_at = now.coarse32(); // else when its ACK has shown that it is no guess: note_timestamp()
+    if (!outlived) t.heard_at = now.coarse32();
     return true;
   }
   env.count(old ? Counter::drop_paws : is_old_ack(t, s) ? Counter::old_ack_in : Counter::drop_out_of_window);
@@ -163,13 +163,12 @@ bool fourth_check_syn(const Env& env, Tcb& t, const Segment& s, Instant now, Out
   return false;
 }
 
+// Nothing was known any more? Now this is, even from behind a gap; what it overtook there may have to come again.
 void note_timestamp(Tcb& t, const wire::Tcp& h, Instant now) {
-  if (is_older(t, h)) { // nothing was known any more; now this is, even from behind a gap
-    t.ts_recent = h.options.ts_val;
-    t.heard_at = now.coarse32();
-  } else if (h.options.has_timestamps()) {
-    detail::note_timestamp(t, h.seq, h.options.ts_val);
-  }
+  if (!h.options.has_timestamps()) return;
+  if (!outlived_timestamp(t, now)) return detail::note_timestamp(t, h.seq, h.options.ts_val);
+  t.ts_recent = h.options.ts_val;
+  t.heard_at = now.coarse32();
 }
 
 // Fifth, the ACK field.

@@ -1,4 +1,7 @@
 // Text both ways, rule by rule: when it may leave, when it is acknowledged, what its windows mean.
+#include <array>
+#include <functional>
+
 #include "rig.hpp"
 
 namespace tern::rfc {
@@ -356,6 +359,44 @@ TEST_F(WithTimestamps, AGapOrAGuessAfterALongRestKeepsNobodyOut) {
   EXPECT_EQ(r.counters.get(tcp::Counter::drop_ack_of_unsent), 1u);
   r.arrives(stamped(clock), 10);
   EXPECT_EQ(r.delivered, 10u);
+}
+
+// Nor does what bears no timestamp, or one that seems newer, and is a guess; nor an honest segment without one.
+TEST_F(WithTimestamps, WhatTellsNoTimeAfterALongRestEndsNoRest) {
+  std::uint32_t clock = 2;
+  r.arrives(stamped(clock), 10);
+  const std::array<std::function<wire::Tcp()>, 5> firsts{
+      [&] { // a guess
+        wire::Tcp h = segment(r);
+        h.ack = r.tcb.snd_nxt + 1000;
+        return h;
+      },
+      [&] {
+        wire::Tcp h = stamped(r.tcb.ts_recent + 10);
+        h.ack = r.tcb.snd_nxt + 1000;
+        return h;
+      },
+      [&] { // its number is inside the window, and not exact
+        wire::Tcp h = segment(r);
+        h.flags |= flag::rst;
+        h.seq += 10;
+        return h;
+      },
+      [&] {
+        wire::Tcp h = segment(r);
+        h.flags |= flag::syn;
+        return h;
+      },
+      [&] { return segment(r); }};
+  for (std::size_t i = 0; i < firsts.size(); ++i) {
+    r.pass(Duration::seconds(30 * 86'400));
+    clock += 30U * 86'400 * 1000; // seems older
+    r.arrives(firsts[i](), 0);
+    r.arrives(stamped(clock), 10);
+    EXPECT_EQ(r.delivered, 10u) << i;
+    r.arrives(stamped(clock - 1), 10); // and from here on it is believed again
+    EXPECT_EQ(r.delivered, 0u) << i;
+  }
 }
 
 TEST_F(WithTimestamps, EchoIsOfTheSegmentThatTheLastAckCovered) { // RFC 7323 §4.3
