@@ -246,7 +246,7 @@ EthPort::Failure EthPort::bring_up(const PortRequest& request, const rte_eth_dev
   (void)rte_eth_allmulticast_enable(id_);
   error = rte_eth_dev_start(id_);
   // Whatever keeps it from its peer, net_memif says "not permitted".
-  if (error < 0 && capabilities_.driver == "net_memif" && !is_memif_server(request.name))
+  if (error == -EPERM && capabilities_.driver == "net_memif" && !is_memif_server(request.name))
     return {error,
             "nobody answers at its socket yet: start the end with role=server first, then this one; the "
             "port does not start"};

@@ -41,7 +41,8 @@ class Console {
 };
 
 // What f() prints to standard output by whatever means, as a string; what was printed before, and not written yet, comes
-// first. While it runs nobody else may print. Where f() throws, what it printed goes to standard output as ever.
+// first. While it runs nobody else may print. Where f() throws, what it printed goes to standard output as ever;
+// where the process dies in it, what it said there dies with it.
 [[nodiscard]] std::string printed_by(const std::function<void()>& f);
 
 } // namespace tern::app::lb

@@ -30,12 +30,12 @@ void Prober::publish(std::shared_ptr<const Plan> plan) {
     const bool used =
         i < plan_->backends.size() && plan_->backends[i].service != Plan::none && !plan_->backends[i].gone;
     Target& t = targets_[i];
-    const bool same =
-        used && t.service == plan_->backends[i].service && t.remote == plan_->backends[i].config.address;
+    const bool same = used && t.holder == plan_->backends[i].serial;
     if (!same) {
       t.connection.abort();
       t = Target{.serial = static_cast<std::uint16_t>(t.serial + 1)};
       if (!used) continue;
+      t.holder = plan_->backends[i].serial;
       t.service = plan_->backends[i].service;
       t.remote = plan_->backends[i].config.address;
     }

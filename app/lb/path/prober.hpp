@@ -47,7 +47,8 @@ class Prober {
     std::uint16_t service = Plan::none;
     Endpoint remote;
     enum class Phase : std::uint8_t { waiting, opening, asked, told } phase = Phase::waiting;
-    std::uint8_t got = 0; // of the status line
+    std::uint8_t got = 0;               // of the status line
+    std::uint32_t holder = 0xffff'ffff; // which backend that is, by its serial
     std::uint16_t serial = 0;
     std::uint32_t good = 0; // in a row
     std::uint32_t bad = 0;

@@ -251,7 +251,9 @@ TEST(Health, PublishedPlanMovesTheChecks) {
   LbRig r(v);
   r.run(Duration::ms(50));
   v.backends[0].address = {test::backend_ip(1), Port{81}};
-  r.splice.publish(std::make_shared<Plan>(make_plan({.services = {v}})));
+  auto moved = std::make_shared<Plan>(make_plan({.services = {v}}));
+  moved->backends[0].serial = 7; // another, in its slot
+  r.splice.publish(moved);
   r.run(Duration::ms(50));
   EXPECT_FALSE(r.shared.backends.up(0));
   r.splice.publish(std::make_shared<Plan>()); // nobody left
