@@ -11,6 +11,12 @@
 #include "observe/units.hpp"
 
 namespace tern::app {
+namespace {
+
+// How a reason begins that is the tester's, and not the system's under test.
+constexpr std::string_view by_tester = "the tester itself opened ";
+
+} // namespace
 
 using settings::Range;
 
@@ -108,11 +114,10 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
   const double busy = busy_ / looks_;
   // Open loop: a latency counts from when its connection was due, and has in it what the tester was late by.
   const bool tester_late = late > std::max(10.0, 0.01 * attempted) || busy > saturated_core;
-  const std::string its_core = core_of_tester(busy, waited_ / looks_);
-  const std::string tester = "the tester itself opened ";
+  const std::string its_core = core_of_tester({busy, waited_ / looks_});
   const auto tester_was_late = [&] {
-    return tester +
-           fmt::format("{:.0f}% more than 1 ms late, {}", 100 * late / std::max(attempted, 1.0), its_core);
+    return fmt::format("{}{:.0f}% more than 1 ms late, {}", by_tester, 100 * late / std::max(attempted, 1.0),
+                       its_core);
   };
   // For half of the time, at the least, that the missing ones would have taken.
   const bool starved = starved_ > 0 && starved_ / looks_ >= 0.5 * (1 - attempted / (offered_ * seconds));
@@ -124,7 +129,8 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
         "only {}/s found a free port or record: name a larger --sources prefix, or more --max-connections",
         observe::short_count(attempted / seconds));
   else if (attempted < enough)
-    step.reason = tester + fmt::format("only {}/s, {}", observe::short_count(attempted / seconds), its_core);
+    step.reason =
+        fmt::format("{}only {}/s, {}", by_tester, observe::short_count(attempted / seconds), its_core);
   else if (now.completed == begin_.completed) // at a few a second that may still be enough
     step.reason = "none was completed";
   else if (step.cps * seconds < enough)
@@ -143,7 +149,7 @@ void Search::judge(const Sight& now, const SlowestStage& p99) {
   step.held = step.reason.empty();
   // Of one or two it is not known yet.
   answered_ = now.completed != begin_.completed || now.attempted - begin_.attempted < 3;
-  if (!step.held && !asks_again_) tester_limit_ = step.reason.starts_with(tester) ? step.reason : "";
+  if (!step.held && !asks_again_) tester_limit_ = step.reason.starts_with(by_tester) ? step.reason : "";
   found_.steps.push_back(step);
 }
 
@@ -163,14 +169,16 @@ std::optional<double> Search::advance(const Sight& now) {
   const std::string& why = found_.steps.back().reason;
   if (!answered_ && asks_again_) {
     gone_ = held_ != 0;
-    tester_limit_.clear();
+    tester_limit_ = held_ == 0 && why.starts_with(by_tester) ? why : "";
     return end(held_ != 0 ? "the target stopped answering"
                           : fmt::format("not even {}/s was held: {}", observe::short_count(offered_), why));
   }
-  if (why.empty())
+  if (why.empty()) {
     held_ = std::max(held_, offered_);
-  else if (!asks_again_)
+    if (failed_ <= held_) failed_ = 0; // it was silent then, and is not now
+  } else if (!asks_again_) {
     failed_ = offered_;
+  }
   found_.found_cps = held_;
   if (!answered_) {
     asks_again_ = true;

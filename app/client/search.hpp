@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "app/measure/station.hpp"
 #include "observe/result.hpp"
 #include "runtime/settings/schema.hpp"
 
@@ -49,10 +50,9 @@ struct Sight {
   std::uint64_t late = 0;
   bool starved = false; // an open waits for a port or a record
   std::uint64_t live = 0;
-  bool finding = false;     // no client has found the way to the target: opens are withheld
-  bool partly = false;      // some have not: their share is
-  double client_busy = 0;   // 0 … 1, of the busiest client's core, lately
-  double client_waited = 0; // 0 … 1, of the client whose CPU others had for longest, lately
+  bool finding = false; // no client has found the way to the target: opens are withheld
+  bool partly = false;  // some have not: their share is
+  CoreTime client;      // lately
 };
 
 // Of connect and response, the one that took longer at its 99th percentile.
@@ -88,8 +88,8 @@ class Search {
         state_ = State::measure;
         return std::nullopt;
       case State::measure:
-        busy_ += now.client_busy;
-        waited_ += now.client_waited;
+        busy_ += now.client.busy;
+        waited_ += now.client.waited;
         starved_ += now.starved ? 1 : 0;
         ++looks_;
         if (now.t - begin_.t > 0.75 * settings_.step.as_seconds())
@@ -171,7 +171,7 @@ class Search {
   std::uint64_t opened_before_ = 0; // at other rates
   double lifetime_ = 0;             // of this rate's first connections; 0: none of them is over
   Sight begin_;
-  double busy_ = 0; // the sum of client_busy at each look of the step
+  double busy_ = 0; // the sum of client.busy at each look of the step
   double waited_ = 0;
   double looks_ = 0;
   double starved_ = 0;           // so many looks saw an open wait for a port or a record

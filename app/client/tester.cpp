@@ -7,31 +7,31 @@
 namespace tern::app {
 namespace {
 
-bool others_had_it(double busy, double waited) {
-  constexpr double some = 0.01;
-  return waited > some && busy - waited <= saturated_core;
+bool others_had_it(CoreTime core) {
+  constexpr double some = 0.05;
+  return core.waited > some && core.busy - core.waited <= saturated_core;
 }
 
 } // namespace
 
-std::string core_of_tester(double busy, double waited) {
-  if (others_had_it(busy, waited))
-    return fmt::format("its CPU was others' for {:.0f}% of the time", waited * 100);
-  return fmt::format("its core was {:.0f}% busy", busy * 100);
+std::string core_of_tester(CoreTime core) {
+  if (others_had_it(core))
+    return fmt::format("its CPU was others' for {:.0f}% of the time", core.waited * 100);
+  return fmt::format("its core was {:.0f}% busy", core.busy * 100);
 }
 
 std::string limit_of_tester(const TesterSight& t) {
   constexpr std::uint64_t few = 10; // a core is taken away for a moment now and then
   const bool behind = !t.closed_loop && t.due != 0 && t.late > std::max(few, t.due / 100);
-  if (t.busy <= saturated_core && !behind) return {};
-  const std::string core = core_of_tester(t.busy, t.waited);
-  const bool others = others_had_it(t.busy, t.waited);
+  if (t.core.busy <= saturated_core && !behind) return {};
+  const std::string core = core_of_tester(t.core);
+  const bool others = others_had_it(t.core);
   if (t.closed_loop)
     return core + (others ? ": with one of its own there might have been more"
                           : ": with more or faster --cores for it there might have been more");
-  const char* why = others                    ? ": give it one of its own"
-                    : t.busy > saturated_core ? ""
-                                              : ": once late, they wait while many are under way";
+  const char* why = others                         ? ": give it one of its own"
+                    : t.core.busy > saturated_core ? ""
+                                                   : ": once late, they wait while many are under way";
   return fmt::format("{}, {} of {} {} were more than 1 ms late{}", core, t.late, t.due, t.what, why);
 }
 

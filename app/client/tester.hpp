@@ -4,22 +4,21 @@
 #include <cstdint>
 #include <string>
 
+#include "app/measure/station.hpp"
+
 namespace tern::app {
 
 inline constexpr double saturated_core = 0.95; // of its time
 
 struct TesterSight {
   bool closed_loop = false;
-  double busy = 0; // of its busiest core: 0 … 1
-  // Of its cores' threads, the one that waited longest for its CPU, which others had meanwhile: 0 … 1. Turns are timed by the
-  // clock, so `busy` has some of it.
-  double waited = 0;
+  CoreTime core;          // of the one that had the least time left
   std::uint64_t late = 0; // more than 1 ms
   std::uint64_t due = 0;  // of so many
   const char* what = "opens";
 };
 // What its core did, for a sentence: how busy it was; or that others had its CPU, where it would not have been too busy alone.
-[[nodiscard]] std::string core_of_tester(double busy, double waited);
+[[nodiscard]] std::string core_of_tester(CoreTime);
 // Empty: it was not the limit.
 [[nodiscard]] std::string limit_of_tester(const TesterSight&);
 

@@ -7,10 +7,11 @@
 namespace tern::app {
 namespace {
 
-bool any_stayed(const observe::Summary& s, const LoadSettings& l) {
-  const bool asked_again = l.requests != 1 && s.requests != 0;
-  const bool held = l.concurrency != 0 && s.connections.established != 0 && s.connections.unfinished != 0;
-  return asked_again || held;
+// Who asks more than once may be cut off by the end of the run, or in a long response, and yet was served.
+bool any_served(const observe::Summary& s, const LoadSettings& l) {
+  const observe::Failures& f = s.connections.failed;
+  const bool all_bad = f.total() != 0 && f.bad_byte == f.total();
+  return l.requests != 1 && (s.requests != 0 || s.response_bytes != 0) && !all_bad;
 }
 
 } // namespace
@@ -18,7 +19,7 @@ bool any_stayed(const observe::Summary& s, const LoadSettings& l) {
 std::string came_to_nothing(const observe::Summary& s, const LoadSettings& l) {
   if (s.search) return s.search->found_cps > 0 ? std::string{} : s.search->stopped;
   const observe::Connections& c = s.connections;
-  if (c.attempted == 0 || c.completed != 0 || any_stayed(s, l)) return {};
+  if (c.attempted == 0 || c.completed != 0 || any_served(s, l)) return {};
   if (c.failed.total() == 0)
     return fmt::format("no connection was completed: {} were left unfinished", c.unfinished);
   const auto causes = observe::causes_of(observe::Side::client);

@@ -19,16 +19,14 @@ std::int64_t monotonic_ns() {
       .count();
 }
 
-Sight sight_of(double t, const Totals& now, const observe::Interval& lately) {
-  Sight s{.t = t,
+Sight sight_of(double t, const Totals& before, const Totals& now, const observe::Interval& lately) {
+  return {.t = t,
           .attempted = now.attempted,
           .completed = now.completed,
           .failed = now.failed.total(),
           .late = now.late,
-          .live = now.live};
-  for (const observe::CoreLoad& c : lately.cores)
-    if (c.role != "server") s.client_busy = std::max(s.client_busy, c.busy);
-  return s;
+          .live = now.live,
+          .client = hardest_client(before, now, lately.cores)};
 }
 
 // Nothing was counted before the run, though the clients may be under way when the watch begins.
@@ -245,8 +243,7 @@ void Watch::run(const std::function<std::string()>& fault) {
     if (search_.on()) {
       const Totals totals = totals_of(stations_);
       const observe::Interval lately = between(before, totals, stations_);
-      Sight sight = sight_of(now(), totals, lately);
-      sight.client_waited = longest_wait(before, totals);
+      Sight sight = sight_of(now(), before, totals, lately);
       if (lately.seconds > 0.5) before = totals;
       sight.errors = errors();
       sight.finding = std::all_of(clients_.begin(), clients_.end(), [](const LoadStation* c) {
@@ -317,12 +314,10 @@ void Watch::tester(observe::Summary& s) const {
   }
   const bool asks = !load_.rps.is_max();
   TesterSight seen{.closed_loop = s.closed_loop,
+                   .core = hardest_client(base_, stopped_, between(base_, stopped_, stations_).cores),
                    .late = stopped_.late - base_.late,
                    .due = asks ? stopped_.requests - base_.requests : stopped_.attempted - base_.attempted,
                    .what = asks ? "requests" : "opens"};
-  for (const observe::CoreLoad& c : between(base_, stopped_, stations_).cores)
-    if (c.role != "server") seen.busy = std::max(seen.busy, c.busy);
-  seen.waited = longest_wait(base_, stopped_);
   s.client_limited_reason = limit_of_tester(seen);
   s.client_limited = !s.client_limited_reason.empty();
 }

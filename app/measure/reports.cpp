@@ -91,8 +91,10 @@ bool write_reports(const OutputSettings& o, const observe::Result& r) {
     try {
       write_file(file, text());
     } catch (const std::system_error& e) {
-      say(fmt::format("could not be written: {} ({}); name a file where there is room, and run it again\n",
-                      file, e.code().message()));
+      const bool unread = e.code() == std::errc::no_such_device_or_address;
+      say(fmt::format(
+          "could not be written: {} ({}); {}, and run it again\n", file, e.code().message(),
+          unread ? "nobody reads this pipe any more: let somebody" : "name a file where there is room"));
       return false;
     }
     say(fmt::format("written: {}\n", file));

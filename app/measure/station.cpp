@@ -285,12 +285,17 @@ void tell_cores(observe::Summary& s, const Totals& end, const observe::Interval&
     s.time_wait_peak += c->gauges->time_wait_peak.load(std::memory_order_relaxed);
 }
 
-double longest_wait(const Totals& from, const Totals& to) {
-  std::uint64_t most = 0;
-  for (std::size_t k = 0; k < to.waited_ns.size(); ++k)
-    most = std::max(most, to.waited_ns[k] - std::min(to.waited_ns[k], from.waited_ns[k]));
-  return to.ns > from.ns ? std::min(1.0, static_cast<double>(most) / static_cast<double>(to.ns - from.ns))
-                         : 0;
+CoreTime hardest_client(const Totals& from, const Totals& to, std::span<const observe::CoreLoad> meanwhile) {
+  CoreTime hardest;
+  if (to.ns <= from.ns) return hardest;
+  for (std::size_t k = 0; k < meanwhile.size(); ++k) {
+    if (meanwhile[k].role == "server") continue;
+    const std::uint64_t waited = to.waited_ns[k] - std::min(to.waited_ns[k], from.waited_ns[k]);
+    const CoreTime it{meanwhile[k].busy,
+                      std::min(1.0, static_cast<double>(waited) / static_cast<double>(to.ns - from.ns))};
+    if (std::max(it.busy, it.waited) > std::max(hardest.busy, hardest.waited)) hardest = it;
+  }
+  return hardest;
 }
 
 double cycles_each(std::span<const Station* const> stations, std::uint64_t connections) {

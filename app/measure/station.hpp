@@ -86,8 +86,14 @@ struct Totals : Tally {
 // The cores over the whole run: each one's counts, its busy share of the measured part; the peaks of TIME-WAIT.
 void tell_cores(observe::Summary&, const Totals& end, const observe::Interval& measured,
                 std::span<const Station* const>);
-// Of the stations, the one that waited longest for its CPU between two moments: a share of the time.
-[[nodiscard]] double longest_wait(const Totals& from, const Totals& to);
+// Of the clients' cores, the one that had the least time left between two moments: shares of the time. Turns are timed by the
+// clock, so `busy` has some of what its thread `waited` for its CPU, which others had meanwhile.
+struct CoreTime {
+  double busy = 0;
+  double waited = 0;
+};
+[[nodiscard]] CoreTime hardest_client(const Totals& from, const Totals& to,
+                                      std::span<const observe::CoreLoad> meanwhile);
 // TSC cycles of the stations for each of `connections`; 0 of none.
 [[nodiscard]] double cycles_each(std::span<const Station* const>, std::uint64_t connections);
 // What lies between two moments; `live` and `time_wait` are the later one's.

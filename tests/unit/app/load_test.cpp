@@ -383,24 +383,24 @@ TEST(Load, WhereThereAreFewerConnectionsThanCoresTheLastRest) {
 }
 
 TEST(Tester, WasTheLimitIfItsCoreWasBusyOrOneInAHundredWasLate) {
-  EXPECT_EQ(limit_of_tester({.busy = 0.95, .late = 10, .due = 1000}), "");
-  EXPECT_NE(
-      limit_of_tester({.busy = 0.5, .late = 11, .due = 1000, .what = "requests"}).find("11 of 1000 requests"),
-      std::string::npos);
-  EXPECT_NE(limit_of_tester({.busy = 0.96, .due = 1000}).find("96% busy"), std::string::npos);
+  EXPECT_EQ(limit_of_tester({.core = {0.95}, .late = 10, .due = 1000}), "");
+  EXPECT_NE(limit_of_tester({.core = {0.5}, .late = 11, .due = 1000, .what = "requests"})
+                .find("11 of 1000 requests"),
+            std::string::npos);
+  EXPECT_NE(limit_of_tester({.core = {0.96}, .due = 1000}).find("96% busy"), std::string::npos);
   // Turns are timed by the clock: what seems busy may have been another's.
   EXPECT_EQ(
-      limit_of_tester({.busy = 0.97, .waited = 0.4, .late = 300, .due = 1000}),
+      limit_of_tester({.core = {0.97, 0.4}, .late = 300, .due = 1000}),
       "its CPU was others' for 40% of the time, 300 of 1000 opens were more than 1 ms late: give it one of "
       "its own");
-  EXPECT_EQ(limit_of_tester({.closed_loop = true, .busy = 0.97, .waited = 0.4}),
+  EXPECT_EQ(limit_of_tester({.closed_loop = true, .core = {0.97, 0.4}}),
             "its CPU was others' for 40% of the time: with one of its own there might have been more");
-  EXPECT_NE(limit_of_tester({.busy = 0.99, .waited = 0.02, .late = 300, .due = 1000}).find("99% busy"),
+  EXPECT_NE(limit_of_tester({.core = {0.99, 0.02}, .late = 300, .due = 1000}).find("99% busy"),
             std::string::npos);
   EXPECT_EQ(limit_of_tester({.late = 1, .due = 0}), ""); // nothing was measured
   EXPECT_EQ(limit_of_tester({.late = 1, .due = 3}), ""); // of so few it says nothing
-  EXPECT_EQ(limit_of_tester({.closed_loop = true, .busy = 0.9, .late = 500, .due = 1000}), "");
-  EXPECT_NE(limit_of_tester({.closed_loop = true, .busy = 0.97}).find("97% busy"), std::string::npos);
+  EXPECT_EQ(limit_of_tester({.closed_loop = true, .core = {0.9}, .late = 500, .due = 1000}), "");
+  EXPECT_NE(limit_of_tester({.closed_loop = true, .core = {0.97}}).find("97% busy"), std::string::npos);
 }
 
 TEST(HttpHead, NonsenseIsRefusedAndHalvesWait) {
@@ -553,6 +553,22 @@ TEST(HttpReader, ABodyOfAnyLengthIsComparedToItsLastByte) {
   EXPECT_FALSE(read(body.substr(0, body.size() - 1), 1000));
   EXPECT_TRUE(read(body, 1000));
 }
+// Beyond 4 GiB all bodies are as long, and no more of them is kept.
+TEST(HttpReader, ABodyBeyondFourGiBIsKeptNoFurther) {
+  const test::TestPool pool;
+  HttpReader reader("", true, true);
+  Visit v;
+  ASSERT_EQ(read_cut(reader, v, "HTTP/1.1 200 OK\r\n\r\n0123456789", 20, pool.pool()),
+            HttpReader::Step::more);
+  ASSERT_EQ(v.got, 10U);
+  v.got = UINT32_MAX - 5;
+  Packet p = pool.pool().alloc();
+  ASSERT_TRUE(p.append_copy(std::as_bytes(std::span{"abcdefghij", 10}), pool.pool()));
+  GivenPayload more{std::move(p)};
+  EXPECT_EQ(reader.read(v, more), HttpReader::Step::more);
+  EXPECT_EQ(v.got, UINT32_MAX);
+}
+
 TEST(HttpReader, ABodyToTheEndOfTheConnection) {
   const test::TestPool pool;
   HttpReader reader("hello", true, false);

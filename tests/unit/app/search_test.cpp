@@ -82,7 +82,7 @@ TEST(Search, WhoIsLateHimselfBlamesNobodyElse) {
           now.completed = now.attempted;
           late += slow ? rate * t.late * played_step : 0;
           now.late = static_cast<std::uint64_t>(late);
-          now.client_busy = slow ? t.busy : 0.5;
+          now.client.busy = slow ? t.busy : 0.5;
           return slow ? 5000.0 : 10.0;
         },
         &limit);
@@ -101,8 +101,8 @@ TEST(Search, WhoseCpuWasOthersIsNotSaidToHaveBeenBusy) {
         now.completed = now.attempted;
         late += slow ? rate * 0.05 * played_step : 0;
         now.late = static_cast<std::uint64_t>(late);
-        now.client_busy = slow ? 0.97 : 0.5;
-        now.client_waited = slow ? 0.4 : 0;
+        now.client.busy = slow ? 0.97 : 0.5;
+        now.client.waited = slow ? 0.4 : 0;
         return slow ? 5000.0 : 10.0;
       },
       &limit);
@@ -114,7 +114,7 @@ TEST(Search, WhoOpensTooFewWasTheLimit) {
   double opened = 0; // no more than 500 a second
   for (double t = 0; t < 100 && !search.over(); t += played_step, opened += 500 * played_step) {
     const auto n = static_cast<std::uint64_t>(opened);
-    const Sight now{.t = t, .attempted = n, .completed = n, .client_busy = 0.3};
+    const Sight now{.t = t, .attempted = n, .completed = n, .client = {.busy = 0.3}};
     (void)search.look(now, [](bool) { return slowest(0, 10); });
   }
   EXPECT_NE(search.tester_limit().find("the tester itself opened only 500/s"), std::string::npos);
@@ -151,7 +151,7 @@ TEST(Search, WhatABusyTesterDidNotCompleteIsHisOwnLimit) {
         completed += std::clamp(rate, 0.0, 50'000.0) * played_step;
         now.completed = std::min(now.attempted, static_cast<std::uint64_t>(completed));
         now.failed = rate < 0 ? now.attempted - now.completed : 0;
-        now.client_busy = rate > 50'000 ? 0.99 : 0.5;
+        now.client.busy = rate > 50'000 ? 0.99 : 0.5;
         return 10.0;
       },
       &limit);
@@ -187,11 +187,15 @@ TEST(Search, ARateAtWhichNothingWasCompletedIsNotHeld) {
 }
 // Of a target that dies, what it held while it lived is what was found; a rate too high for it kills none.
 struct Mortal {
-  double dies = 1e9;  // at that time
-  double most = 1e12; // above it nothing at all is answered
+  double lives = 0;     // from that time on
+  double dies = 1e9;    // at that one
+  double most = 1e12;   // above it nothing at all is answered
+  double first = 1'000; // the rate that is tried first
+  settings::Rate to{settings::Rate::unlimited};
 };
 observe::Search searched_mortal(const Mortal& m, bool& gone, std::string& limit) {
-  Search search({.on = true, .first = {1000}, .step = Duration::ms(500)});
+  Search search(
+      {.on = true, .first = {static_cast<std::uint64_t>(m.first)}, .most = m.to, .step = Duration::ms(500)});
   double rate = 0;
   double attempted = 0;
   double completed = 0;
@@ -199,7 +203,7 @@ observe::Search searched_mortal(const Mortal& m, bool& gone, std::string& limit)
   for (double t = 0; t < 1000 && !search.over(); t += played_step) {
     const double n = std::max(rate, 0.0) * played_step;
     attempted += n;
-    (t < m.dies && rate <= m.most ? completed : failed) += n;
+    (t >= m.lives && t < m.dies && rate <= m.most ? completed : failed) += n;
     const Sight now{.t = t,
                     .attempted = static_cast<std::uint64_t>(attempted),
                     .completed = static_cast<std::uint64_t>(completed),
@@ -242,6 +246,16 @@ TEST(Search, ATargetThatDiesBeforeAnyRateWasHeldIsAskedOnceMore) {
   EXPECT_EQ(found.stopped, "not even 20/s was held: 100% failed");
   ASSERT_EQ(found.steps.size(), 2U);
   EXPECT_EQ(found.steps[1].offered_cps, 20);
+}
+// The lowest rate of all, silent once and held when it was tried again, is no bound.
+TEST(Search, ARateThatWasHeldAfterAllIsNoBound) {
+  bool gone = true;
+  std::string limit;
+  const observe::Search found = searched_mortal({.lives = 1, .first = 20, .to = {4000}}, gone, limit);
+  EXPECT_FALSE(gone);
+  EXPECT_EQ(found.found_cps, 4000);
+  EXPECT_EQ(found.stopped, "--find-to: no rate above 4.00k/s was to be tried");
+  EXPECT_FALSE(found.steps[0].held);
 }
 TEST(Search, AFirstRateThatSilencesALivingTargetIsOnlyTooHigh) {
   bool gone = true;

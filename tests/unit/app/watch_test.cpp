@@ -344,10 +344,12 @@ TEST(Watch, WhatARunIsForDecidesWhetherItCameToNothing) {
   EXPECT_EQ(came_to_nothing(s, load), "") << "on connections that stay, requests are what it is for";
   s.requests = 0;
   EXPECT_NE(came_to_nothing(s, load), "");
-  load.concurrency = 5;
-  EXPECT_NE(came_to_nothing(s, load), "") << "none stayed";
+  s.response_bytes = 1000;
+  EXPECT_EQ(came_to_nothing(s, load), "") << "a response that takes longer than the run";
+  s.requests = 4;
+  s.connections.failed = {.bad_byte = 5};
+  EXPECT_EQ(came_to_nothing(s, load), "no connection was completed: 5 of 5 failed, 5 of them by bad byte");
   s.connections = {.attempted = 5, .established = 5, .unfinished = 5};
-  EXPECT_EQ(came_to_nothing(s, load), "") << "they were held";
   load = {};
   EXPECT_EQ(came_to_nothing(s, load), "no connection was completed: 5 were left unfinished");
   s.search = {.found_cps = 0, .stopped = "not even 5/s was held: 100% failed"};
