@@ -534,6 +534,7 @@ class Client {
   [[nodiscard]] Load cause(const Visit& v, CloseReason why) {
     if (v.has(Visit::bad)) return Load::bad_byte;
     if (why == CloseReason::Refused) return Load::refused;
+    if (why == CloseReason::Unreachable) return Load::unreachable;
     if (why == CloseReason::Reset) return Load::reset;
     if (why == CloseReason::TimedOut || why == CloseReason::Aborted) {
       if (v.phase == Phase::closing) stats_.load.add(Load::never_closed);

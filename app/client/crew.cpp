@@ -248,6 +248,7 @@ std::string Crew::no_way(const Road& road) const {
   std::uint64_t members = 0;
   std::uint64_t attempted = 0;
   std::uint64_t refused = 0;
+  std::uint64_t unreachable = 0; // says ICMP
   std::uint64_t unresolved = 0;
   std::uint64_t pushed_out = 0; // by others that waited for the same neighbour
   std::uint64_t routeless = 0;
@@ -259,6 +260,7 @@ std::string Crew::no_way(const Road& road) const {
     members += m->plan.rests ? 0 : 1;
     attempted += m->stats.load.get(Load::attempted);
     refused += m->stats.load.get(Load::refused);
+    unreachable += m->stats.load.get(Load::unreachable);
     unresolved += m->net->get(net::NetCounter::drop_unresolved);
     pushed_out +=
         m->net->get(net::NetCounter::drop_resolve_queue) + m->net->get(net::NetCounter::drop_resolve_scarce);
@@ -273,8 +275,14 @@ std::string Crew::no_way(const Road& road) const {
       std::min(settings_.load.timeout, Duration::seconds(10)) +
       Duration::seconds(targets == 1 ? 0 : static_cast<std::int64_t>(std::min<std::uint64_t>(all, 60)));
   const bool too_long = began != 0 && monotonic_ns() - began > patience.as_ns() + 1'000'000'000;
-  if (refused >= all || (refused != 0 && too_long))
-    return fmt::format("{} refused: nothing listens there, or a firewall says no", to);
+  const std::uint64_t turned_away = refused + unreachable;
+  if (turned_away >= all || (turned_away != 0 && too_long)) {
+    if (unreachable == 0) return fmt::format("{} refused: nothing listens there, or a firewall says no", to);
+    return fmt::format(
+        "{} unreachable: a router on the way, or the host, says so by ICMP{}; check the address, --gateway "
+        "and the routes behind it",
+        to, refused == 0 ? "" : " (of some; others refused)");
+  }
   if (routeless != 0) return fmt::format("no way to {}: it is on no network of --ip; name a --gateway", to);
   // Three: one may be an accident of the wire.
   if (wrong_sum > 2)

@@ -23,6 +23,7 @@ std::vector<TargetFate> merged(std::span<const std::span<const TargetFate>> fate
       sum.stood |= f.stood;
       sum.unanswered += f.unanswered;
       sum.refused += f.refused;
+      sum.unreachable += f.unreachable;
       sum.obstacle = std::max(sum.obstacle, f.obstacle);
       sum.differed += f.differed;
     }
@@ -31,6 +32,7 @@ std::vector<TargetFate> merged(std::span<const std::span<const TargetFate>> fate
 
 std::string cause(const TargetFate& f) {
   if (f.refused != 0) return "they were refused: nothing listens there, or a firewall says no";
+  if (f.unreachable != 0) return "a router on the way, or the host, says by ICMP that it is unreachable";
   if (f.obstacle == Obstacle::no_route) return "it is on no network of --ip; name a --gateway";
   if (f.obstacle == Obstacle::no_neighbour)
     return "nobody answers ARP or neighbour discovery on the way to it";
@@ -80,7 +82,7 @@ std::vector<std::string> notes_of(std::span<const std::span<const TargetFate>> f
   std::vector<std::string> dead;
   if (std::any_of(all.begin(), all.end(), [](const TargetFate& f) { return f.stood; }))
     for (const TargetFate& f : all)
-      if (const std::uint64_t n = f.unanswered + f.refused; !f.stood && n != 0)
+      if (const std::uint64_t n = f.unanswered + f.refused + f.unreachable; !f.stood && n != 0)
         dead.push_back(fmt::format("{}: no connection was established, {} failed: {}", f.target.to_string(),
                                    n, cause(f)));
   std::vector<std::string> unlike;

@@ -33,6 +33,7 @@ class Fates {
   void failed(std::uint32_t connection, Load why) {
     if (why == Load::connect_timeout) ++all_[target(connection)].unanswered;
     if (why == Load::refused) ++all_[target(connection)].refused;
+    if (why == Load::unreachable) ++all_[target(connection)].unreachable;
   }
   void end(const HttpReader& http, net::Network& network);
 

@@ -24,6 +24,7 @@ enum class Load : std::uint8_t {
   response_bytes,
   connect_timeout,
   refused,
+  unreachable,
   reset,
   response_timeout,
   short_response,
@@ -52,6 +53,7 @@ struct TargetFate {
   bool stood = false; // one was established
   std::uint64_t unanswered = 0;
   std::uint64_t refused = 0;
+  std::uint64_t unreachable = 0;
   Obstacle obstacle = Obstacle::none; // at the end, of one that never stood
   std::uint64_t differed = 0; // responses that were not what the first of this target was (--verify, HTTP)
 };

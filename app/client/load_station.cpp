@@ -7,6 +7,7 @@ observe::Failures failures_of(const Counters<Load>& c) {
   observe::Failures f;
   f.connect_timeout = c.get(Load::connect_timeout);
   f.refused = c.get(Load::refused);
+  f.unreachable = c.get(Load::unreachable);
   f.reset = c.get(Load::reset);
   f.response_timeout = c.get(Load::response_timeout);
   f.short_response = c.get(Load::short_response);

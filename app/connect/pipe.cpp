@@ -26,6 +26,8 @@ std::string_view why_closed(CloseReason r) {
       return "the peer reset the connection";
     case CloseReason::Refused:
       return "refused";
+    case CloseReason::Unreachable:
+      return "unreachable: a router on the way, or the host, says so";
     case CloseReason::TimedOut:
       return "no answer";
     case CloseReason::Aborted:

@@ -220,6 +220,7 @@ namespace {
 observe::Failures minus(observe::Failures a, const observe::Failures& b) {
   a.connect_timeout -= b.connect_timeout;
   a.refused -= b.refused;
+  a.unreachable -= b.unreachable;
   a.reset -= b.reset;
   a.response_timeout -= b.response_timeout;
   a.short_response -= b.short_response;

@@ -21,6 +21,13 @@ void pull_quote(Packet& p, const Classified& c, const PacketPool& pool) {
     (void)p.pull(static_cast<std::uint16_t>(std::min<std::uint32_t>(p.length(), c.l4_offset + most)), pool);
 }
 
+// Of an unreachable: it came as far as the host, which says no, as by RST. Linux's connect() makes the same difference: ECONNREFUSED
+// and ENOPROTOOPT, and not EHOSTUNREACH or ENETUNREACH.
+bool nobody_takes_it(const wire::IcmpMessage& m, bool v6) {
+  if (v6) return m.code == wire::icmpv6_code::port;
+  return m.code == wire::icmp_code::port || m.code == wire::icmp_code::protocol;
+}
+
 } // namespace
 
 void Network::icmp(Packet&& p, const Classified& c) {
@@ -67,7 +74,9 @@ void Network::error_in(const wire::IcmpMessage& m, const Classified& c, const Ip
                             : unreachable && m.code == wire::icmp_fragmentation_needed;
   if (!unreachable && !too_big) return;
   TcpError e;
-  e.what = too_big ? TcpError::What::too_big : TcpError::What::unreachable;
+  e.what = too_big                    ? TcpError::What::too_big
+           : nobody_takes_it(m, c.v6) ? TcpError::What::refused
+                                      : TcpError::What::unreachable;
   // A router older than RFC 1191 names no MTU: what every path carries.
   e.mtu = c.v6 ? std::max(m.mtu, 1280U) : m.mtu == 0 ? 576 : std::max(m.mtu, 68U);
   const wire::Verdict v =

@@ -50,6 +50,7 @@ struct NetworkSettings {
 struct TcpError {
   enum class What : std::uint8_t {
     unreachable,
+    refused, // it got there, and nobody takes it: port or protocol unreachable
     too_big, // for a link on the way
   };
   What what = What::unreachable;

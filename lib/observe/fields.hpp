@@ -18,6 +18,7 @@ template <Is<Failures> S, class F>
 void fields(S& s, F&& f) {
   f.client("connect_timeout", s.connect_timeout);
   f.client("refused", s.refused);
+  f.client("unreachable", s.unreachable);
   f("reset", s.reset);
   f.client("response_timeout", s.response_timeout);
   f.client("short_response", s.short_response);

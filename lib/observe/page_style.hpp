@@ -8,15 +8,15 @@ namespace tern::observe {
 inline constexpr std::string_view page_style = R"css(
 :root { color-scheme: light dark;
   --plane:#f4f4f1; --surface:#fcfcfb; --ink:#0b0b0b; --ink2:#52514e; --muted:#7d7b75; --grid:#e6e5de; --axis:#c3c2b7; --edge:#e3e2db;
-  --c1:#2a78d6; --c2:#1baf7a; --c3:#eda100; --c4:#008300; --c5:#4a3aa7; --c6:#e34948;
+  --c1:#2a78d6; --c2:#1baf7a; --c3:#eda100; --c4:#008300; --c5:#4a3aa7; --c6:#e34948; --c7:#8a6d3b;
   --r1:#86b6ef; --r2:#3987e5; --r3:#1c5cab; --r4:#0d366b; --heat:#1c5cab; --bad:#b3261e; --good:#006300; --warn:#fff3d6; --warnedge:#eda100; }
 @media (prefers-color-scheme: dark) { :root {
   --plane:#0d0d0d; --surface:#1a1a19; --ink:#ffffff; --ink2:#c3c2b7; --muted:#949289; --grid:#2c2c2a; --axis:#45443f; --edge:#2c2c2a;
-  --c1:#3987e5; --c2:#199e70; --c3:#c98500; --c4:#2e9b2e; --c5:#9085e9; --c6:#e66767;
+  --c1:#3987e5; --c2:#199e70; --c3:#c98500; --c4:#2e9b2e; --c5:#9085e9; --c6:#e66767; --c7:#b08d57;
   --r1:#1f57a0; --r2:#3987e5; --r3:#86b6ef; --r4:#d6e6fb; --heat:#86b6ef; --bad:#ff8f88; --good:#5fc45f; --warn:#3a2d0c; --warnedge:#c98500; } }
 @media print { :root { color-scheme: light;
   --plane:#fff; --surface:#fff; --ink:#0b0b0b; --ink2:#3c3b38; --muted:#5f5d58; --grid:#e6e5de; --axis:#a5a39a; --edge:#d0cfc7;
-  --c1:#2a78d6; --c2:#1baf7a; --c3:#eda100; --c4:#008300; --c5:#4a3aa7; --c6:#e34948;
+  --c1:#2a78d6; --c2:#1baf7a; --c3:#eda100; --c4:#008300; --c5:#4a3aa7; --c6:#e34948; --c7:#8a6d3b;
   --r1:#86b6ef; --r2:#3987e5; --r3:#1c5cab; --r4:#0d366b; --heat:#1c5cab; --bad:#b3261e; --good:#006300; --warn:#fff3d6; --warnedge:#eda100; }
   body { font-size: 12px; -webkit-print-color-adjust: exact; print-color-adjust: exact; }
   main { padding: 0 !important; max-width: none !important; } .card { break-inside: avoid; } }
@@ -41,7 +41,7 @@ svg { display: block; width: 100%; height: auto; font: 12px system-ui, -apple-sy
 .wash { opacity: .12; stroke: none; } .fill { stroke: none; }
 .line.s1, .line.c1 { stroke: var(--c1); } .line.c2 { stroke: var(--c2); } .line.c3 { stroke: var(--c3); } .line.c4 { stroke: var(--c4); } .line.c5 { stroke: var(--c5); } .line.c6 { stroke: var(--c6); }
 .line.r1 { stroke: var(--r1); } .line.r2 { stroke: var(--r2); } .line.r3 { stroke: var(--r3); } .line.r4 { stroke: var(--r4); }
-.fill.s1, .wash.s1, .fill.c1 { fill: var(--c1); } .fill.c2 { fill: var(--c2); } .fill.c3 { fill: var(--c3); } .fill.c4 { fill: var(--c4); } .fill.c5 { fill: var(--c5); } .fill.c6 { fill: var(--c6); }
+.fill.s1, .wash.s1, .fill.c1 { fill: var(--c1); } .fill.c2 { fill: var(--c2); } .fill.c3 { fill: var(--c3); } .fill.c4 { fill: var(--c4); } .fill.c5 { fill: var(--c5); } .fill.c6 { fill: var(--c6); } .fill.c7 { fill: var(--c7); }
 rect.fill:hover { opacity: .7; }
 .h0,.h1,.h2,.h3,.h4,.h5,.h6,.h7,.h8,.h9,.h10 { fill: var(--heat); shape-rendering: crispEdges; } .h0 { fill-opacity: .04; } .h1 { fill-opacity: .12; } .h2 { fill-opacity: .2; } .h3 { fill-opacity: .29; } .h4 { fill-opacity: .38; }
 .h5 { fill-opacity: .48; } .h6 { fill-opacity: .58; } .h7 { fill-opacity: .68; } .h8 { fill-opacity: .78; } .h9 { fill-opacity: .89; }

@@ -10,6 +10,7 @@ namespace tern::observe {
 Failures& Failures::operator+=(const Failures& o) {
   connect_timeout += o.connect_timeout;
   refused += o.refused;
+  unreachable += o.unreachable;
   reset += o.reset;
   response_timeout += o.response_timeout;
   short_response += o.short_response;
@@ -23,6 +24,7 @@ Failures& Failures::operator+=(const Failures& o) {
 std::span<const Cause> causes_of(Side side) {
   static constexpr std::array client{Cause{"connect timeout", &Failures::connect_timeout},
                                      Cause{"refused", &Failures::refused},
+                                     Cause{"unreachable", &Failures::unreachable},
                                      Cause{"reset", &Failures::reset},
                                      Cause{"response timeout", &Failures::response_timeout},
                                      Cause{"short response", &Failures::short_response},

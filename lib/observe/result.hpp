@@ -25,6 +25,7 @@ enum class Side : std::uint8_t { client, server };
 struct Failures {
   std::uint64_t connect_timeout = 0;
   std::uint64_t refused = 0;
+  std::uint64_t unreachable = 0; // ICMP says so
   std::uint64_t reset = 0;
   std::uint64_t response_timeout = 0;
   std::uint64_t short_response = 0;
@@ -35,8 +36,8 @@ struct Failures {
   std::uint64_t no_memory = 0;
 
   [[nodiscard]] std::uint64_t total() const {
-    return connect_timeout + refused + reset + response_timeout + short_response + bad_byte + timed_out +
-           aborted + no_memory;
+    return connect_timeout + refused + unreachable + reset + response_timeout + short_response + bad_byte +
+           timed_out + aborted + no_memory;
   }
   Failures& operator+=(const Failures& o);
 };

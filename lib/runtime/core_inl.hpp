@@ -298,10 +298,11 @@ tcp::Packing Core<Port, Handler>::packing_of(const io::PortPlan& plan) {
 
 template <io::PacketPort Port, class Handler>
 void Core<Port, Handler>::end_connection(R& r) {
-  static constexpr std::array counts{CoreCounter::closed_done,      CoreCounter::closed_done,
-                                     CoreCounter::closed_reset,     CoreCounter::closed_refused,
-                                     CoreCounter::closed_timed_out, CoreCounter::closed_aborted,
-                                     CoreCounter::closed_no_memory};
+  static constexpr std::array counts{CoreCounter::closed_done,        CoreCounter::closed_done,
+                                     CoreCounter::closed_reset,       CoreCounter::closed_refused,
+                                     CoreCounter::closed_unreachable, CoreCounter::closed_timed_out,
+                                     CoreCounter::closed_aborted,     CoreCounter::closed_no_memory};
+  static_assert(counts.size() == static_cast<std::size_t>(CloseReason::NoMemory) + 1);
   if (r.unread != nullptr && !let_go(r) && waits_for_reader(r)) return;
   const CloseReason reason = r.tcb.reason;
   shard_.counters.add(counts[static_cast<std::size_t>(reason)]);

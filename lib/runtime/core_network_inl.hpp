@@ -47,7 +47,9 @@ void Core<Port, Handler>::arrive_error(const Key& key, const net::TcpError& e) {
     const auto mss = static_cast<std::uint16_t>(std::clamp(e.mtu, headers, 65535U) - headers);
     tcp::path_mtu_reduced(shard_.env, r.tcb, e.quoted.seq, mss, shard_.now, out);
   } else {
-    tcp::icmp_unreachable(shard_.env, r.tcb, e.quoted.seq, out);
+    const bool refused = e.what == net::TcpError::What::refused;
+    tcp::icmp_unreachable(shard_.env, r.tcb, e.quoted.seq,
+                          refused ? CloseReason::Refused : CloseReason::Unreachable, out);
   }
   tell(r, out);
 }

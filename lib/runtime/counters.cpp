@@ -24,6 +24,7 @@ const char* name_of(CoreCounter c) {
                              "closed_done",
                              "closed_reset",
                              "closed_refused",
+                             "closed_unreachable",
                              "closed_timed_out",
                              "closed_aborted",
                              "closed_no_memory",

@@ -27,6 +27,7 @@ enum class CoreCounter : std::uint8_t {
   closed_done,
   closed_reset,
   closed_refused,
+  closed_unreachable,
   closed_timed_out,
   closed_aborted,
   closed_no_memory,

@@ -194,7 +194,7 @@ void EngineHost::receive_icmp(const IpView& ip) {
     tcp::path_mtu_reduced(env(), c->tcb, icmp->inner_seq,
                           static_cast<std::uint16_t>(std::max(icmp->mtu - 40, 0)), now(), out);
   else
-    tcp::icmp_unreachable(env(), c->tcb, icmp->inner_seq, out);
+    tcp::icmp_unreachable(env(), c->tcb, icmp->inner_seq, tcp::CloseReason::Unreachable, out);
   note_state(*c, before);
   act(*c, std::move(out));
 }

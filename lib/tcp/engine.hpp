@@ -75,8 +75,8 @@ void resume_reading(const Env&, Tcb&, Outcome&);
 // ICMP: the path carries at most `mtu_mss` bytes of text. `quoted` is the sequence number in the returned
 // header.
 void path_mtu_reduced(const Env&, Tcb&, Seq quoted, std::uint16_t mtu_mss, Instant now, Outcome&);
-// ICMP hard error (RFC 5461, 5927): ends a connection that is still opening, otherwise is only remembered.
-void icmp_unreachable(const Env&, Tcb&, Seq quoted, Outcome&);
+// ICMP hard error (RFC 5461, 5927): ends a connection that is still opening, as refused or unreachable; otherwise it is nothing.
+void icmp_unreachable(const Env&, Tcb&, Seq quoted, CloseReason, Outcome&);
 
 // ---- The end: gives back every side record and held buffer. The Tcb may then be reused.
 void release(const Env&, Tcb&);

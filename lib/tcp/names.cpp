@@ -14,7 +14,8 @@ const char* name_of(State s) {
 }
 
 const char* name_of(CloseReason r) {
-  constexpr std::array names{"none", "done", "reset", "refused", "timed-out", "aborted", "no-memory"};
+  constexpr std::array names{"none",        "done",      "reset",   "refused",
+                             "unreachable", "timed-out", "aborted", "no-memory"};
   return names[static_cast<std::size_t>(r)];
 }
 

@@ -34,12 +34,13 @@ enum class State : std::uint8_t {
 
 enum class CloseReason : std::uint8_t {
   None,
-  Done,     // both directions closed and acknowledged
-  Reset,    // the peer sent RST
-  Refused,  // RST in answer to our SYN
-  TimedOut, // retransmissions, keepalive or the user timeout gave up
-  Aborted,  // by our own user
-  NoMemory, // a record that it could not live without was not to be had
+  Done,        // both directions closed and acknowledged
+  Reset,       // the peer sent RST
+  Refused,     // RST in answer to our SYN, or ICMP's word that nobody there takes it
+  Unreachable, // ICMP in answer to our SYN: it does not get there
+  TimedOut,    // retransmissions, keepalive or the user timeout gave up
+  Aborted,     // by our own user
+  NoMemory,    // a record that it could not live without was not to be had
 };
 [[nodiscard]] const char* name_of(CloseReason);
 

@@ -189,10 +189,10 @@ void path_mtu_reduced(const Env& env, Tcb& t, Seq quoted, std::uint16_t mtu_mss,
   out.output = true;
 }
 
-void icmp_unreachable(const Env&, Tcb& t, Seq quoted, Outcome& out) {
+void icmp_unreachable(const Env&, Tcb& t, Seq quoted, CloseReason why, Outcome& out) {
   if (!in_flight(t, quoted)) return;
   // RFC 5461 §4: hard for a connection that is still opening; soft for one that stands.
-  if (t.state == State::SynSent || t.state == State::SynReceived) finish(t, CloseReason::Refused, out);
+  if (t.state == State::SynSent || t.state == State::SynReceived) finish(t, why, out);
 }
 
 void release(const Env& env, Tcb& t) {

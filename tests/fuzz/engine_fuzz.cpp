@@ -240,7 +240,8 @@ void step(World& w, Input& in) {
       path_mtu_reduced(w.env, w.t, w.t.snd_una + in.take(), in.take<std::uint16_t>(), w.now, out);
       break;
     case 13:
-      if (in.take() < 32) icmp_unreachable(w.env, w.t, w.t.snd_una + in.take(), out);
+      if (in.take() < 32)
+        icmp_unreachable(w.env, w.t, w.t.snd_una + in.take(), CloseReason::Unreachable, out);
       break;
     default:
       segment(w, in);

@@ -51,7 +51,7 @@ def against_nginx():
         s = run(far, "two cores", *web, "--cores", "0,1", "--sources", "10.99.9.128/26", "--in-progress", "32")
         lib.check(len(s["cores"]) == 2 and all(c["completed"] > 0 for c in s["cores"]), f"{s['cores']}")
         ok("two cores, each with connections of its own")
-        cannot(far)
+        cannot(near, far)
         wrong_sums(near, far)
         device_dies(far)
 
@@ -90,11 +90,33 @@ def refused(words, far=None, timeout=20):
     return lines[0]
 
 
-def cannot(far):
+def told_by_a_router(port, near, far):
+    """The kernel forwards, and answers by ICMP for whom it has no way to."""
+    near.write("net.ipv4.ip_forward", 1)
+    near.write("net.ipv4.icmp_ratelimit", 0)
+    near.ip("route", "add", "prohibit", "11.2.0.0/16")
+    beyond = ("--gateway", KERNEL)
+    for target in ("11.1.1.1:80", "11.2.1.1:80"):  # no network, a firewall's word
+        line = refused(client(*port, *beyond, "--target", target, "--cps", "20"), far)
+        lib.check(line.startswith(f"--target: {target} unreachable: ") and "refused" not in line and "--gateway" in line, line)
+    some = [w for t in (f"{KERNEL}:80", f"{KERNEL}:81", "11.1.1.1:80") for w in ("--target", t)]
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        out = far.run(*client(*port, *beyond, *some, "--payload", "http", "--connections", "9", "--json", report.name), timeout=40)
+        lib.run(sys.executable, ROOT / "tests/support/check_report.py", report.name, timeout=20)
+        s = json.load(open(report.name))["summary"]
+        c = s["connections"]
+    lib.check((c["completed"], c["failed"]["refused"], c["failed"]["unreachable"], c["failed"]["total"]) == (3, 3, 3, 6), f"{c}")
+    lib.check(any(n.startswith("11.1.1.1:80: no connection was established, 3 failed: a router") for n in s["notes"]), f"{s['notes']}")
+    lib.check(re.search(r"unreachable +3", out), out)
+    ok("a router says by ICMP that the target cannot be reached: told and counted as that")
+
+
+def cannot(near, far):
     port = ("--port", "net_af_packet0,iface=tern0", "--ip", f"{TERN}/24", "--quiet")
     for target, why in ((f"{KERNEL}:81", "refused"), ("10.99.9.77:80", "ARP"), ("10.1.2.3:80", "--gateway")):
         line = refused(client(*port, "--target", target), far)
         lib.check(line.startswith("--target: ") and why in line, line)
+    told_by_a_router(port, near, far)
     line = refused(client(*port, "--target", f"{KERNEL}:81", "--target", f"{KERNEL}:83"), far)
     lib.check("any of 2 targets" in line and "refused" in line, line)
     some = [w for t in (f"{KERNEL}:81", "10.99.9.77:80", f"{KERNEL}:80") for w in ("--target", t)] # closed, nobody, nginx

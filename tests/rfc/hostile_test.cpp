@@ -417,18 +417,20 @@ TEST_F(Attack, IcmpTooBigIsHeardOnlyAboutWhatIsInFlight) {
 }
 
 TEST_F(Attack, IcmpUnreachableEndsNoConnectionThatStands) {
-  r.user([&] { tcp::icmp_unreachable(r.env(), r.tcb, una, r.outcome); });
+  r.user([&] { tcp::icmp_unreachable(r.env(), r.tcb, una, tcp::CloseReason::Refused, r.outcome); });
   EXPECT_EQ(r.tcb.state, State::Established);
 }
 
-TEST(AttackOnSyn, IcmpUnreachableEndsAnOpeningIfItQuotesTheSyn) {
-  Rig r;
-  enter(r, State::SynSent);
-  r.user([&] { tcp::icmp_unreachable(r.env(), r.tcb, our_iss + 1, r.outcome); });
-  EXPECT_EQ(r.tcb.state, State::SynSent);
-  r.user([&] { tcp::icmp_unreachable(r.env(), r.tcb, our_iss, r.outcome); });
-  EXPECT_EQ(r.tcb.state, State::Closed);
-  EXPECT_EQ(r.tcb.reason, tcp::CloseReason::Refused);
+TEST(AttackOnSyn, IcmpErrorEndsAnOpeningIfItQuotesTheSynAndSaysWhy) {
+  for (const tcp::CloseReason why : {tcp::CloseReason::Refused, tcp::CloseReason::Unreachable}) {
+    Rig r;
+    enter(r, State::SynSent);
+    r.user([&] { tcp::icmp_unreachable(r.env(), r.tcb, our_iss + 1, why, r.outcome); });
+    EXPECT_EQ(r.tcb.state, State::SynSent);
+    r.user([&] { tcp::icmp_unreachable(r.env(), r.tcb, our_iss, why, r.outcome); });
+    EXPECT_EQ(r.tcb.state, State::Closed);
+    EXPECT_EQ(r.tcb.reason, why);
+  }
 }
 
 // ---- Memory that others have used up.

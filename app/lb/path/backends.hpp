@@ -21,8 +21,8 @@ enum class Admin : std::uint8_t {
 enum class Because : std::uint8_t {
   assumed, // nobody has looked yet
   check_passed,
-  refused,     // the check's connection, by RST
-  unreachable, // no way, no port, no record
+  refused,     // the check's connection, by RST or ICMP
+  unreachable, // no way, no port, no record, or ICMP says so
   silent,      // the check ran out of time
   ended,       // the connection ended before the answer
   bad_status,  // HTTP, another status than expected

@@ -26,6 +26,7 @@ enum class Count : std::uint8_t {
   ended_no_memory,  // no record was left, or no packet for the PROXY header
   connect_tried,
   connect_refused,
+  connect_unreachable, // says ICMP
   connect_timed_out,
   connect_no_port,  // all ports towards it are in use
   connect_no_route, // no network, router or address of ours leads to it

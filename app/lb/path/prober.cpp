@@ -193,8 +193,11 @@ void Prober::closed(std::uint64_t word, CloseReason why) {
   if (t == nullptr) return;
   if (t->phase != Target::Phase::told) {
     const auto slot = static_cast<Slot>(word);
-    if (t->phase == Target::Phase::opening && why == CloseReason::Refused)
+    const bool opening = t->phase == Target::Phase::opening;
+    if (opening && why == CloseReason::Refused)
       verdict(slot, *t, false, Because::refused);
+    else if (opening && why == CloseReason::Unreachable)
+      verdict(slot, *t, false, Because::unreachable);
     else
       missed(slot, *t, t->phase == Target::Phase::asked ? Because::ended : Because::silent);
   }

@@ -229,12 +229,14 @@ void Splice::on_connected(Connection c) {
 }
 
 void Splice::backend_failed(Pair& p, CloseReason why) {
-  count(why == CloseReason::Refused || why == CloseReason::Reset ? Count::connect_refused
-                                                                 : Count::connect_timed_out);
+  const bool refused = why == CloseReason::Refused || why == CloseReason::Reset;
+  const bool unreachable = why == CloseReason::Unreachable;
+  count(refused       ? Count::connect_refused
+        : unreachable ? Count::connect_unreachable
+                      : Count::connect_timed_out);
   const ServiceConfig& s = service_of(p).config;
   // What came while packets were scarce may have been its answer.
-  const bool told = why == CloseReason::Refused || why == CloseReason::Reset;
-  if (told || !shedding_.starved(core_->now(), s.timeouts.connect))
+  if (refused || unreachable || !shedding_.starved(core_->now(), s.timeouts.connect))
     shared_.backends.failed(p.slot, s.check.fall);
   ++slot_counts_[p.slot].failed;
   give_back_credit(p);

@@ -365,6 +365,7 @@ TEST(Watch, ATargetThatNeverAnsweredIsNamedWhereOthersDid) {
   TargetFate astray{
       .target = *Endpoint::parse("10.9.0.9:80"), .unanswered = 4, .obstacle = Obstacle::no_route};
   const TargetFate shut{.target = *Endpoint::parse("10.0.0.1:81"), .refused = 7};
+  const TargetFate beyond{.target = *Endpoint::parse("10.9.0.1:80"), .unreachable = 4};
   const TargetFate unlike{.target = *Endpoint::parse("10.0.0.1:82"), .stood = true, .differed = 2};
   const auto notes = [](std::vector<TargetFate> fates) {
     const std::span<const TargetFate> one[] = {fates, fates};
@@ -380,6 +381,8 @@ TEST(Watch, ATargetThatNeverAnsweredIsNamedWhereOthersDid) {
           "10.0.0.1:81: no connection was established, 14 failed: they were refused: nothing listens there, "
           "or "
           "a firewall says no"}));
+  EXPECT_NE(notes({good, beyond})[0].find("8 failed: a router on the way, or the host, says by ICMP"),
+            std::string::npos);
   EXPECT_NE(notes({good, dead})[0].find("300 failed: it does not answer"), std::string::npos);
   const auto each = notes({good, gone, dead, astray}); // one that nobody hears of says nothing of the others
   ASSERT_EQ(each.size(), 2U) << "gone and dead are one target";

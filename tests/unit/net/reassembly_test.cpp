@@ -360,17 +360,23 @@ TEST_F(ReassemblyTest, AnErrorAboutOurSegmentRises) {
     receive(error4(3, 4, 1400, eight), at(0), piece);
     receive(error4(3, 4, 0, whole_quote), at(0), piece); // a router older than RFC 1191
     receive(error4(3, 3, 0, eight), at(0), piece);
+    receive(error4(3, 2, 0, eight), at(0), piece);
+    receive(error4(3, 0, 0, eight), at(0), piece);
+    receive(error4(3, 13, 0, eight), at(0), piece);
     receive(error4(11, 0, 0, eight), at(0), piece); // soft: counted, no more
     EXPECT_TRUE(net_.has_risen());
     take();
     EXPECT_FALSE(net_.has_risen());
-    ASSERT_EQ(heard.size(), 3U);
+    ASSERT_EQ(heard.size(), 6U);
     EXPECT_EQ(heard[0].what, TcpError::What::too_big);
     EXPECT_EQ(heard[0].mtu, 1400U);
     EXPECT_EQ(heard[0].quoted.src, Ip{our4});
     EXPECT_EQ(heard[0].quoted.dst_port, Port{80});
     EXPECT_EQ(heard[1].mtu, 576U);
-    EXPECT_EQ(heard[2].what, TcpError::What::unreachable);
+    EXPECT_EQ(heard[2].what, TcpError::What::refused);     // port
+    EXPECT_EQ(heard[3].what, TcpError::What::refused);     // protocol
+    EXPECT_EQ(heard[4].what, TcpError::What::unreachable); // network
+    EXPECT_EQ(heard[5].what, TcpError::What::unreachable); // by a firewall
     heard.clear();
   }
   const Bytes six = ip6(protocol::tcp, tcp(our6, peer6, payload(40)), our6, peer6);
@@ -383,7 +389,7 @@ TEST_F(ReassemblyTest, AnErrorAboutOurSegmentRises) {
   EXPECT_EQ(heard[0].mtu, 1300U);
   EXPECT_EQ(heard[1].mtu, 1280U);
   EXPECT_EQ(heard[2].what, TcpError::What::unreachable);
-  EXPECT_EQ(count(NetCounter::icmp_errors_in), 11U);
+  EXPECT_EQ(count(NetCounter::icmp_errors_in), 17U);
 }
 
 TEST_F(ReassemblyTest, ErrorsAboutNothingOfOursAreDropped) {

@@ -60,6 +60,9 @@ def spoiled_of_a_server(served, sample):
         r = copy.deepcopy(served)
         where(r)["failed"]["refused"] = 0
         yield "a server's connections refused", r
+        r = copy.deepcopy(served)
+        where(r)["failed"]["unreachable"] = 0
+        yield "a server's targets unreachable", r
         r = copy.deepcopy(sample)
         where(r)["failed"]["aborted"] = 0
         yield "a client's connections aborted by the server", r
