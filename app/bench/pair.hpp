@@ -183,7 +183,7 @@ class Pair {
                                        : servers_.records;
     if (b_.load.closer != Closer::reset)
       say(time_wait_line(sized(b_.search, b_.load), resting.tcp.time_wait,
-                         resting.time_wait_records * cores_) +
+                         most_pairs(b_.load, whole_.targets.size()), resting.time_wait_records * cores_) +
           "\n");
     if (const std::string line = sources_line(b_.load, b_.node.tcp, whole_.targets.size()); !line.empty())
       say(line + "\n");

@@ -86,13 +86,17 @@ bool rests(const LoadSettings& l, bool server) {
 }
 constexpr std::uint32_t few_time_waits = 65536;
 
-void take_records(const settings::Schema& s, BenchSettings& b) {
+void take_records(const settings::Schema& s, BenchSettings& b, std::uint64_t targets) {
   const LoadSettings load = sized(b.search, b.load);
   if (!s.given("max_connections"))
     b.node.connections = connection_records(b.load) + spare_connections(b.search, b.load);
   if (!s.given("time_wait_records"))
     b.node.time_wait_records =
-        rests(b.load, true) || rests(b.load, false) ? time_wait_records(load, b.node) : few_time_waits;
+        rests(b.load, true) || rests(b.load, false)
+            ? static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                  time_wait_records(load, b.node),
+                  std::max<std::uint64_t>(most_pairs(b.load, targets), few_time_waits)))
+            : few_time_waits;
 }
 
 } // namespace
@@ -109,10 +113,11 @@ BenchSettings completed(const settings::Schema& s, const BenchSettings& given) {
     b.node.idle = IdlePolicy::Adaptive; // else they starve each other
   check_tcp(s, b.node.tcp);
   prepare(s, b.search, b.load);
-  check(s, b.load, b.node, ends_of(s, b).targets.size());
+  const std::size_t targets = ends_of(s, b).targets.size();
+  check(s, b.load, b.node, targets);
   check(s, b.output);
   apply_limits(b.node, s);
-  take_records(s, b);
+  take_records(s, b, targets);
   return b;
 }
 

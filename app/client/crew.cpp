@@ -209,14 +209,16 @@ void Crew::start_table() const {
   if (settings_.output.quiet) return;
   std::vector<const NodePort*> ports;
   std::uint32_t records = 0;
+  std::uint64_t all_pairs = 0;
   for (const auto& r : roads_) {
     ports.push_back(&r->port);
+    all_pairs += most_pairs(r->share.load, r->share.targets.size());
     records += r->shard.time_wait_records * r->port.cores();
   }
   print_ready(ports);
   const tcp::Settings& tcp = settings_.ports.common.tcp;
   if (settings_.load.closer == Closer::client)
-    say(time_wait_line(sized(settings_.search, settings_.load), tcp.time_wait, records) + "\n");
+    say(time_wait_line(sized(settings_.search, settings_.load), tcp.time_wait, all_pairs, records) + "\n");
   for (const auto& r : roads_)
     if (const std::string line = sources_line(r->share.load, tcp, r->share.targets.size()); !line.empty())
       say(fmt::format("{}{}\n", which_port(r->share.node), line));

@@ -26,6 +26,7 @@ Tally LoadStation::tally() const {
   t.requests = l.get(Load::requests);
   t.response_bytes = l.get(Load::response_bytes);
   t.late = l.get(Load::late);
+  t.starved = l.get(Load::no_port);
   t.live = load->live.load(std::memory_order_relaxed);
   t.failed = failures_of(l);
   for (const Bad b : {Bad::syn_flood, Bad::forged_ack, Bad::rst_spray}) t.attack_packets += load->bad.get(b);

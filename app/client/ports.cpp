@@ -198,8 +198,10 @@ std::vector<PortShare> complete(const settings::Schema& s, ClientSettings& c) {
 std::uint32_t time_wait_records_of(const ClientSettings& c, const PortShare& p) {
   // Who does not close first has a few: those that both ends close at once, or that the run's end closes.
   if (!client_keeps_time_wait(p.load)) return std::min(connection_records(p.load), 65536U);
-  return static_cast<std::uint32_t>(part_of_port(time_wait_records(sized(c.search, c.load), c.ports.common),
-                                                 p.node, c.ports.port.size(), c.ports.common));
+  const std::uint64_t wanted = part_of_port(time_wait_records(sized(c.search, c.load), c.ports.common),
+                                            p.node, c.ports.port.size(), c.ports.common);
+  return static_cast<std::uint32_t>(
+      std::min(wanted, std::max<std::uint64_t>(most_pairs(p.load, p.targets.size()), 65536)));
 }
 
 } // namespace tern::app

@@ -326,8 +326,13 @@ void make_time_waits_ready(ShardSettings& s, const LoadSettings& l, bool four) {
       std::min(l.cps.is_max() ? s.time_wait_records / 2 : s.time_wait_records, most);
 }
 
-std::string time_wait_line(const LoadSettings& l, Duration time_wait, std::uint32_t records) {
-  const double wanted = time_wait_wanted(l, time_wait);
+std::uint64_t most_pairs(const LoadSettings& l, std::uint64_t targets) {
+  return pairs_of(l, targets).all();
+}
+
+std::string time_wait_line(const LoadSettings& l, Duration time_wait, std::uint64_t pairs,
+                           std::uint32_t records) {
+  const double wanted = std::min(time_wait_wanted(l, time_wait), static_cast<double>(pairs));
   const bool short_of = static_cast<double>(records) < wanted;
   return fmt::format("TIME-WAIT: up to {} records in {:.0f} s of {} B, {}; room for {}{}",
                      observe::short_count(wanted), std::min(seconds_of(l), time_wait.as_seconds()),
@@ -336,9 +341,41 @@ std::string time_wait_line(const LoadSettings& l, Duration time_wait, std::uint3
                      short_of ? ": beyond it the oldest go early, counted; --time-wait shortens it" : "");
 }
 
+namespace {
+
+// A server that closes first has each pair in TIME-WAIT after its connection, for as long as ours has, as far as we know. Where
+// they come again before that is over, it lets their SYN in for its newer timestamp, as tern and Linux do, or answers late.
+std::string met_again_line(const LoadSettings& l, const tcp::Settings& t, const Pairs& pairs) {
+  const auto have = static_cast<double>(pairs.all());
+  const double window = std::min(t.time_wait.as_seconds(), seconds_of(l));
+  double needed = window * (l.cps.is_max() ? most_closes : static_cast<double>(l.cps.per_second));
+  if (l.connections != 0) needed = std::min(needed, static_cast<double>(l.connections));
+  const bool others =
+      l.requests == 0 || (l.cps.is_max() && l.requests != 1); // opens are few, nobody knows how many
+  if (others || have >= needed) return {};
+  if (l.cps.is_max())
+    return fmt::format(
+        "sources: {}: after {} connections pairs come again, while the server may still have them in "
+        "TIME-WAIT; tern and Linux let a newer timestamp in at once, others answer late: a larger --sources "
+        "prefix puts it off",
+        pairs.text(), observe::short_count(have));
+  constexpr double most_ports = 64'512;
+  const double ports = std::ceil(needed / static_cast<double>(pairs.addresses * pairs.targets));
+  const double addresses = std::ceil(needed / static_cast<double>(pairs.ports * pairs.targets));
+  return fmt::format(
+      "sources: {}: at this rate each pair comes again after {:.3g} ms: opens wait where connections last "
+      "longer, and the server still has it in TIME-WAIT (tern and Linux let a newer timestamp in at once, "
+      "others answer late); {:.0f} --sources{} are enough for none to come again so soon",
+      pairs.text(), 1000 * have / static_cast<double>(l.cps.per_second), addresses,
+      ports <= most_ports ? fmt::format(" or {:.0f} --source-ports", ports) : "");
+}
+
+} // namespace
+
 std::string sources_line(const LoadSettings& l, const tcp::Settings& t, std::uint64_t targets) {
   const double rest = rest_seconds(l, t);
   const Pairs pairs = pairs_of(l, targets);
+  if (l.closer == Closer::server && t.timestamps) return met_again_line(l, t, pairs);
   if (!l.cps.is_max() || l.requests != 1 || rest * most_closes < static_cast<double>(pairs.all())) return {};
   return fmt::format(
       "sources: {}, and each pair rests {:.4g} s in TIME-WAIT: {} connections a second at most; a "

@@ -89,13 +89,17 @@ void derive_records(settings::Schema&);
 // Room for as many as the run can close in 2MSL, or a quarter of what the arena or --memory leaves to records. Of a process
 // with several ports: of all of them.
 [[nodiscard]] std::uint32_t time_wait_records(const LoadSettings&, const NodeSettings&);
+// Pairs of endpoints that its connections can have: no more of them rest at once.
+[[nodiscard]] std::uint64_t most_pairs(const LoadSettings&, std::uint64_t targets);
 // The end that closes first keeps TIME-WAIT; connections that stay are closed by the client at the run's end.
 [[nodiscard]] bool client_keeps_time_wait(const LoadSettings&);
 // The pages of TIME-WAIT records that the run will use, as far as can be known, are to be made before it.
 void make_time_waits_ready(ShardSettings&, const LoadSettings&, bool four);
-// "TIME-WAIT: 4.0M closes a second × 60 s = 240M records of 43 B, 10.3 GB; …": for the start-up table.
-[[nodiscard]] std::string time_wait_line(const LoadSettings&, Duration time_wait, std::uint32_t records);
-// What the sources allow a second, where that may be less than the program does; else empty.
+// "TIME-WAIT: up to 240M records in 60 s of 43 B, 10.3 GB; …": for the start-up table.
+[[nodiscard]] std::string time_wait_line(const LoadSettings&, Duration time_wait, std::uint64_t pairs,
+                                         std::uint32_t records);
+// What the sources allow a second, where that may be less than the program does; or that they come again while the server
+// has them in TIME-WAIT. Else empty.
 [[nodiscard]] std::string sources_line(const LoadSettings&, const tcp::Settings&, std::uint64_t targets);
 
 } // namespace tern::app

@@ -317,6 +317,7 @@ void Watch::tester(observe::Summary& s) const {
                    .core = hardest_client(base_, stopped_, between(base_, stopped_, stations_).cores),
                    .late = stopped_.late - base_.late,
                    .due = asks ? stopped_.requests - base_.requests : stopped_.attempted - base_.attempted,
+                   .starved = asks ? 0 : stopped_.starved - base_.starved,
                    .what = asks ? "requests" : "opens"};
   s.client_limited_reason = limit_of_tester(seen);
   s.client_limited = !s.client_limited_reason.empty();

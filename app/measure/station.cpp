@@ -18,6 +18,7 @@ Tally& Tally::operator+=(const Tally& o) {
   requests += o.requests;
   response_bytes += o.response_bytes;
   late += o.late;
+  starved += o.starved;
   live += o.live;
   attack_packets += o.attack_packets;
   attack_open += o.attack_open;

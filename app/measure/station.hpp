@@ -28,6 +28,7 @@ struct Tally {
   std::uint64_t requests = 0;
   std::uint64_t response_bytes = 0;
   std::uint64_t late = 0;
+  std::uint64_t starved = 0; // opens that waited for a free pair of endpoints, or a record
   std::uint64_t live = 0;
   std::uint64_t attack_packets = 0;
   std::uint64_t attack_open = 0;

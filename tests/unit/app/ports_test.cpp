@@ -254,10 +254,13 @@ TEST(ClientPorts, TimeWaitRecordsAreDealtOut) {
   EXPECT_EQ(given.all[0].node.time_wait_records, 6000U);
   EXPECT_EQ(given.all[1].node.time_wait_records, 3000U);
   EXPECT_EQ(given.c.ports.common.time_wait_records, 9000U);
-  const Client one("[ports]\nport = 'a'\nip = '10.0.0.1/24'\n" +
-                   std::string{"[target]\ntarget = '10.0.0.2:80'\n"} + "[load]\nconnections = 299000\n");
+  const std::string alone = "[ports]\nport = 'a'\nip = '10.0.0.1/24'\n[target]\ntarget = '10.0.0.2:80'\n";
+  const Client one(alone + "[load]\nconnections = 299000\nsources = '10.2.0.0/16'\n");
   ASSERT_EQ(one.wrong, "");
   EXPECT_EQ(time_wait_records_of(one.c, one.all[0]), 300'000U);
+  const Client few_pairs(alone + "[load]\nconnections = 299000\n"); // a pair rests once at a time
+  ASSERT_EQ(few_pairs.wrong, "");
+  EXPECT_EQ(time_wait_records_of(few_pairs.c, few_pairs.all[0]), 65'536U);
 }
 
 TEST(ClientPorts, NoTwoOpenFromOneAddress) {
