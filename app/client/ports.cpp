@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "runtime/worker.hpp"
+
 namespace tern::app {
 
 ClientSettings::ClientSettings() {
@@ -18,6 +20,7 @@ void declare(settings::Schema& s, ClientSettings& c) {
       "servers: an address or a block of them, with a port or a range (repeat for more); each port opens to "
       "those that it has a way to");
   declare(s, c.load, &c.sources);
+  s.derived("seed", "another each run, which the report tells");
   declare(s, c.search);
   declare(s, c.output);
   declare_ports_options(s, c.ports);
@@ -169,6 +172,8 @@ void tell_records(const settings::Schema& s, ClientSettings& c, const std::vecto
 std::vector<PortShare> complete(const settings::Schema& s, ClientSettings& c) {
   const std::vector<Endpoint> targets = all_targets(s, c);
   c.load.bounded = s.given("duration");
+  // A server may remember what the last run left in TIME-WAIT: who took the same ports in the same order would meet it.
+  if (!s.given("seed")) c.load.seed = random_key().k0 >> 32;
   prepare(s, c.search, c.load);
   const bool four = c.targets.front().addresses.base().is_v4();
   std::vector<PortShare> all;

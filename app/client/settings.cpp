@@ -64,7 +64,8 @@ void declare(settings::Schema& s, LoadSettings& l, std::vector<OfPort<Prefix>>* 
         "compare every byte of every response: with --payload http with the first of its target, with tcp "
         "with what "
         "tern server --mode respond answers");
-  s.add("seed", l.seed, "of the order of ports, and of the link's harm");
+  s.add("seed", l.seed,
+        sources == nullptr ? "of the order of ports, and of the link's harm" : "of the order of ports");
 }
 
 namespace {

@@ -188,6 +188,20 @@ std::vector<std::string> names(const std::vector<Endpoint>& all) {
   return text;
 }
 
+// A server may still have in TIME-WAIT what the last run left there.
+TEST(ClientPorts, TheOrderOfPortsIsAnotherEachRunUnlessASeedIsGiven) {
+  const std::string toml =
+      "[ports]\nport = 'net_null0'\nip = '10.0.0.1/24'\n[target]\ntarget = '10.0.0.2:80'\n";
+  const Client first(toml);
+  const Client second(toml);
+  ASSERT_EQ(first.wrong + second.wrong, "");
+  EXPECT_NE(first.all[0].load.seed, second.all[0].load.seed); // by one accident in four billion
+  EXPECT_EQ(first.c.load.seed, first.all[0].load.seed);       // the report's
+  const Client given(toml + "[load]\nseed = 1\n");
+  ASSERT_EQ(given.wrong, "");
+  EXPECT_EQ(given.all[0].load.seed, 1U);
+}
+
 TEST(ClientPorts, EachOpensToWhatItLeadsTo) {
   const std::string ports = std::string{"[ports]\n"} + two;
   const std::string targets =
