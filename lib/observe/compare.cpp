@@ -186,6 +186,13 @@ std::string compare_text(const Results& all) {
   row(
       out, "requests/s", all, [](const Result& r) { return r.summary.requests_per_second; }, count_text);
   row(
+      out, "response bytes/s", all, [](const Result& r) { return r.summary.response_bytes_per_second; },
+      short_bytes);
+  row(
+      out, "received, bits/s", all, [](const Result& r) { return r.summary.rx_bits_per_second; }, short_bits);
+  row(
+      out, "sent, bits/s", all, [](const Result& r) { return r.summary.tx_bits_per_second; }, short_bits);
+  row(
       out, "completed", all, [&](const Result& r) { return number(r.summary.connections.completed); },
       count_text);
   row(

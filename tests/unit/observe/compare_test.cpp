@@ -54,6 +54,20 @@ TEST(Compare, ShowsValuesAndTheirRatioToTheFirst) {
   EXPECT_EQ(row(text, "retransmitted"), ""); // nothing anywhere: no row
 }
 
+TEST(Compare, ThroughputsAreShown) {
+  Result a = sample();
+  a.summary.response_bytes_per_second = 3 << 20;
+  a.summary.rx_bits_per_second = 2e9;
+  a.summary.tx_bits_per_second = 1e9;
+  Result b = a;
+  b.summary.response_bytes_per_second *= 2;
+  b.summary.tx_bits_per_second /= 4;
+  const std::string text = compare_text({{"a.json", a}, {"b.json", b}});
+  EXPECT_TRUE(holds(row(text, "response bytes/s"), "6.00 MiB  x2.00")) << text;
+  EXPECT_TRUE(row(text, "received, bits/s").ends_with(" =")) << text;
+  EXPECT_TRUE(holds(row(text, "sent, bits/s"), "250 Mb/s  x0.25")) << text;
+}
+
 TEST(Compare, FractionsOfLowRatesAreShown) {
   Result a = sample();
   a.summary.cps = 2.5;
