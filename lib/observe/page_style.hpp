@@ -37,7 +37,7 @@ svg { display: block; width: 100%; height: auto; font: 12px system-ui, -apple-sy
 .tick { fill: var(--muted); font-size: 11.5px; font-variant-numeric: tabular-nums; } .name { fill: var(--ink2); font-size: 12px; } .note { fill: var(--muted); font-size: 14px; }
 .mid { text-anchor: middle; } .end { text-anchor: end; } .start { text-anchor: start; }
 .grid-line, path.grid { stroke: var(--grid); fill: none; } path.axis { stroke: var(--axis); fill: none; } path.mark { stroke: var(--ink2); stroke-dasharray: 2 3; fill: none; }
-.line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; } .dashed { stroke-dasharray: 5 5; stroke-width: 1.5; } .line.muted { stroke: var(--muted); }
+.line { fill: none; stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; } .dashed { stroke-dasharray: 5 5; stroke-width: 1.5; } .line.gap { stroke-dasharray: 0.1 5; stroke-width: 1.5; } .line.muted { stroke: var(--muted); }
 .wash { opacity: .12; stroke: none; } .fill { stroke: none; }
 .line.s1, .line.c1 { stroke: var(--c1); } .line.c2 { stroke: var(--c2); } .line.c3 { stroke: var(--c3); } .line.c4 { stroke: var(--c4); } .line.c5 { stroke: var(--c5); } .line.c6 { stroke: var(--c6); }
 .line.r1 { stroke: var(--r1); } .line.r2 { stroke: var(--r2); } .line.r3 { stroke: var(--r3); } .line.r4 { stroke: var(--r4); }

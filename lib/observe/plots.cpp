@@ -187,15 +187,16 @@ std::string latency(const std::vector<Interval>& v, bool closed_loop) {
   double above = 1e300; // labels stand at the lines' ends, pushed apart from the lowest up
   for (std::size_t k = 0; k < curves.size(); ++k) {
     std::vector<Point> points;
-    double end = f.y0();
+    Point end{f.x1(), f.y0()};
     for (const auto& i : v) {
       const Latency& l = i.latency_us.response;
       points.push_back({time.middle(i), y(l.*curves[k].value), l.count != 0});
-      if (l.count != 0) end = points.back().y;
+      if (l.count != 0) end = points.back();
     }
+    svg::bridges(out, points, fmt::format("r{}", k + 1));
     svg::line(out, points, fmt::format("r{}", k + 1));
-    above = std::min(end + 4, above - 13);
-    svg::text(out, f.x1() + 6, above, "tick start", curves[k].name);
+    above = std::min(end.y + 4, above - 13);
+    svg::text(out, end.x + 6, above, "tick start", curves[k].name);
   }
   time.axis(out, f, 12);
   time.hovers(out, f, v, [](const Interval& i) {

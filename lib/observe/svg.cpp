@@ -87,6 +87,8 @@ std::vector<double> Scale::ticks(int about, double unit) const {
       if (k != 1.0 && decades * 3 > about * 1.4) continue; // 1, 2, 5 only where there is room
       if (k * power >= low_ * 0.9999 && k * power <= high_ * 1.0001) out.push_back(k * power);
     }
+  // Between two of them all values may lie.
+  if (out.size() < 2) return Scale{low_, high_, from_, to_}.ticks(about, unit);
   return out;
 }
 
@@ -150,6 +152,18 @@ void line(std::string& out, const std::vector<Point>& points, std::string_view c
     drawing = true;
   }
   if (!d.empty()) put(out, "<path class=\"line {}\" d=\"{}\"/>\n", classes, d);
+}
+
+void bridges(std::string& out, const std::vector<Point>& points, std::string_view classes) {
+  std::string d;
+  const Point* before = nullptr;
+  for (const auto& p : points) {
+    if (!p.there) continue;
+    if (before != nullptr && before + 1 != &p)
+      put(d, "M{:.1f} {:.1f}L{:.1f} {:.1f}", before->x, before->y, p.x, p.y);
+    before = &p;
+  }
+  if (!d.empty()) put(out, "<path class=\"line gap {}\" d=\"{}\"/>\n", classes, d);
 }
 
 void area(std::string& out, const std::vector<Point>& points, double base, std::string_view classes) {

@@ -35,7 +35,7 @@ class Scale {
   [[nodiscard]] double low() const { return low_; }
   [[nodiscard]] double high() const { return high_; }
   // Linear: steps of 1, 2, 2.5 or 5 times a power of ten of `unit`; logarithmic: powers of ten, 2 and 5 times
-  // them too if there is room.
+  // them too if there is room; of a range that holds fewer than two of these, the linear ones.
   [[nodiscard]] std::vector<double> ticks(int about, double unit = 1) const;
 
  private:
@@ -61,6 +61,8 @@ struct Point {
 };
 // A line through the points, broken at gaps; a lone point is a dot.
 void line(std::string& out, const std::vector<Point>& points, std::string_view classes);
+// Dotted over each gap, so that what lies behind it is seen to go on from there.
+void bridges(std::string& out, const std::vector<Point>& points, std::string_view classes);
 void area(std::string& out, const std::vector<Point>& points, double base, std::string_view classes);
 void rect(std::string& out, double x, double y, double w, double h, std::string_view classes,
           std::string_view title = {});

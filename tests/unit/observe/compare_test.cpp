@@ -163,6 +163,39 @@ TEST(Joined, CountsAddUpAndLatenciesAreTheWorst) {
   EXPECT_TRUE(plots::joined({}, 3).empty());
 }
 
+// Where a plot's label stands.
+double place_of(const std::string& svg, const std::string& label) {
+  const std::size_t end = svg.find(">" + label + "<");
+  const std::size_t at = svg.rfind("x=\"", end);
+  return end == svg.npos ? -1 : std::stod(svg.substr(at + 3));
+}
+std::size_t times(const std::string& text, const std::string& part) {
+  std::size_t n = 0;
+  for (std::size_t at = text.find(part); at != text.npos; at = text.find(part, at + 1)) ++n;
+  return n;
+}
+
+TEST(Plots, LabelsStandWhereTheirCurveEnds) {
+  auto v = sample_result({.seconds = 10, .failures = false}).intervals;
+  const double whole = place_of(plots::latency(v, true), "p50");
+  for (std::size_t i = 5; i < v.size(); ++i) v[i].latency_us.response = {};
+  std::string svg = plots::latency(v, true);
+  EXPECT_LT(place_of(svg, "p50"), whole * 0.6); // the last fifth second's middle, of ten
+  EXPECT_EQ(place_of(svg, "p99.9"), place_of(svg, "p50"));
+  EXPECT_EQ(times(svg, "line gap"), 0U); // nothing lies behind the gap
+  v.back().latency_us.response = v.front().latency_us.response;
+  svg = plots::latency(v, true);
+  EXPECT_EQ(place_of(svg, "p50"), whole);
+  EXPECT_EQ(times(svg, "line gap"), 4U);
+}
+TEST(Plots, ALatencyThatHardlyMovesHasAnAxisToo) {
+  auto v = sample_result({.seconds = 3, .failures = false}).intervals;
+  for (Interval& i : v)
+    i.latency_us.response = {
+        .count = 5, .mean = 3e6, .p50 = 3e6, .p90 = 3.01e6, .p99 = 3.01e6, .p999 = 3.02e6, .max = 3.02e6};
+  EXPECT_GE(times(plots::latency(v, false), "class=\"grid\""), 4U);
+}
+
 TEST(Page, WhatTheReportSaysStaysText) {
   Result r = sample_result({.seconds = 2});
   r.machine.cpu = "</script><script>alert(1)</script>";
