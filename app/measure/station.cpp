@@ -99,6 +99,9 @@ observe::Packets packets_of(const Station& s) {
                                 {I::overflowed, "impair_overflowed"},
                                 {I::no_buffer, "impair_no_buffer"}})
     if (const auto n = s.link == nullptr ? 0 : s.link->get(i)) p.drops[name] += n;
+  for (const auto& [i, name] :
+       {std::pair{I::duplicated, "duplicated"}, {I::corrupted, "corrupted"}, {I::reordered, "reordered"}})
+    if (const auto n = s.link == nullptr ? 0 : s.link->get(i)) p.link[name] += n;
   return p;
 }
 
@@ -123,6 +126,7 @@ void add_packets(observe::CoreLoad& core, observe::Packets& all, const Station& 
   core.retransmitted = p.retransmitted;
   all.retransmitted += p.retransmitted;
   for (const auto& [reason, n] : p.drops) all.drops[reason] += n;
+  for (const auto& [what, n] : p.link) all.link[what] += n;
   core.drops = sum_of(p.drops);
   core.drops_by_reason = std::move(p.drops);
 }

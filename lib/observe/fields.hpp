@@ -63,6 +63,7 @@ void fields(S& s, F&& f) {
   f("resteered", s.resteered);
   f("tx_ring_full", s.tx_ring_full);
   f("drops", s.drops);
+  f("link", s.link);
 }
 
 template <Is<Latency> S, class F>

@@ -247,6 +247,8 @@ void packet_table(std::string& out, const Summary& s) {
   t.row("duplicate", {grouped(p.duplicate), short_share(share(p.duplicate, p.rx))});
   t.row("re-steered", {grouped(p.resteered), short_share(share(p.resteered, p.rx))});
   t.row("waited for TX ring", {grouped(p.tx_ring_full), short_share(share(p.tx_ring_full, p.tx))});
+  for (const auto& [what, n] : p.link)
+    if (n != 0) t.row("the link: " + what, {grouped(n), short_share(share(n, p.tx))});
   for (const auto& [reason, n] : p.drops)
     if (n != 0) t.row("dropped: " + reason, {grouped(n), ""});
 }

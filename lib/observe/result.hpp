@@ -85,6 +85,7 @@ struct Packets {
   std::uint64_t resteered = 0;    // arrived on another core than their owner's
   std::uint64_t tx_ring_full = 0; // waited for room in the port's ring
   ByName drops;                   // by reason; reasons that never happened may be left out
+  ByName link; // what --impair did to those that it did not lose; what never happened is left out
 };
 
 // In microseconds; all zero when nothing was recorded.

@@ -117,6 +117,8 @@ void packets(Text out, const Summary& s) {
   if (p.duplicate != 0) count_line(out, "duplicate", p.duplicate, p.rx);
   if (p.resteered != 0) count_line(out, "re-steered", p.resteered, p.rx);
   if (p.tx_ring_full != 0) count_line(out, "waited for TX ring", p.tx_ring_full, p.tx);
+  for (const auto& [what, n] : p.link) // by --impair
+    if (n != 0) count_line(out, printable("link: " + what), n, p.tx);
   for (const auto& [reason, n] : p.drops)
     if (n != 0) fmt::format_to(out, "  dropped {:<29}{:>17}\n", printable(reason), grouped(n));
 }

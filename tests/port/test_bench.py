@@ -104,14 +104,18 @@ def lossy():
 
 def link():
     """What --impair does is counted apart, and is no more than was asked for."""
-    drops = reported("--impair", "delay=20ms,loss=1%", "--cps", "1000", "--connections", "1000")["summary"]["packets"]["drops"]
+    packets = reported("--impair", "delay=20ms,loss=1%,duplicate=1%,reorder=1%,corrupt=1%", "--cps", "1000", "--connections",
+                       "1000")["summary"]["packets"]
+    drops = packets["drops"]
     lib.check(drops.get("impair_lost", 0) > 0 and "impair_overflowed" not in drops, f"{drops}")
+    lib.check(set(packets["link"]) == {"duplicated", "reordered", "corrupted"}, f"{packets}")
+    lib.check(all(0 < n < packets["tx"] / 20 for n in packets["link"].values()), f"{packets}")
     # Nobody's hardware is there: who makes checksums, and finds a damaged byte by them, are both ends.
     damaged = reported("--impair", "corrupt=5%", "--connections", "1000", "--cps", "1000")
     drops = damaged["summary"]["packets"]["drops"]
     lib.check(damaged["config"]["checksum"] == "software", f"{damaged['config']}")
     lib.check(drops.get("drop_tcp_checksum", 0) > drops.get("drop_ip_checksum", 0) > 0, f"{drops}")
-    ok("a bad link's losses are counted by their name")
+    ok("what a bad link does is counted by its name")
     # A connection lives for 0.6 s: what has begun at a rate is not over at once.
     found = reported("--find-max", "--impair", "delay=100ms", "--find-from", "200", "--find-to", "400", "--find-step", "1s",
                      "--timeout", "30s")["summary"]["search"]

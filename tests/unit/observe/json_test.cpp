@@ -51,6 +51,7 @@ TEST(ReportJson, HoldsTheContractsNames) {
   EXPECT_FALSE(s["cores"][1].contains("latency_us")) << "a server's core";
   EXPECT_EQ(s["memory"]["rss_bytes"], 512'000'000);
   EXPECT_EQ(s["packets"]["drops"]["tcp.drop_out_of_window"], 6021);
+  EXPECT_EQ(s["packets"]["link"]["duplicated"], 12);
   EXPECT_EQ(j["intervals"][2]["drops_by_reason"]["tcp.drop_out_of_window"], 6021);
   EXPECT_EQ(j["intervals"][2]["out_of_order"], 4100);
   EXPECT_EQ(j["intervals"][2]["tx_ring_full"], 31);

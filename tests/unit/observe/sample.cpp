@@ -123,6 +123,7 @@ void sum(Summary& s, const Interval& v) {
   s.packets.duplicate += v.duplicate;
   s.packets.tx_ring_full += v.tx_ring_full;
   for (const auto& [reason, n] : v.drops_by_reason) s.packets.drops[reason] += n;
+  if (v.duplicate != 0) s.packets.link["duplicated"] += v.duplicate;
   if (s.cores.empty()) s.cores.resize(v.cores.size());
   for (std::size_t i = 0; i < v.cores.size(); ++i) {
     CoreLoad& c = s.cores[i];

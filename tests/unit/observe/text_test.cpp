@@ -70,6 +70,7 @@ TEST(SummaryText, SaysWhatWasFoundAndHowItWasMeasured) {
   EXPECT_TRUE(holds(text, grouped(r.summary.connections.attempted)));
   EXPECT_TRUE(holds(text, "response timeout"));
   EXPECT_FALSE(holds(text, "bad byte")); // none: no line
+  EXPECT_TRUE(holds(text, "link: duplicated")) << text;
   EXPECT_TRUE(holds(text, "client 612 server 574"));
   EXPECT_TRUE(holds(text, "182 cycles before, 183 after (near)"));
   EXPECT_FALSE(holds(text, "The tester was the limit"));
