@@ -161,6 +161,10 @@ void Connection::pause_reading() {
   change(shard_, index_, generation_,
          [](Shard&, ConnectionRecord& r, tcp::Outcome&) { tcp::pause_reading(r.tcb); });
 }
+void Connection::begin_window(std::uint32_t bytes) {
+  with(shard_, index_, generation_, 0,
+       [bytes](Shard& s, ConnectionRecord& r) { return tcp::begin_window(s.env, r.tcb, bytes), 0; });
+}
 void Connection::resume_reading() {
   change(shard_, index_, generation_, [](Shard& s, ConnectionRecord& r, tcp::Outcome& out) {
     tcp::resume_reading(s.env, r.tcb, out);

@@ -118,6 +118,9 @@ class Connection {
   void release(); // and what still comes is refused
   void abort();   // RST
   void pause_reading();
+  // In the turn in which we opened it: its receive window begins with `bytes`, if that is less than the setting. As ever it
+  // grows for who reads fast.
+  void begin_window(std::uint32_t bytes);
   void resume_reading();
 
   [[nodiscard]] Endpoint remote() const;

@@ -21,6 +21,8 @@ namespace tern::tcp {
 // (TupleWords::assumed_mss).
 void open_active(const Env&, Tcb&, Seq iss, std::uint32_t ts_offset, std::uint16_t mtu_mss,
                  std::uint16_t unsaid_mss, Instant now);
+// Before the SYN has left: our window begins with `bytes`, where the setting's would be more.
+void begin_window(const Env&, Tcb&, std::uint32_t bytes);
 // → SYN-RECEIVED, as the side that listened: the SYN-ACK has been sent and the segment that proves it is at
 // hand; the caller passes that segment to segment_arrives next, which finishes the handshake. Here it counts as
 // done: whoever had no room for it did not come so far.

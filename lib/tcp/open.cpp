@@ -21,7 +21,7 @@ void fill_syn(const Env& env, const Tcb& t, wire::Tcp& h, Instant now) {
   }
   if (answering ? t.has(flag_scaled) : s.window_scale) {
     h.options.has |= wire::TcpOptions::wscale_bit;
-    h.options.wscale = own_scale(s);
+    h.options.wscale = t.rcv_scale;
   }
   // RFC 3168 §6.1.1: the SYN says ECE and CWR, its answer ECE alone.
   if (answering ? t.has(flag_ecn) : t.has(flag_ecn_setup))
@@ -34,6 +34,7 @@ void fill_syn(const Env& env, const Tcb& t, wire::Tcp& h, Instant now) {
 void open_active(const Env& env, Tcb& t, Seq iss, std::uint32_t ts_offset, std::uint16_t mtu_mss,
                  std::uint16_t unsaid_mss, Instant now) {
   begin(env, t, iss, mtu_mss);
+  t.rcv_scale = own_scale(env.settings) & 15; // what the SYN offers, until its answer says whether it holds
   t.peer_mss = unsaid_mss;
   t.state = State::SynSent;
   t.ts_offset = ts_offset;

@@ -72,8 +72,8 @@ namespace tern::tcp::detail {
   if (s.window_scale && (o.has & O::wscale_bit) != 0) {
     t.set(flag_scaled);
     t.snd_scale = std::min<std::uint8_t>(o.wscale, 14) & 15; // RFC 7323 §2.3
-    t.rcv_scale = own_scale(s) & 15;
   } else {
+    t.rcv_scale = 0;
     t.rcv_limit = std::min(t.rcv_limit, widest_unscaled);
   }
   if (s.sack && (o.has & O::sack_permitted_bit) != 0) t.set(flag_sack);

@@ -263,7 +263,7 @@ struct Prediction {
   detail::arm(t, RtxTimer::Rto, detail::backed_off_rto(env, t), now);
   return {.seq = t.iss,
           .flags = wire::tcp_flag::syn,
-          .wscale = own_scale(env.settings),
+          .wscale = t.rcv_scale,
           .stamped = env.settings.timestamps,
           .window = detail::syn_window(t),
           .mss = t.path_mss,

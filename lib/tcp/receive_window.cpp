@@ -10,8 +10,7 @@
 namespace tern::tcp::detail {
 
 std::uint32_t most_window(const Env& env, const Tcb& t) {
-  const std::uint32_t most = env.settings.receive_buffer_max;
-  return t.has(flag_scaled) ? most : std::min<std::uint32_t>(most, 65535);
+  return std::min(env.settings.receive_buffer_max, widest_unscaled << t.rcv_scale);
 }
 
 namespace {
@@ -50,6 +49,15 @@ void tune_receive_window(const Env& env, Tcb& t, Instant now) {
 } // namespace tern::tcp::detail
 
 namespace tern::tcp {
+
+// Its scale, too, is what so small a window needs: one that counts in larger units could not say it.
+void begin_window(const Env& env, Tcb& t, std::uint32_t bytes) {
+  if (t.state != State::SynSent || !t.has(flag_syn_due) || t.rtx_at_ms != 0) return; // the SYN has told it
+  Settings told = env.settings;
+  told.receive_buffer = told.receive_buffer_max = std::min(bytes, env.settings.receive_buffer);
+  t.rcv_limit = told.receive_buffer;
+  t.rcv_scale = own_scale(told) & 15;
+}
 
 // What a proxy lends is read at the far end's pace: a reader 100 ms away behind a backend that is next door
 // reads little in the backend's round trip, and the tuning above would never see that it wants more.

@@ -284,6 +284,29 @@ TEST_F(Engine, SlowReaderClosesTheWindowAndProbesOpenItAgain) {
   EXPECT_EQ(b.received.size(), sent);
 }
 
+TEST_F(Engine, AWindowOfOneByteIsOfferedFromTheSynOn) {
+  open_active(a.env, a.tcb, near_wrap_a, 99, 1460, 536, now);
+  begin_window(a.env, a.tcb, 1);
+  a.hold = true;
+  settle();
+  ASSERT_EQ(b.tcb.state, State::Established);
+  begin_window(a.env, a.tcb, 9); // too late: the SYN has told it
+  EXPECT_EQ(a.tcb.rcv_limit, 1U);
+  EXPECT_EQ(b.send("two", now), 3U);
+  settle();
+  for (const Seen& s : log) EXPECT_TRUE(s.from == 'b' || s.h.window <= 1);
+  EXPECT_EQ(a.received, "t");
+  EXPECT_EQ(b.tcb.unsent(), 2U);
+  Outcome out;
+  release_received(a.env, a.tcb, 1, out);
+  settle();
+  EXPECT_EQ(a.received, "tw");
+  a.hold = false;
+  release_received(a.env, a.tcb, 1, out);
+  settle();
+  EXPECT_EQ(a.received, "two");
+}
+
 TEST_F(Engine, ResetAtExactlyRcvNxtEndsIt) {
   connect();
   wire::Tcp rst;
