@@ -17,7 +17,7 @@ enum class AttackKind : std::uint8_t {
   forged_ack,  // ACKs from such addresses that claim a handshake (a cookie) that never was
   rst_spray,   // RSTs in the name of the good clients, their sequence numbers guessed
   mute,        // connections held open that never say a word
-  slow_reader, // connections that ask, and take a few hundred bytes a second of the answer
+  slow_reader, // connections that ask, and take a byte a second of the answer
   count_
 };
 [[nodiscard]] std::string_view name_of(AttackKind);

@@ -132,7 +132,7 @@ class Client {
   void on_data(Connection c, Payload& p) {
     Visit& v = visits_[c.index()];
     if (v.phase != Phase::asking) {
-      if (v.phase == Phase::hostile) return sip(c, v, p);
+      if (v.phase == Phase::hostile) return sip(v, p);
       v.set(Visit::bad); // text that nobody asked for
       return p.drop_all();
     }
@@ -380,6 +380,9 @@ class Client {
       if (then != Visit::none) prefetch_to_write(&visits_[then]);
     });
     visits_[i].phase = Phase::asking; // until it is told what to do
+    return connection(i);
+  }
+  [[nodiscard]] Connection connection(std::uint32_t i) {
     Shard& shard = core_->shard();
     return shard.handle(shard.connections.at(i));
   }
@@ -417,7 +420,8 @@ class Client {
 
   // ---- Bad clients (--attack), on connections of their own.
   //   mute   opens and never says a word
-  //   slow   asks, and takes a few hundred bytes a second of the answer
+  //   slow   asks, and takes a byte a second of the answer: more its window never holds, from the SYN on
+  static constexpr std::uint32_t sip_bytes = 1;
   [[nodiscard]] std::uint64_t bad_open() const { return bad_[0].size() + bad_[1].size(); }
   static Bad counter_of(Vice vice, Bad of_mute) {
     constexpr auto apart = static_cast<unsigned>(Bad::slow_opened) - static_cast<unsigned>(Bad::mute_opened);
@@ -425,10 +429,13 @@ class Client {
   }
   void keep_bad(Instant now) {
     unsigned most = most_a_turn / 4; // a turn: the good ones open too
-    for (std::size_t i = 0; i < vices; ++i)
+    for (std::size_t i = 0; i < vices; ++i) {
+      const Bad opened = counter_of(static_cast<Vice>(i), Bad::mute_opened);
       for (; bad_[i].size() < plan_.bad[i] && most != 0; --most) {
+        if (!plan_.may_open_bad(i, stats_.bad.get(opened), now - begun_)) break;
         const std::uint32_t made = dial();
         if (made == nobody) return;
+        if (static_cast<Vice>(i) == Vice::slow) connection(made).begin_window(sip_bytes);
         Visit& v = visits_[made];
         v.phase = Phase::hostile;
         v.begin(now);
@@ -436,8 +443,9 @@ class Client {
         bad_[i].join(visits_.get(), made);
         if (bad_[i].size() > stats_.bad_open_peak[i].load(std::memory_order_relaxed))
           stats_.bad_open_peak[i].store(bad_[i].size(), std::memory_order_relaxed);
-        stats_.bad.add(counter_of(static_cast<Vice>(i), Bad::mute_opened));
+        stats_.bad.add(opened);
       }
+    }
   }
   void bad_connected(Connection c, Visit& v) {
     const auto vice = static_cast<Vice>(v.left);
@@ -446,27 +454,28 @@ class Client {
     if (vice == Vice::slow) c.send(StaticBytes{plan_.request});
   }
   // What it leaves stays unread, and the server's text unsent.
-  void sip(Connection c, Visit& v, Payload& p) {
+  void sip(Visit& v, Payload& p) {
     if (static_cast<Vice>(v.left) == Vice::mute) return p.drop_all();
     const std::uint32_t n = std::min(p.size(), v.expect);
     v.expect = 0;
     p.drop(n);
     stats_.bad.add(Bad::slow_bytes, n);
-    if (n != 0 && p.empty() && plan_.keeps()) c.send(StaticBytes{plan_.request});
   }
   // Each slow reader once a second, the first time a second after it began: who was last at it is last in line.
   void let_sip(Instant now) {
-    constexpr std::uint32_t sip_bytes = 512;
     Line& slow = bad_[static_cast<std::size_t>(Vice::slow)];
     for (std::uint32_t n = slow.size() == 0 ? 0 : slow.size() / 1000 + 1; n != 0; --n) {
       const std::uint32_t i = slow.first();
       if (now - visits_[i].since < Duration::seconds(1)) return;
-      visits_[i].begin(now);
+      Visit& v = visits_[i];
+      v.begin(now);
       slow.leave(visits_.get(), i);
       slow.join(visits_.get(), i);
-      if (!visits_[i].has(Visit::connected)) continue;
-      visits_[i].expect = sip_bytes;
-      core_->shard().handle(core_->shard().connections.at(i)).resume_reading();
+      if (!v.has(Visit::connected)) continue;
+      // Nothing came for a second: on a kept connection that was the end of the answer.
+      if (v.expect != 0 && plan_.keeps()) connection(i).send(StaticBytes{plan_.request});
+      v.expect = sip_bytes;
+      connection(i).resume_reading();
     }
   }
   void end_bad(std::uint32_t i, Visit& v) {
@@ -479,7 +488,7 @@ class Client {
     for (unsigned n = most_a_turn; n != 0 && bad_open() != 0; --n) {
       const std::uint32_t i = bad_[bad_[0].size() == 0 ? 1 : 0].first();
       end_bad(i, visits_[i]);
-      core_->shard().handle(core_->shard().connections.at(i)).abort();
+      connection(i).abort();
     }
     for (unsigned n = most_a_turn; n != 0 && line_.size() != 0; --n) {
       if (!plan_.keeps()) {

@@ -389,14 +389,42 @@ TEST(Client, TheMostThatWereOpenAreThoseOfAMomentToo) {
 // Between two ticks they come and go.
 TEST(Client, ThePeakOfBadClientsIsExact) {
   LoadPlan p = plan();
-  p.bad[static_cast<std::size_t>(Vice::slow)] = 4;
+  p.bad[static_cast<std::size_t>(Vice::slow)] = 2;
   p.bad[static_cast<std::size_t>(Vice::mute)] = 6;
   Rig r(p);
   r.introduce();
   r.answers.way = Answers::Way::reset; // who says something
   r.play(Duration::us(500), Duration::us(10));
-  EXPECT_EQ(r.stats.bad_open_peak[static_cast<std::size_t>(Vice::slow)].load(), 4U);
+  EXPECT_EQ(r.stats.bad_open_peak[static_cast<std::size_t>(Vice::slow)].load(), 2U);
   EXPECT_EQ(r.stats.bad_open_peak[static_cast<std::size_t>(Vice::mute)].load(), 6U);
+}
+// Two bytes are an answer that every window holds but a slow reader's: the second waits at the server for as long as he likes.
+TEST(Client, SlowReadersHoldTheShortestAnswer) {
+  LoadPlan p = plan();
+  p.bad[static_cast<std::size_t>(Vice::slow)] = 4;
+  Rig r(p, 100); // so that there is a way
+  r.introduce();
+  const auto bad = [&](Bad n) { return r.stats.bad.get(n); };
+  r.play(Duration::ms(900), Duration::ms(1));
+  EXPECT_EQ(bad(Bad::slow_opened), 4U);
+  EXPECT_EQ(bad(Bad::slow_established), 4U);
+  EXPECT_EQ(bad(Bad::slow_bytes), 0U);
+  r.play(Duration::ms(600), Duration::ms(1)); // the first byte is read, the second comes and is not
+  EXPECT_EQ(bad(Bad::slow_bytes), 4U);
+  EXPECT_EQ(bad(Bad::slow_ended), 0U);
+  r.play(Duration::seconds(2), Duration::ms(1)); // the answer is at its end: others take their places
+  EXPECT_GE(bad(Bad::slow_ended), 4U);
+  EXPECT_LE(bad(Bad::slow_opened), 12U);
+}
+TEST(Client, BadClientsThatAreEndedAtOnceAreReplacedAtAPace) {
+  LoadPlan p = plan();
+  p.bad[static_cast<std::size_t>(Vice::slow)] = 10;
+  Rig r(p, 100); // so that there is a way
+  r.introduce();
+  r.answers.way = Answers::Way::reset;
+  r.play(Duration::seconds(1), Duration::us(100));
+  EXPECT_GE(r.stats.bad.get(Bad::slow_opened), 19U); // ten at once, and ten a second
+  EXPECT_LE(r.stats.bad.get(Bad::slow_opened), 20U);
 }
 TEST(Client, WhoWaitsForAPortIsSeenToStarve) {
   LoadPlan p = plan();
