@@ -127,7 +127,7 @@ class Client {
     if (plan_.rps > 0) return stand_in_line(c.index(), v, now);
     if (plan_.keeps() || plan_.concurrency == 0) return ask(c, v, now);
     stand_in_line(c.index(), v, now);
-    if (line_.size() > ramped(plan_.concurrency, now)) ask_first();
+    if (line_.size() > ramped(plan_.concurrency, now - begun_, plan_.ramp)) ask_first();
   }
   void on_data(Connection c, Payload& p) {
     Visit& v = visits_[c.index()];
@@ -273,12 +273,6 @@ class Client {
   static std::uint64_t age(const Visit& v, Instant now) {
     return static_cast<std::uint64_t>(std::max<std::int64_t>((now - v.since).as_ns(), 1));
   }
-  // What a limit is while it is still being approached: never nothing.
-  [[nodiscard]] std::uint32_t ramped(std::uint32_t n, Instant now) const {
-    const Duration since = now - begun_;
-    if (since >= plan_.ramp) return n;
-    return std::max(1U, static_cast<std::uint32_t>(n * (since.as_seconds() / plan_.ramp.as_seconds())));
-  }
   // Opening, asking or closing; of connections that stay, opening.
   [[nodiscard]] std::uint64_t under_way() const {
     return plan_.keeps() ? opening_ : live_ - std::min(line_.size(), plan_.concurrency);
@@ -293,12 +287,12 @@ class Client {
     if (rate < 0) return 0; // paused
     std::uint64_t room = most_a_turn;
     if (plan_.keeps() && plan_.concurrency != 0) {
-      const std::uint32_t n = ramped(plan_.concurrency, now);
+      const std::uint32_t n = ramped(plan_.concurrency, now - begun_, plan_.ramp);
       room = live_ < n ? n - live_ : 0;
     }
     if (rate == LoadControl::closed_loop) {
       const std::uint64_t busy = under_way();
-      const std::uint32_t most = ramped(plan_.in_progress, now);
+      const std::uint32_t most = ramped(plan_.in_progress, now - begun_, plan_.ramp);
       room = std::min<std::uint64_t>(room, busy < most ? most - busy : 0);
     }
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(room, most_a_turn));

@@ -6,6 +6,7 @@
 //         |/______T_______ t
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -35,6 +36,12 @@ namespace tern::app {
 [[nodiscard]] inline std::uint64_t due_between(double rate, Duration since, Duration until, Duration ramp) {
   const auto by = [&](Duration d) { return due_by(rate, d.as_seconds(), ramp.as_seconds()); };
   return until < since ? 0 : 1 + static_cast<std::uint64_t>(by(until) - by(since));
+}
+
+// What a limit is `since` the beginning, while it is still being approached: never nothing.
+[[nodiscard]] inline std::uint32_t ramped(std::uint32_t n, Duration since, Duration ramp) {
+  if (since >= ramp) return n;
+  return std::max(1U, static_cast<std::uint32_t>(n * (since.as_seconds() / ramp.as_seconds())));
 }
 
 } // namespace tern::app
