@@ -91,12 +91,10 @@ void take_records(const settings::Schema& s, BenchSettings& b, std::uint64_t tar
   if (!s.given("max_connections"))
     b.node.connections = connection_records(b.load) + spare_connections(b.search, b.load);
   if (!s.given("time_wait_records"))
-    b.node.time_wait_records =
-        rests(b.load, true) || rests(b.load, false)
-            ? static_cast<std::uint32_t>(std::min<std::uint64_t>(
-                  time_wait_records(load, b.node),
-                  std::max<std::uint64_t>(most_pairs(b.load, targets), few_time_waits)))
-            : few_time_waits;
+    b.node.time_wait_records = rests(b.load, true) || rests(b.load, false)
+                                   ? static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                                         time_wait_records(load, b.node), rest_of_pairs(b.load, targets)))
+                                   : few_time_waits;
 }
 
 } // namespace

@@ -16,6 +16,7 @@
 #include "app/client/visit.hpp"
 #include "app/client/way.hpp"
 #include "base/prefetch.hpp"
+#include "base/token_bucket.hpp"
 #include "runtime/core.hpp"
 
 namespace tern::app {
@@ -421,12 +422,12 @@ class Client {
     constexpr auto apart = static_cast<unsigned>(Bad::slow_opened) - static_cast<unsigned>(Bad::mute_opened);
     return static_cast<Bad>(static_cast<unsigned>(of_mute) + (vice == Vice::slow ? apart : 0));
   }
-  void keep_bad(Instant now) {
+  void keep_bad(
+      Instant now) { // all at once, and in place of those that ended no more a second than there are
     unsigned most = most_a_turn / 4; // a turn: the good ones open too
     for (std::size_t i = 0; i < vices; ++i) {
       const Bad opened = counter_of(static_cast<Vice>(i), Bad::mute_opened);
-      for (; bad_[i].size() < plan_.bad[i] && most != 0; --most) {
-        if (!plan_.may_open_bad(i, stats_.bad.get(opened), now - begun_)) break;
+      for (; bad_[i].size() < plan_.bad[i] && most != 0 && bad_pace_[i].has(now); --most) {
         const std::uint32_t made = dial();
         if (made == nobody) return;
         if (static_cast<Vice>(i) == Vice::slow) connection(made).begin_window(sip_bytes);
@@ -437,6 +438,7 @@ class Client {
         bad_[i].join(visits_.get(), made);
         if (bad_[i].size() > stats_.bad_open_peak[i].load(std::memory_order_relaxed))
           stats_.bad_open_peak[i].store(bad_[i].size(), std::memory_order_relaxed);
+        (void)bad_pace_[i].take(now);
         stats_.bad.add(opened);
       }
     }
@@ -586,6 +588,7 @@ class Client {
   double carry_ = 0;
   CatchUp catch_up_;
   Stalled stalled_;
+  std::array<TokenBucket, vices> bad_pace_{{{plan_.bad[0], plan_.bad[0]}, {plan_.bad[1], plan_.bad[1]}}};
   Way way_;
   Instant ask_due_; // --rps: the next request
   double ask_carry_ = 0;

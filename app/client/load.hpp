@@ -130,11 +130,6 @@ struct LoadPlan {
 
   // Connections that stay and ask again, rather than one request each.
   [[nodiscard]] bool keeps() const { return requests != 1; }
-  // Bad clients of a kind: all at once at first, then one for each that the server ended, but no more of them a second than
-  // there are. Who is ended at once is not opened as fast as we can.
-  [[nodiscard]] bool may_open_bad(std::size_t vice, std::uint64_t opened, Duration since) const {
-    return static_cast<double>(opened) < bad[vice] * (1 + since.as_seconds());
-  }
 };
 
 // Told by the thread that watches, read by the client once a turn.

@@ -205,8 +205,7 @@ std::uint32_t time_wait_records_of(const ClientSettings& c, const PortShare& p) 
   if (!client_keeps_time_wait(p.load)) return std::min(connection_records(p.load), 65536U);
   const std::uint64_t wanted = part_of_port(time_wait_records(sized(c.search, c.load), c.ports.common),
                                             p.node, c.ports.port.size(), c.ports.common);
-  return static_cast<std::uint32_t>(
-      std::min(wanted, std::max<std::uint64_t>(most_pairs(p.load, p.targets.size()), 65536)));
+  return static_cast<std::uint32_t>(std::min(wanted, rest_of_pairs(p.load, p.targets.size())));
 }
 
 } // namespace tern::app

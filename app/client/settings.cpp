@@ -331,6 +331,11 @@ std::uint64_t most_pairs(const LoadSettings& l, std::uint64_t targets) {
   return pairs_of(l, targets).all();
 }
 
+std::uint64_t rest_of_pairs(const LoadSettings& l, std::uint64_t targets) {
+  const std::uint64_t all = most_pairs(l, targets);
+  return std::max<std::uint64_t>(all + all / 8, 65'536);
+}
+
 std::string time_wait_line(const LoadSettings& l, Duration time_wait, std::uint64_t pairs,
                            std::uint32_t records) {
   const double wanted = std::min(time_wait_wanted(l, time_wait), static_cast<double>(pairs));
@@ -364,10 +369,10 @@ std::string met_again_line(const LoadSettings& l, const tcp::Settings& t, const 
   const double ports = std::ceil(needed / static_cast<double>(pairs.addresses * pairs.targets));
   const double addresses = std::ceil(needed / static_cast<double>(pairs.ports * pairs.targets));
   return fmt::format(
-      "sources: {}: at this rate each pair comes again after {:.3g} ms: opens wait where connections last "
+      "sources: {}: at this rate each pair comes again after {}: opens wait where connections last "
       "longer, and the server still has it in TIME-WAIT (tern and Linux let a newer timestamp in at once, "
       "others answer late); {:.0f} --sources{} are enough for none to come again so soon",
-      pairs.text(), 1000 * have / static_cast<double>(l.cps.per_second), addresses,
+      pairs.text(), observe::short_time_us(1e6 * have / static_cast<double>(l.cps.per_second)), addresses,
       ports <= most_ports ? fmt::format(" or {:.0f} --source-ports", ports) : "");
 }
 

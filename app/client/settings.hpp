@@ -89,8 +89,10 @@ void derive_records(settings::Schema&);
 // Room for as many as the run can close in 2MSL, or a quarter of what the arena or --memory leaves to records. Of a process
 // with several ports: of all of them.
 [[nodiscard]] std::uint32_t time_wait_records(const LoadSettings&, const NodeSettings&);
-// Pairs of endpoints that its connections can have: no more of them rest at once.
+// Pairs of endpoints that its connections can have: no more of them rest at once. And the records that are enough for them, a
+// few of which are holes that others left.
 [[nodiscard]] std::uint64_t most_pairs(const LoadSettings&, std::uint64_t targets);
+[[nodiscard]] std::uint64_t rest_of_pairs(const LoadSettings&, std::uint64_t targets);
 // The end that closes first keeps TIME-WAIT; connections that stay are closed by the client at the run's end.
 [[nodiscard]] bool client_keeps_time_wait(const LoadSettings&);
 // The pages of TIME-WAIT records that the run will use, as far as can be known, are to be made before it.

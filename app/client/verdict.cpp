@@ -9,8 +9,7 @@ namespace {
 
 // Who asks more than once may be cut off by the end of the run, or in a long response, and yet was served.
 bool any_served(const observe::Summary& s, const LoadSettings& l) {
-  const observe::Failures& f = s.connections.failed;
-  const bool all_bad = f.total() != 0 && f.bad_byte == f.total();
+  const bool all_bad = s.connections.established <= s.connections.failed.bad_byte;
   return l.requests != 1 && (s.requests != 0 || s.response_bytes != 0) && !all_bad;
 }
 

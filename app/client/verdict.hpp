@@ -11,7 +11,7 @@ namespace tern::app {
 // For --help.
 inline constexpr const char* exit_codes =
     "Exit code: 0 when it ran to its end and some of it succeeded, 1 when it ended early, when no connection "
-    "was completed (of those that ask more than once: nothing was answered as it should be) or no rate was "
+    "was completed (of those that ask more than once: each had a bad answer, or none) or no rate was "
     "held, or when a report could not be written, 2 for a mistake here.";
 
 // Why it did not: of all the connections that it tried none was completed, nor had an answer where they ask more than once; or no rate

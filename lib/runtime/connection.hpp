@@ -118,8 +118,8 @@ class Connection {
   void release(); // and what still comes is refused
   void abort();   // RST
   void pause_reading();
-  // In the turn in which we opened it: its receive window begins with `bytes`, if that is less than the setting. As ever it
-  // grows for who reads fast.
+  // In the turn in which we opened it: its receive window begins with `bytes`, if that is less than the setting. It grows for
+  // who reads fast, but no further than the scale that so small a window wants can say: 64 KiB, from as many bytes or fewer.
   void begin_window(std::uint32_t bytes);
   void resume_reading();
 

@@ -52,9 +52,10 @@ namespace tern::tcp {
 
 // Its scale, too, is what so small a window needs: one that counts in larger units could not say it.
 void begin_window(const Env& env, Tcb& t, std::uint32_t bytes) {
-  if (t.state != State::SynSent || !t.has(flag_syn_due) || t.rtx_at_ms != 0) return; // the SYN has told it
+  const bool told_already = t.state != State::SynSent || !t.has(flag_syn_due) || t.rtx_at_ms != 0;
+  if (told_already || bytes >= env.settings.receive_buffer) return;
   Settings told = env.settings;
-  told.receive_buffer = told.receive_buffer_max = std::min(bytes, env.settings.receive_buffer);
+  told.receive_buffer = told.receive_buffer_max = bytes;
   t.rcv_limit = told.receive_buffer;
   t.rcv_scale = own_scale(told) & 15;
 }
