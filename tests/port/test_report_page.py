@@ -55,6 +55,14 @@ class Page(html.parser.HTMLParser):
             self.inside["words"].append(data.strip())
 
 
+def browser():
+    lib.need(root=False)
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        raise lib.Skipped("needs chromium: apt-get install chromium")
+    return chromium
+
+
 def browse(chromium, home, page, *what, dark=False):
     """The browser's output for a page, and its complaints."""
     with tempfile.TemporaryDirectory(prefix="profile-", dir=home) as profile:
@@ -97,10 +105,7 @@ def ink(png):
 
 
 def test():
-    lib.need(root=False)
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        raise lib.Skipped("needs chromium: apt-get install chromium")
+    chromium = browser()
     with tempfile.TemporaryDirectory(prefix="tern-page-") as home:
         lib.run(os.path.abspath(sys.argv[1]), home, timeout=60)
         dom = check_page(chromium, home, "sample", {

@@ -6,14 +6,13 @@ usage: test_run_page.py <path of tern>
 # limit: 240
 import pathlib
 import re
-import shutil
 import sys
 import tempfile
 import zlib
 
 import lib
 from client import ok
-from test_report_page import browse, check_page
+from test_report_page import browse, browser, check_page
 
 
 def streams(pdf):
@@ -42,10 +41,7 @@ def printed(chromium, home, drawn):
 
 
 def test():
-    lib.need(root=False)
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        raise lib.Skipped("needs chromium: apt-get install chromium")
+    chromium = browser()
     with tempfile.TemporaryDirectory(prefix="tern-page-") as home:
         lib.run(sys.argv[1], "bench", "--quiet", "--idle", "adaptive", "--cps", "200", "--connections", "400", "--interval", "100ms",
                 "--json", f"{home}/run.json", "--html", f"{home}/run.html", timeout=60)

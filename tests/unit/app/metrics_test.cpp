@@ -35,6 +35,16 @@ Endpoint somewhere() {
   return {loopback, Port{ntohs(a.sin_port)}};
 }
 
+Fd connected(const Endpoint& at) {
+  Fd fd(socket(AF_INET, SOCK_STREAM, 0));
+  sockaddr_in a{};
+  a.sin_family = AF_INET;
+  a.sin_port = htons(at.port.raw());
+  a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
+  return fd;
+}
+
 // Serves until it goes.
 class Served {
  public:
@@ -50,15 +60,7 @@ class Served {
     stop_ = true;
     thread_.join();
   }
-  [[nodiscard]] Fd connect() const {
-    Fd fd(socket(AF_INET, SOCK_STREAM, 0));
-    sockaddr_in a{};
-    a.sin_family = AF_INET;
-    a.sin_port = htons(at.port.raw());
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
-    return fd;
-  }
+  [[nodiscard]] Fd connect() const { return connected(at); }
 
   const Endpoint at = somewhere();
   std::atomic<int> pages{0};
@@ -180,12 +182,7 @@ TEST(Metrics, ThePageIsMadeOnceForAllWhoAskTogether) {
   std::atomic<int> asked{0}, done{0}, answered{0};
   for (int i = 0; i < 10; ++i)
     askers.emplace_back([&] {
-      const Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
-      sockaddr_in a{};
-      a.sin_family = AF_INET;
-      a.sin_port = htons(at.port.raw());
-      a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
+      const Fd fd = connected(at);
       say(fd, scrape);
       ++asked;
       answered += rest_of(fd).ends_with("x\n");
@@ -207,12 +204,7 @@ TEST(Metrics, APageThatIsNotKnownYetComesLater) {
   const Endpoint at = somewhere();
   MetricsSocket socket(at);
   const auto ask = [&] {
-    Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
-    sockaddr_in a{};
-    a.sin_family = AF_INET;
-    a.sin_port = htons(at.port.raw());
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
+    Fd fd = connected(at);
     say(fd, scrape);
     return fd;
   };
